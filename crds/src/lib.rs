@@ -1,0 +1,23 @@
+//! Mailsluice's custom resources and what they mean.
+//!
+//! - [`relay`]: SMTPRelay, what a relay is asked to do;
+//! - [`schedule`]: TCPSchedule, when connections are allowed, and the pure functions that answer it;
+//! - [`monitor`]: the SMTP Monitor, what a relay reports and SMTPRelay's status shows;
+//! - [`log_level`]: the six Log Levels;
+//! - [`quantity`]: the sizes and times that manifests are written in;
+//! - [`manifest`]: manifests read from files, refused where the API server would refuse them.
+//!
+//! Nothing here does I/O or reads the clock: the operator and the relay share it and pass the moment in.
+
+pub mod log_level;
+pub mod monitor;
+pub mod quantity;
+pub mod relay;
+pub mod schedule;
+
+pub use log_level::LogLevel;
+pub use relay::{SMTPRelay, SMTPRelaySpec, SMTPRelayStatus};
+pub use schedule::{TCPSchedule, TCPScheduleSpec, TCPScheduleStatus};
+
+/// The API group of the custom resources.
+pub const GROUP: &str = "mailsluice.dev";

@@ -1,0 +1,57 @@
+//! The six Log Levels, in their order, and what each one lets through.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How much is logged. Each level lets through its own records and those of every level before it.
+///
+/// The same six, in the same order, for a relay, for a single host, and for a TCP Schedule.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum LogLevel {
+    /// What ends the process or stops it from doing its work: a panic, a spool that cannot be written.
+    CrashesOnly,
+    /// What was given up: a message bounced, a configuration refused.
+    Failures,
+    /// What happened, a line for each: start and stop, a message accepted or delivered, a schedule's link opened or closed.
+    Major,
+    /// What went wrong and will be tried again: a message deferred, a host suspended, a client refused.
+    #[default]
+    Problems,
+    /// The conversation: commands and replies, connections opened and closed.
+    LowLevel,
+    /// Everything: each question to the TCP Schedule and its answer, sizes, DNS answers.
+    AllInfo,
+}
+
+impl LogLevel {
+    /// All six, the quietest first.
+    pub const ALL: [LogLevel; 6] = [
+        LogLevel::CrashesOnly,
+        LogLevel::Failures,
+        LogLevel::Major,
+        LogLevel::Problems,
+        LogLevel::LowLevel,
+        LogLevel::AllInfo,
+    ];
+
+    /// Whether a log set to this level shows a record of level `record`.
+    #[must_use]
+    pub fn lets_through(self, record: LogLevel) -> bool {
+        record <= self
+    }
+
+    /// The level's name, as manifests and log records spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::CrashesOnly => "CrashesOnly",
+            LogLevel::Failures => "Failures",
+            LogLevel::Major => "Major",
+            LogLevel::Problems => "Problems",
+            LogLevel::LowLevel => "LowLevel",
+            LogLevel::AllInfo => "AllInfo",
+        }
+    }
+}

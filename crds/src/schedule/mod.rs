@@ -1,0 +1,117 @@
+//! TCPSchedule: when connections may be opened.
+
+use jiff::{Timestamp, civil::Date};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{log_level::LogLevel, quantity::Interval};
+
+/// On which days and at which times connections may be opened, and how often.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "mailsluice.dev",
+    version = "v1alpha1",
+    kind = "TCPSchedule",
+    plural = "tcpschedules",
+    singular = "tcpschedule",
+    shortname = "tcps",
+    category = "mailsluice",
+    namespaced,
+    status = "TCPScheduleStatus",
+    derive = "PartialEq",
+    doc = "On which days and at which times connections may be opened, and how often."
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TCPScheduleSpec {
+    /// The IANA time zone in which days and times are meant.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+    /// What holds outside every window.
+    #[serde(default = "closed")]
+    pub default: LinkState,
+    /// Days and times; the last one that matches a moment decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// Single dates; they beat windows, and the last one that matches a moment decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
+    /// What is logged of the questions to this schedule.
+    #[serde(default = "major")]
+    pub log: LogLevel,
+}
+
+/// Whether connections may be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum LinkState {
+    /// They may.
+    Open,
+    /// They may not.
+    Closed,
+}
+
+/// Days of the week and the times on them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Window {
+    /// The days on which it starts; every day, where it is absent or empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<Day>,
+    /// The wall-clock time at which it starts, `HH:MM`; midnight, where it is absent.
+    #[serde(default = "ClockTime::midnight")]
+    pub from: ClockTime,
+    /// The wall-clock time at which it ends, `HH:MM` up to `24:00`; the end of the day, where it is absent. At or before
+    /// `from`, it is on the next day.
+    #[serde(default = "ClockTime::end_of_day")]
+    pub to: ClockTime,
+    /// What holds in it.
+    pub link: LinkState,
+    /// In an open window: a session may begin so long after the one before it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Interval>,
+}
+
+/// Single dates and the times on them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exception {
+    /// The dates on which it starts.
+    #[schemars(schema_with = "dates")]
+    pub dates: Vec<Date>,
+    /// As in a window.
+    #[serde(default = "ClockTime::midnight")]
+    pub from: ClockTime,
+    /// As in a window.
+    #[serde(default = "ClockTime::end_of_day")]
+    pub to: ClockTime,
+    /// What holds in it.
+    pub link: LinkState,
+    /// As in a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Interval>,
+}
+
+/// What is so: written by the operator when the link changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TCPScheduleStatus {
+    /// Accepted: whether relays can obey it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Whether connections may be opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkState>,
+    /// Since when that has been so, as the operator saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::relay::optional_time")]
+    pub since: Option<Timestamp>,
+    /// When that changes next; absent when it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::relay::optional_time")]
+    pub changes_at: Option<Timestamp>,
+    /// How many SMTPRelays refer to it.
+    #[serde(default)]
+    pub relays: u32,
+}
