@@ -4,8 +4,7 @@
 //! - [`schedule`]: TCPSchedule, when connections are allowed, and the pure functions that answer it;
 //! - [`monitor`]: the SMTP Monitor, what a relay reports and SMTPRelay's status shows;
 //! - [`log_level`]: the six Log Levels;
-//! - [`quantity`]: the sizes and times that manifests are written in;
-//! - [`manifest`]: manifests read from files, refused where the API server would refuse them.
+//! - [`quantity`]: the sizes and times that manifests are written in.
 //!
 //! Nothing here does I/O or reads the clock: the operator and the relay share it and pass the moment in.
 

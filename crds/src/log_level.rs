@@ -7,7 +7,18 @@ use serde::{Deserialize, Serialize};
 ///
 /// The same six, in the same order, for a relay, for a single host, and for a TCP Schedule.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 pub enum LogLevel {
     /// What ends the process or stops it from doing its work: a panic, a spool that cannot be written.

@@ -1,5 +1,10 @@
 //! SMTPRelay: a relay, declared.
 
+#![allow(
+    unreachable_pub,
+    reason = "KubeSchema derives from a private copy of the struct"
+)]
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -13,7 +18,7 @@ use crate::{
 };
 
 /// A relay: applications hand it their mail, and it lets the mail out when, where and how fast it is allowed to go.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "mailsluice.dev",
     version = "v1alpha1",
@@ -72,7 +77,7 @@ pub struct ScheduleRef {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Log {
     /// The Log Level of the relay.
@@ -132,7 +137,7 @@ pub struct Client {
 }
 
 /// Where mail for some domains goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Route {
     /// Recipient domains: a name, `*.` and a name for everything below it, or `*` for all.
@@ -181,7 +186,7 @@ pub struct Limits {
 }
 
 /// When an attempt that failed is repeated, and when the relay gives up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Retry {
     /// The wait after the first failure; it doubles with each one that follows.
@@ -193,7 +198,7 @@ pub struct Retry {
 }
 
 /// The claim on which each replica keeps its spool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Storage {
     /// Its size.
@@ -201,6 +206,23 @@ pub struct Storage {
     /// Its storage class; the cluster's default, where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
+}
+
+/// What an empty `spec` means: the same as the schema's defaults.
+impl Default for SMTPRelaySpec {
+    fn default() -> Self {
+        SMTPRelaySpec {
+            replicas: one(),
+            schedule_ref: None,
+            log: Log::default(),
+            listeners: default_listeners(),
+            clients: Vec::new(),
+            routes: default_routes(),
+            limits: Limits::default(),
+            retry: Retry::default(),
+            storage: Storage::default(),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -228,17 +250,20 @@ impl Default for Retry {
 
 impl Default for Storage {
     fn default() -> Self {
-        Storage { size: ByteSize::from_bytes(10 << 30), storage_class_name: None }
+        Storage {
+            size: ByteSize::from_bytes(10 << 30),
+            storage_class_name: None,
+        }
     }
 }
 
 /// What is so: written by the operator, and only when something changed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SMTPRelayStatus {
     /// Ready, Available, Progressing and Delivering.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// Pods that exist.
     #[serde(default)]
@@ -266,8 +291,7 @@ pub struct SMTPRelayStatus {
     pub problem: Option<String>,
     /// The SMTP Monitor's worst hosts: suspended ones first, then by their oldest message; at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into()]))]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host"]))]
     pub monitor: Vec<HostRow>,
     /// How many hosts the Monitor has beyond those.
     #[serde(default)]
@@ -283,11 +307,18 @@ fn smtp_port() -> u16 {
 }
 
 fn default_listeners() -> Vec<Listener> {
-    vec![Listener { name: "smtp".into(), port: 25 }]
+    vec![Listener {
+        name: "smtp".into(),
+        port: 25,
+    }]
 }
 
 fn default_routes() -> Vec<Route> {
-    vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(Mx {}) }]
+    vec![Route {
+        domains: vec!["*".into()],
+        smarthost: None,
+        mx: Some(Mx {}),
+    }]
 }
 
 /// The schema of a moment in RFC 3339.

@@ -1,10 +1,21 @@
 //! TCPSchedule: when connections may be opened.
 
+#![allow(
+    unreachable_pub,
+    reason = "KubeSchema derives from a private copy of the struct"
+)]
+
+mod clock_time;
+mod day;
+
 use jiff::{Timestamp, civil::Date};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+pub use clock_time::{ClockTime, ClockTimeError};
+pub use day::Day;
 
 use crate::{log_level::LogLevel, quantity::Interval};
 
@@ -52,7 +63,7 @@ pub enum LinkState {
 }
 
 /// Days of the week and the times on them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Window {
     /// The days on which it starts; every day, where it is absent or empty.
@@ -73,7 +84,7 @@ pub struct Window {
 }
 
 /// Single dates and the times on them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exception {
     /// The dates on which it starts.
@@ -93,12 +104,12 @@ pub struct Exception {
 }
 
 /// What is so: written by the operator when the link changes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TCPScheduleStatus {
     /// Accepted: whether relays can obey it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// Whether connections may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,4 +125,21 @@ pub struct TCPScheduleStatus {
     /// How many SMTPRelays refer to it.
     #[serde(default)]
     pub relays: u32,
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+fn closed() -> LinkState {
+    LinkState::Closed
+}
+
+fn major() -> LogLevel {
+    LogLevel::Major
+}
+
+/// The schema of a list of dates without a time of day.
+fn dates(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": {"type": "string", "format": "date"}})
 }
