@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod quantity;
 pub mod relay;
 pub mod schedule;
+mod spelling;
 
 pub use log_level::LogLevel;
 pub use relay::{SMTPRelay, SMTPRelaySpec, SMTPRelayStatus};

@@ -6,20 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How much is logged. Each level lets through its own records and those of every level before it.
 ///
 /// The same six, in the same order, for a relay, for a single host, and for a TCP Schedule.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum LogLevel {
     /// What ends the process or stops it from doing its work: a panic, a spool that cannot be written.
     CrashesOnly,

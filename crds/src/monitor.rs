@@ -127,9 +127,7 @@ pub struct HostRow {
 }
 
 /// What is done about a host's mail now.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum HostState {
     /// A connection is open or being opened.
     Sending,
@@ -142,9 +140,7 @@ pub enum HostState {
 }
 
 /// Why mail for a host waits. Few, stable, the same in the status, the log and the metrics.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Reason {
     /// The TCP Schedule allows no connections now.
     TcpScheduleClosed,
@@ -224,9 +220,7 @@ pub struct Connection {
 }
 
 /// Where an attempt to deliver mail is, or failed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Stage {
     /// Looking up where the mail goes.
     Dns,

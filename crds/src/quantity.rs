@@ -51,10 +51,7 @@ impl FromStr for Interval {
             ))
         };
         let unit = text.chars().next_back().ok_or_else(refused)?;
-        let (_, seconds) = Self::UNITS
-            .into_iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(refused)?;
+        let (_, seconds) = Self::UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(refused)?;
         let digits = &text[..text.len() - unit.len_utf8()];
         let plain = !digits.is_empty()
             && digits.len() <= 5
@@ -72,10 +69,8 @@ impl FromStr for Interval {
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The largest unit that divides it, so that what was read is what is shown, or shorter.
-        let (unit, seconds) = Self::UNITS
-            .into_iter()
-            .find(|(_, seconds)| self.0 % seconds == 0)
-            .unwrap_or(('s', 1));
+        let (unit, seconds) =
+            Self::UNITS.into_iter().find(|(_, seconds)| self.0.is_multiple_of(*seconds)).unwrap_or(('s', 1));
         write!(f, "{}{unit}", self.0 / seconds)
     }
 }
@@ -169,10 +164,7 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Self::UNITS
-            .into_iter()
-            .find(|(_, octets)| self.0 != 0 && self.0 % octets == 0)
-        {
+        match Self::UNITS.into_iter().find(|(_, octets)| self.0 != 0 && self.0.is_multiple_of(*octets)) {
             Some((unit, octets)) => write!(f, "{}{unit}", self.0 / octets),
             None => write!(f, "{}", self.0),
         }
@@ -213,59 +205,27 @@ mod tests {
 
     #[test]
     fn intervals_are_read_and_shown_in_their_largest_unit() {
-        for (text, seconds, shown) in [
-            ("90s", 90, "90s"),
-            ("5m", 300, "5m"),
-            ("60m", 3_600, "1h"),
-            ("4h", 14_400, "4h"),
-            ("5d", 432_000, "5d"),
-        ] {
+        for (text, seconds, shown) in
+            [("90s", 90, "90s"), ("5m", 300, "5m"), ("60m", 3_600, "1h"), ("4h", 14_400, "4h"), ("5d", 432_000, "5d")]
+        {
             let interval: Interval = text.parse().unwrap();
-            assert_eq!(
-                (interval.as_secs(), interval.to_string().as_str()),
-                (seconds, shown),
-                "{text}"
-            );
+            assert_eq!((interval.as_secs(), interval.to_string().as_str()), (seconds, shown), "{text}");
         }
-        for text in [
-            "", "5", "m", "05m", "-5m", "5 m", "1.5h", "5min", "99999d9", "100000s", "5µ", "99999d",
-        ] {
-            assert!(
-                text.parse::<Interval>().is_err(),
-                "{text:?} was taken for an interval"
-            );
+        for text in ["", "5", "m", "05m", "-5m", "5 m", "1.5h", "5min", "99999d9", "100000s", "5µ", "99999d"] {
+            assert!(text.parse::<Interval>().is_err(), "{text:?} was taken for an interval");
         }
     }
 
     #[test]
     fn sizes_are_read_and_shown_in_their_largest_unit() {
-        for (text, octets, shown) in [
-            ("50Mi", 50 << 20, "50Mi"),
-            ("1024Ki", 1 << 20, "1Mi"),
-            ("500k", 500_000, "500k"),
-            ("7", 7, "7"),
-        ] {
+        for (text, octets, shown) in
+            [("50Mi", 50 << 20, "50Mi"), ("1024Ki", 1 << 20, "1Mi"), ("500k", 500_000, "500k"), ("7", 7, "7")]
+        {
             let size: ByteSize = text.parse().unwrap();
-            assert_eq!(
-                (size.as_bytes(), size.to_string().as_str()),
-                (octets, shown),
-                "{text}"
-            );
+            assert_eq!((size.as_bytes(), size.to_string().as_str()), (octets, shown), "{text}");
         }
-        for text in [
-            "",
-            "Mi",
-            "0",
-            "05Mi",
-            "-1",
-            "1.5Gi",
-            "50MB",
-            "999999999999Ti",
-        ] {
-            assert!(
-                text.parse::<ByteSize>().is_err(),
-                "{text:?} was taken for a size"
-            );
+        for text in ["", "Mi", "0", "05Mi", "-1", "1.5Gi", "50MB", "999999999999Ti"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text:?} was taken for a size");
         }
     }
 }

@@ -1,9 +1,6 @@
 //! SMTPRelay: a relay, declared.
 
-#![allow(
-    unreachable_pub,
-    reason = "KubeSchema derives from a private copy of the struct"
-)]
+#![allow(unreachable_pub, reason = "KubeSchema derives from a private copy of the struct")]
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -250,10 +247,7 @@ impl Default for Retry {
 
 impl Default for Storage {
     fn default() -> Self {
-        Storage {
-            size: ByteSize::from_bytes(10 << 30),
-            storage_class_name: None,
-        }
+        Storage { size: ByteSize::from_bytes(10 << 30), storage_class_name: None }
     }
 }
 
@@ -307,18 +301,11 @@ fn smtp_port() -> u16 {
 }
 
 fn default_listeners() -> Vec<Listener> {
-    vec![Listener {
-        name: "smtp".into(),
-        port: 25,
-    }]
+    vec![Listener { name: "smtp".into(), port: 25 }]
 }
 
 fn default_routes() -> Vec<Route> {
-    vec![Route {
-        domains: vec!["*".into()],
-        smarthost: None,
-        mx: Some(Mx {}),
-    }]
+    vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(Mx {}) }]
 }
 
 /// The schema of a moment in RFC 3339.

@@ -56,9 +56,7 @@ impl FromStr for ClockTime {
 
     fn from_str(text: &str) -> Result<Self, ClockTimeError> {
         let two_digits = |part: &str| match part.as_bytes() {
-            [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => {
-                Some(u16::from(tens - b'0') * 10 + u16::from(ones - b'0'))
-            }
+            [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Some(u16::from(tens - b'0') * 10 + u16::from(ones - b'0')),
             _ => None,
         };
         text.split_once(':')
@@ -107,24 +105,14 @@ mod tests {
 
     #[test]
     fn times_of_day_are_read_to_the_minute_and_shown_as_they_were_written() {
-        for (text, minutes) in [
-            ("00:00", 0),
-            ("08:00", 480),
-            ("19:30", 1_170),
-            ("23:59", 1_439),
-            ("24:00", 1_440),
-        ] {
+        for (text, minutes) in [("00:00", 0), ("08:00", 480), ("19:30", 1_170), ("23:59", 1_439), ("24:00", 1_440)] {
             let time: ClockTime = text.parse().unwrap();
             assert_eq!((time.minutes(), time.to_string().as_str()), (minutes, text));
         }
-        for text in [
-            "", "8:00", "08:0", "08:60", "24:01", "25:00", "-1:00", "08.00", "0800", "08:00:00",
-            " 08:00", "+8:00",
-        ] {
-            assert!(
-                text.parse::<ClockTime>().is_err(),
-                "{text:?} was taken for a time of day"
-            );
+        for text in
+            ["", "8:00", "08:0", "08:60", "24:01", "25:00", "-1:00", "08.00", "0800", "08:00:00", " 08:00", "+8:00"]
+        {
+            assert!(text.parse::<ClockTime>().is_err(), "{text:?} was taken for a time of day");
         }
     }
 }

@@ -27,15 +27,7 @@ pub enum Day {
 
 impl Day {
     /// All seven, as a week is written: Monday first.
-    pub const ALL: [Day; 7] = [
-        Day::Mon,
-        Day::Tue,
-        Day::Wed,
-        Day::Thu,
-        Day::Fri,
-        Day::Sat,
-        Day::Sun,
-    ];
+    pub const ALL: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
 
     /// The day's place in the week: Monday is 0, Sunday is 6.
     #[must_use]

@@ -1,12 +1,18 @@
 //! TCPSchedule: when connections may be opened.
 
-#![allow(
-    unreachable_pub,
-    reason = "KubeSchema derives from a private copy of the struct"
-)]
+#![allow(unreachable_pub, reason = "KubeSchema derives from a private copy of the struct")]
 
 mod clock_time;
+mod compiled;
 mod day;
+mod moments;
+mod rule;
+mod verdict;
+mod words;
+mod zone;
+
+#[cfg(test)]
+mod tests;
 
 use jiff::{Timestamp, civil::Date};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -15,7 +21,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 pub use clock_time::{ClockTime, ClockTimeError};
+pub use compiled::{Decision, Schedule, ScheduleError};
 pub use day::Day;
+pub use rule::{Rule, RuleSource};
+pub use verdict::Verdict;
+pub use zone::UnknownZone;
 
 use crate::{log_level::LogLevel, quantity::Interval};
 
