@@ -1,0 +1,199 @@
+//! Applies what differs, and nothing else.
+
+use std::{fmt::Debug, sync::Arc, time::Instant};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::{Context, ReconcileError, dereference::Found};
+use crate::{names, resources::Resources, status::Obstacle};
+
+/// What there is once everything is applied: a status is drawn from this and from nothing that was only wanted.
+pub(super) struct Applied {
+    /// The StatefulSet.
+    pub(super) stateful_set: Option<Arc<StatefulSet>>,
+    /// What stood in the way.
+    pub(super) obstacle: Option<Obstacle>,
+}
+
+/// For a relay that cannot be carried out: what there is stays.
+pub(super) fn nothing(found: &Found, obstacle: Obstacle) -> Applied {
+    Applied { stateful_set: found.stateful_set.clone(), obstacle: Some(obstacle) }
+}
+
+/// Applies the objects in the order in which pods need them, up to the first that cannot be.
+pub(super) async fn apply(context: &Context, found: &Found, wanted: Resources) -> Result<Applied, ReconcileError> {
+    match in_order(context, found, wanted).await {
+        Ok(stateful_set) => Ok(Applied { stateful_set: Some(stateful_set), obstacle: None }),
+        Err(Stop::Obstacle(obstacle)) => Ok(nothing(found, obstacle)),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// Why the rest is not applied.
+enum Stop {
+    /// It would not help to try again at once.
+    Obstacle(Obstacle),
+    /// It may.
+    Failed(ReconcileError),
+}
+
+async fn in_order(context: &Context, found: &Found, wanted: Resources) -> Result<Arc<StatefulSet>, Stop> {
+    let stores = &context.stores;
+    let config_hash = wanted.config_hash();
+    ensure::<ServiceAccount>(context, found, &stores.service_accounts, wanted.service_account).await?;
+    ensure::<ConfigMap>(context, found, &stores.config_maps, wanted.config_map).await?;
+    for pod in &found.pods {
+        tell(context, found, pod, &config_hash).await?;
+    }
+    ensure::<Service>(context, found, &stores.services, wanted.headless_service).await?;
+    ensure::<Service>(context, found, &stores.services, wanted.service).await?;
+    let stateful_set = ensure(context, found, &stores.stateful_sets, wanted.stateful_set).await?;
+    ensure::<PodDisruptionBudget>(context, found, &stores.budgets, wanted.pod_disruption_budget).await?;
+    Ok(stateful_set)
+}
+
+/// Applies the object unless it is there as it should be, and returns it as it is.
+async fn ensure<K>(context: &Context, found: &Found, store: &Store<K>, mut wanted: K) -> Result<Arc<K>, Stop>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + 'static,
+{
+    let (kind, name) = (K::kind(&()).into_owned(), wanted.name_any());
+    let failed = |source| Stop::Failed(ReconcileError::Apply { kind: kind.clone(), name: name.clone(), source });
+    let as_json = |object: &K| serde_json::to_value(object).map_err(|error| Stop::Failed(error.into()));
+    let hash = names::sha256_hex(as_json(&wanted)?.to_string().as_bytes());
+    wanted.annotations_mut().insert(names::APPLIED_ANNOTATION.into(), hash.clone());
+    let wanted_json = as_json(&wanted)?;
+    let key = (found.key.clone(), kind.clone(), name.clone());
+    let attempts = &context.attempts;
+
+    let cached = store.get(&ObjectRef::new(&name).within(found.namespace()));
+    if let Some(cached) = cached.filter(|cached| is_controlled_by(cached.meta(), found.uid()))
+        && (contains(&as_json(&cached)?, &wanted_json) || attempts.is_settled(&key, &hash, cached.meta()))
+    {
+        return Ok(cached);
+    }
+    // The cache may lag behind, and it does not hold what others made: the API server decides.
+    let api: Api<K> = Api::namespaced(context.client.clone(), found.namespace());
+    let present = api.get_opt(&name).await.map_err(failed)?;
+    if let Some(present) = &present {
+        if !is_controlled_by(present.meta(), found.uid()) {
+            let controller = controller(present.meta());
+            return Err(Stop::Obstacle(Obstacle::NameTaken { kind, name, controller }));
+        }
+        if contains(&as_json(present)?, &wanted_json) || attempts.is_settled(&key, &hash, present.meta()) {
+            return Ok(Arc::new(present.clone()));
+        }
+    }
+    let state = present.as_ref().map(Resource::meta);
+    if let Some(message) = attempts.refusal(&key, &hash, state, Instant::now()) {
+        return Err(Stop::Obstacle(Obstacle::Refused { kind, name, message }));
+    }
+    match put(&api, &wanted, present.is_some()).await {
+        Ok(applied) => {
+            context.metrics.wrote(&kind);
+            info!(relay = %found.key, kind, name, "applied");
+            attempts.applied(key, hash, applied.meta());
+            Ok(Arc::new(applied))
+        }
+        Err(kube::Error::Api(status)) if is_refusal(status.code) => {
+            attempts.refused(key, hash, state, status.message.clone(), Instant::now());
+            Err(Stop::Obstacle(Obstacle::Refused { kind, name, message: status.message.clone() }))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+async fn put<K>(api: &Api<K>, wanted: &K, exists: bool) -> kube::Result<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let name = wanted.name_any();
+    match api.patch(&name, &PatchParams::apply(names::MANAGER).force(), &Patch::Apply(wanted)).await {
+        // Applying leaves what others put into a list, and with that the list may make no sense, as when a Service's port
+        // was given another number by hand. The relay's own object is put right by replacing such lists whole.
+        Err(kube::Error::Api(status)) if exists && status.code == 422 => {
+            let parameters = PatchParams { field_manager: Some(names::MANAGER.into()), ..PatchParams::default() };
+            api.patch(&name, &parameters, &Patch::Merge(wanted)).await
+        }
+        result => result,
+    }
+}
+
+/// Refused for what it is, and not for a moment's reason: a conflict, a timeout, too many requests.
+fn is_refusal(code: u16) -> bool {
+    matches!(code, 400 | 403 | 413 | 422)
+}
+
+/// Sets the hash of its configuration on a pod, which makes the kubelet refresh what is mounted.
+async fn tell(context: &Context, found: &Found, pod: &Pod, hash: &str) -> Result<(), Stop> {
+    let told = |pod: &Pod| pod.annotations().get(names::CONFIG_ANNOTATION).is_some_and(|told| told == hash);
+    if told(pod) || pod.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let name = pod.name_any();
+    let failed = |source| Stop::Failed(ReconcileError::Apply { kind: "Pod".into(), name: name.clone(), source });
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), found.namespace());
+    // The cache may lag behind.
+    match api.get_opt(&name).await.map_err(failed)? {
+        Some(present) if !told(&present) => {}
+        _ => return Ok(()),
+    }
+    let patch = json!({"metadata": {"annotations": {(names::CONFIG_ANNOTATION): hash}}});
+    let parameters = PatchParams { field_manager: Some(names::MANAGER.into()), ..PatchParams::default() };
+    match api.patch_metadata(&name, &parameters, &Patch::Merge(&patch)).await {
+        Ok(_) => {
+            context.metrics.wrote("Pod");
+            info!(relay = %found.key, pod = name, "told of its configuration");
+            Ok(())
+        }
+        // It went away meanwhile.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Whether that uid's object controls the object.
+pub(super) fn is_controlled_by(object: &ObjectMeta, uid: &str) -> bool {
+    object.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+fn controller(object: &ObjectMeta) -> Option<String> {
+    let mut owners = object.owner_references.iter().flatten();
+    owners.find(|owner| owner.controller == Some(true)).map(|owner| format!("the {} {:?}", owner.kind, owner.name))
+}
+
+/// Whether everything that is wanted is there; defaults that the API server added are no difference.
+pub(super) fn contains(present: &Value, wanted: &Value) -> bool {
+    match (present, wanted) {
+        (Value::Object(present), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| match present.get(key) {
+            Some(present) => contains(present, wanted),
+            None => wanted.is_null(),
+        }),
+        (Value::Array(present), Value::Array(wanted)) => {
+            present.len() == wanted.len()
+                && present.iter().zip(wanted).all(|(present, wanted)| contains(present, wanted))
+        }
+        _ => present == wanted,
+    }
+}

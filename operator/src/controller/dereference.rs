@@ -1,0 +1,108 @@
+//! What a relay refers to, and what there is of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, Pod},
+    },
+};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    runtime::reflector::{ObjectRef, Store},
+};
+use mailsluice_crds::{SMTPRelay, TCPSchedule};
+use serde::de::DeserializeOwned;
+
+use super::{Context, ReconcileError};
+use crate::{names, watch};
+
+/// A relay with what it refers to and what there is of it.
+pub(super) struct Found {
+    /// The relay.
+    pub(super) relay: Arc<SMTPRelay>,
+    /// Its key in caches and queues.
+    pub(super) key: ObjectRef<SMTPRelay>,
+    /// Its TCP Schedule.
+    pub(super) schedule: Reference,
+    /// Its StatefulSet, whose claims cannot be changed any more.
+    pub(super) stateful_set: Option<Arc<StatefulSet>>,
+    /// Its ConfigMap, with what its pods run now.
+    pub(super) config_map: Option<Arc<ConfigMap>>,
+    /// Its pods.
+    pub(super) pods: Vec<Arc<Pod>>,
+}
+
+/// What a relay's `scheduleRef` comes to.
+pub(super) enum Reference {
+    /// It has none.
+    None,
+    /// This.
+    To(Arc<TCPSchedule>),
+    /// A name that nothing has.
+    Dangling(String),
+}
+
+impl Found {
+    pub(super) fn name(&self) -> &str {
+        &self.key.name
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.key.namespace.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        self.relay.metadata.uid.as_deref().unwrap_or_default()
+    }
+}
+
+pub(super) async fn dereference(context: &Context, relay: Arc<SMTPRelay>) -> Result<Found, ReconcileError> {
+    let stores = &context.stores;
+    let (name, namespace) = (relay.name_any(), relay.namespace().unwrap_or_default());
+    let schedule = match &relay.spec.schedule_ref {
+        None => Reference::None,
+        Some(reference) => match stores.schedules.get(&ObjectRef::new(&reference.name).within(&namespace)) {
+            Some(schedule) => Reference::To(schedule),
+            None => Reference::Dangling(reference.name.clone()),
+        },
+    };
+    let owner = relay.metadata.uid.clone().unwrap_or_default();
+    let stateful_set = owned(context, &stores.stateful_sets, &namespace, &name, &owner).await?;
+    let config_map = owned(context, &stores.config_maps, &namespace, &names::config_map(&name), &owner).await?;
+    let labels = names::labels(&name);
+    let pods = stores.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace) && has(pod, &labels));
+    Ok(Found { key: watch::key(&relay), relay, schedule, stateful_set, config_map, pods })
+}
+
+/// The object of that name, if it is that owner's. What the cache lacks may be there without its labels.
+async fn owned<K>(
+    context: &Context,
+    store: &Store<K>,
+    namespace: &str,
+    name: &str,
+    owner: &str,
+) -> Result<Option<Arc<K>>, ReconcileError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + 'static,
+{
+    let cached = store.get(&ObjectRef::new(name).within(namespace));
+    let found = match cached {
+        Some(cached) => Some(cached),
+        None => {
+            let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+            api.get_opt(name).await.map_err(ReconcileError::Dereference)?.map(Arc::new)
+        }
+    };
+    Ok(found.filter(|object| super::apply::is_controlled_by(object.meta(), owner)))
+}
+
+fn has(pod: &Pod, labels: &BTreeMap<String, String>) -> bool {
+    labels.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
+}

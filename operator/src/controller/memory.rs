@@ -1,0 +1,70 @@
+//! What was written last, for the moment until the cache shows it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use kube::runtime::reflector::{Lookup, ObjectRef};
+
+/// A cache that does not show a write after this long never will: somebody else wrote since.
+const STALE: Duration = Duration::from_secs(10);
+
+/// The statuses that were written last.
+pub(super) struct Memory<K: Lookup<DynamicType = ()>, S> {
+    written: Mutex<HashMap<ObjectRef<K>, (S, Instant)>>,
+}
+
+impl<K: Lookup<DynamicType = ()>, S> Default for Memory<K, S> {
+    fn default() -> Self {
+        Memory { written: Mutex::default() }
+    }
+}
+
+impl<K: Lookup<DynamicType = ()>, S: Clone + Default + PartialEq> Memory<K, S> {
+    /// The status that is stored: what the cache shows, or what was written and the cache does not show yet; and how long
+    /// ago the last write was.
+    pub(super) fn stored(&self, object: &ObjectRef<K>, cached: Option<&S>, now: Instant) -> (S, Option<Duration>) {
+        let written = self.lock();
+        let Some((status, at)) = written.get(object) else { return (cached.cloned().unwrap_or_default(), None) };
+        let since = now.saturating_duration_since(*at);
+        let stored = if since < STALE { status.clone() } else { cached.cloned().unwrap_or_default() };
+        (stored, Some(since))
+    }
+
+    /// Notes a write.
+    pub(super) fn wrote(&self, object: &ObjectRef<K>, status: S, now: Instant) {
+        self.lock().insert(object.clone(), (status, now));
+    }
+
+    /// Forgets objects that are not there any more.
+    pub(super) fn retain(&self, exists: impl Fn(&ObjectRef<K>) -> bool) {
+        self.lock().retain(|object, _| exists(object));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<K>, (S, Instant)>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mailsluice_crds::SMTPRelay;
+
+    use super::*;
+
+    #[test]
+    fn a_cache_that_lags_behind_does_not_cause_a_second_write() {
+        let memory: Memory<SMTPRelay, u32> = Memory::default();
+        let relay = ObjectRef::new("outbound").within("shop");
+        let start = Instant::now();
+        assert_eq!(memory.stored(&relay, Some(&1), start), (1, None));
+        memory.wrote(&relay, 2, start);
+        let soon = start + Duration::from_secs(1);
+        assert_eq!(memory.stored(&relay, Some(&1), soon), (2, Some(Duration::from_secs(1))));
+        assert_eq!(memory.stored(&relay, Some(&7), start + STALE), (7, Some(STALE)), "what others wrote is never seen");
+        memory.retain(|_| false);
+        assert_eq!(memory.stored(&relay, None, soon), (0, None));
+    }
+}

@@ -1,0 +1,199 @@
+//! The way of an SMTPRelay through the operator, one page:
+//!
+//! 1. [`dereference`]: what it refers to and what there is of it, from the caches;
+//! 2. [`validate`]: whether it can be carried out, and as what (pure);
+//! 3. [`crate::resources::build`]: the objects that it is made of (pure);
+//! 4. [`apply`]: those that differ are applied;
+//! 5. [`report`]: its status is drawn (pure), and written where it differs; transitions become Events.
+//!
+//! Reconciles are asked for by changes of the relay, of its TCP Schedule, of its objects and pods, and of its pods'
+//! Monitors. One that finds nothing to do writes nothing.
+
+mod apply;
+mod attempts;
+mod dereference;
+mod memory;
+mod report;
+mod schedule;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::{FutureExt as _, Stream, StreamExt as _, channel::mpsc::UnboundedReceiver};
+use kube::{
+    Client,
+    runtime::{
+        applier,
+        controller::{Action, Config, Error},
+        events::Reporter,
+        reflector::ObjectRef,
+    },
+};
+use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus};
+use tracing::warn;
+
+use crate::{credential::MonitorKey, metrics::Metrics, monitor::Monitors, names, resources, watch::Stores};
+use attempts::Attempts;
+use memory::Memory;
+
+/// Relays, or TCP Schedules, that are reconciled at a time: enough to be quick, and no burden to the API server.
+const CONCURRENCY: u16 = 8;
+/// After an API call that failed for a reason that passes.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What reconciles share.
+pub struct Context {
+    /// The way to the API server.
+    pub client: Client,
+    /// What there is.
+    pub stores: Stores,
+    /// The pods' Monitors.
+    pub monitors: Monitors,
+    /// The image of relay pods.
+    pub relay_image: String,
+    /// What credentials are derived from.
+    pub monitor_key: MonitorKey,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    reporter: Reporter,
+    attempts: Attempts,
+    relay_statuses: Memory<SMTPRelay, SMTPRelayStatus>,
+    schedule_statuses: Memory<TCPSchedule, TCPScheduleStatus>,
+}
+
+/// What a [`Context`] is made of.
+pub struct Parts {
+    /// The way to the API server.
+    pub client: Client,
+    /// What there is.
+    pub stores: Stores,
+    /// The pods' Monitors.
+    pub monitors: Monitors,
+    /// The image of relay pods.
+    pub relay_image: String,
+    /// What credentials are derived from.
+    pub monitor_key: MonitorKey,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Context {
+    /// What reconciles share.
+    #[must_use]
+    pub fn new(parts: Parts) -> Context {
+        let Parts { client, stores, monitors, relay_image, monitor_key, metrics } = parts;
+        let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+        let reporter = Reporter { controller: names::MANAGER.into(), instance };
+        let (relay_statuses, schedule_statuses) = (Memory::default(), Memory::default());
+        Context {
+            client,
+            stores,
+            monitors,
+            relay_image,
+            monitor_key,
+            metrics,
+            reporter,
+            attempts: Attempts::default(),
+            relay_statuses,
+            schedule_statuses,
+        }
+    }
+
+    /// Forgets relays and TCP Schedules that are not there any more.
+    fn forget(&self) {
+        self.monitors.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.attempts.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.schedule_statuses.retain(|schedule| self.stores.schedules.get(schedule).is_some());
+    }
+}
+
+/// Why a reconcile is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// What the relay refers to could not be read.
+    #[error("looking up what it refers to: {0}")]
+    Dereference(#[source] kube::Error),
+    /// The manifests could not be written down.
+    #[error("writing down its manifests: {0}")]
+    Manifests(#[from] serde_json::Error),
+    /// An object could not be applied.
+    #[error("applying {kind} {name:?}: {source}")]
+    Apply {
+        /// The object's kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What went wrong.
+        source: kube::Error,
+    },
+    /// The status could not be written.
+    #[error("writing its status: {0}")]
+    Status(#[source] kube::Error),
+}
+
+/// Carries out an SMTPRelay.
+async fn reconcile(relay: Arc<SMTPRelay>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    if relay.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let found = dereference::dereference(&context, relay).await?;
+    let plan = validate::validate(&found, &context.relay_image, &context.monitor_key)?;
+    let applied = match &plan {
+        Ok(plan) => apply::apply(&context, &found, resources::build(plan)).await?,
+        Err(obstacle) => apply::nothing(&found, obstacle.clone()),
+    };
+    report::report(&context, &found, plan.as_ref().ok(), &applied).await
+}
+
+/// Runs the relays' reconciles until their queue ends, and finishes those under way.
+pub async fn run_relays(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<SMTPRelay>>) {
+    let relays = context.stores.relays.clone();
+    let runs = applier(
+        |relay, context: Arc<Context>| reconcile(relay, context).boxed(),
+        |_, _, _| Action::requeue(RETRY),
+        context.clone(),
+        relays,
+        queue.map(Ok::<_, Infallible>),
+        Config::default().concurrency(CONCURRENCY),
+    );
+    drain("SMTPRelay", &context, runs).await;
+}
+
+/// Runs the TCP Schedules' reconciles until their queue ends, and finishes those under way.
+pub async fn run_schedules(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<TCPSchedule>>) {
+    let schedules = context.stores.schedules.clone();
+    let runs = applier(
+        |schedule, context: Arc<Context>| schedule::reconcile(schedule, context).boxed(),
+        |_, _, _| Action::requeue(RETRY),
+        context.clone(),
+        schedules,
+        queue.map(Ok::<_, Infallible>),
+        Config::default().concurrency(CONCURRENCY),
+    );
+    drain("TCPSchedule", &context, runs).await;
+}
+
+async fn drain<K>(
+    kind: &'static str,
+    context: &Context,
+    runs: impl Stream<Item = Result<(ObjectRef<K>, Action), Error<ReconcileError, Infallible>>>,
+) where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+{
+    let mut runs = std::pin::pin!(runs);
+    while let Some(run) = runs.next().await {
+        match run {
+            Ok(_) => context.metrics.reconciled(kind, "done"),
+            // It was deleted while it waited for its turn.
+            Err(Error::ObjectNotFound(_)) => context.forget(),
+            Err(error) => {
+                context.metrics.reconciled(kind, "failed");
+                warn!(kind, %error, "a reconcile failed and will be repeated");
+            }
+        }
+    }
+}

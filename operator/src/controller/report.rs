@@ -1,0 +1,150 @@
+//! The status of a relay: drawn from what is applied and from the pods' Monitors, written where it differs.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::{
+    Api, Resource as _, ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+use mailsluice_crds::{SMTPRelay, SMTPRelayStatus};
+use serde_json::json;
+
+use super::{Context, ReconcileError, apply::Applied, dereference::Found, validate};
+use crate::{
+    events,
+    monitor::{Picture, Target, is_suspended},
+    names,
+    resources::Plan,
+    schedule::{self, ScheduleUse},
+    status::{
+        self, Facts, Rollout,
+        pacing::{self, Pace},
+    },
+};
+
+/// An object that is in the way is not watched, so its place is looked at again.
+const OBSTACLE_WAIT: Duration = Duration::from_secs(30);
+
+/// Draws the status, writes it where it differs, and says when to look again.
+pub(super) async fn report(
+    context: &Context,
+    found: &Found,
+    plan: Option<&Plan>,
+    applied: &Applied,
+) -> Result<Action, ReconcileError> {
+    let now = (Timestamp::now(), Instant::now());
+    context.monitors.follow(&found.key, &validate::token(found, &context.monitor_key), &targets(&found.pods), now.1);
+    let (picture, unreadable, picture_changes) = context.monitors.picture(&found.key, now.1);
+    let (before, since) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), now.1);
+    let (claim, claim_wanted) = validate::claims(found);
+    let wanted = found.relay.spec.replicas;
+    let schedule = validate::schedule(&found.schedule);
+    let drawn = status::draw(&Facts {
+        relay: found.name(),
+        generation: found.relay.metadata.generation,
+        wanted,
+        pods: count(found.pods.iter().filter(|pod| exists(pod))),
+        ready: count(found.pods.iter().filter(|pod| is_ready(pod))),
+        rollout: rollout(applied.stateful_set.as_deref().filter(|_| plan.is_some()), wanted),
+        obstacles: applied.obstacle.as_slice(),
+        claims: claim_wanted.as_ref().map(|wanted| (&claim, wanted)),
+        schedule: &schedule,
+        picture: &picture,
+        unreadable: &unreadable,
+        before: &before,
+        now: now.0,
+    });
+    let pace = pacing::decide(&before, &drawn, since);
+    if pace == Pace::Now {
+        write(context, found, &drawn).await?;
+        context.relay_statuses.wrote(&found.key, drawn.clone(), Instant::now());
+        let transitions = events::transitions(&before.conditions, &drawn.conditions, waiting(&drawn));
+        events::publish(context, &context.reporter, &found.relay.object_ref(&()), transitions).await;
+    }
+    let again = [
+        match pace {
+            Pace::In(wait) => Some(wait),
+            Pace::Now | Pace::Nothing => None,
+        },
+        picture_changes,
+        applied.obstacle.as_ref().map(|_| OBSTACLE_WAIT),
+        link_changes(&picture, &schedule, now.0),
+    ];
+    Ok(again.into_iter().flatten().min().map_or_else(Action::await_change, Action::requeue))
+}
+
+/// The host whose mail waits longest.
+fn waiting(status: &SMTPRelayStatus) -> Option<&str> {
+    status.monitor.first().filter(|row| is_suspended(row)).map(|row| row.host.as_str())
+}
+
+async fn write(context: &Context, found: &Found, status: &SMTPRelayStatus) -> Result<(), ReconcileError> {
+    let api: Api<SMTPRelay> = Api::namespaced(context.client.clone(), found.namespace());
+    let patch = json!({
+        "apiVersion": SMTPRelay::api_version(&()),
+        "kind": SMTPRelay::kind(&()),
+        // With the uid, so that a status is never written to a relay that came after this one.
+        "metadata": {"name": found.name(), "uid": found.uid()},
+        "status": status,
+    });
+    let parameters = PatchParams::apply(names::MANAGER).force();
+    api.patch_status(found.name(), &parameters, &Patch::Apply(&patch)).await.map_err(ReconcileError::Status)?;
+    context.metrics.wrote("SMTPRelay/status");
+    Ok(())
+}
+
+/// The pods whose Monitor can be read: also of those that are not ready, since it says why.
+fn targets(pods: &[std::sync::Arc<Pod>]) -> Vec<Target> {
+    let mut targets: Vec<_> = pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| {
+            let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Running"))?;
+            let address: IpAddr = status.pod_ip.as_ref()?.parse().ok()?;
+            Some(Target { pod: pod.name_any(), address, ready: is_ready(pod) })
+        })
+        .collect();
+    targets.sort_by(|a, b| a.pod.cmp(&b.pod));
+    targets
+}
+
+fn exists(pod: &Pod) -> bool {
+    !matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = || pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn rollout(stateful_set: Option<&StatefulSet>, wanted: u32) -> Rollout {
+    let Some(stateful_set) = stateful_set else { return Rollout::Creating };
+    let Some(status) = &stateful_set.status else { return Rollout::Creating };
+    let seen = status.observed_generation >= stateful_set.metadata.generation;
+    let positive = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    let updated = if seen { positive(status.updated_replicas).min(positive(status.ready_replicas)) } else { 0 };
+    let settled = seen && u32::try_from(status.replicas).unwrap_or(0) == wanted && updated == wanted;
+    // Pods that go are under way too, with none of them left to be counted as updated.
+    if settled { Rollout::Complete } else { Rollout::UnderWay { updated } }
+}
+
+/// When the link changes, where no relay is there to say so.
+fn link_changes(picture: &Picture, schedule: &ScheduleUse, now: Timestamp) -> Option<Duration> {
+    match (picture, schedule) {
+        (Picture::Nothing, ScheduleUse::Known(known)) => {
+            known.schedule.verdict(now).changes_at.map(|changes| schedule::wait(now, changes))
+        }
+        _ => None,
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,116 @@
+//! What validation promises, and when an object is as it should be.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
+use mailsluice_crds::{
+    SMTPRelay, SMTPRelaySpec, TCPSchedule,
+    relay::{Listener, ScheduleRef},
+};
+use serde_json::json;
+
+use super::{
+    apply,
+    dereference::{Found, Reference},
+    validate,
+};
+use crate::{credential::MonitorKey, names, resources, schedule::ScheduleUse, status::Obstacle, watch};
+
+fn key() -> MonitorKey {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, &[b'k'; 32]).unwrap();
+    MonitorKey::read(file.path().to_owned()).unwrap()
+}
+
+fn found(name: &str, spec: SMTPRelaySpec, schedule: Reference) -> Found {
+    let mut relay = SMTPRelay::new(name, spec);
+    relay.metadata.namespace = Some("shop".into());
+    relay.metadata.uid = Some("u1".into());
+    let key = watch::key(&relay);
+    Found { relay: Arc::new(relay), key, schedule, stateful_set: None, config_map: None, pods: Vec::new() }
+}
+
+fn scheduled() -> SMTPRelaySpec {
+    SMTPRelaySpec { schedule_ref: Some(ScheduleRef { name: "day".into() }), ..SMTPRelaySpec::default() }
+}
+
+fn schedule(spec: serde_json::Value) -> Reference {
+    Reference::To(Arc::new(TCPSchedule::new("day", serde_json::from_value(spec).unwrap())))
+}
+
+fn planned(found: &Found) -> resources::Plan {
+    validate::validate(found, "image", &key()).unwrap().unwrap()
+}
+
+#[test]
+fn what_cannot_be_carried_out_is_refused_with_what_to_write() {
+    let listener = |name: &str, port| SMTPRelaySpec {
+        listeners: vec![Listener { name: name.into(), port }],
+        ..SMTPRelaySpec::default()
+    };
+    for (name, spec, advice) in [
+        ("outbound", SMTPRelaySpec::default(), None),
+        ("out.bound", SMTPRelaySpec::default(), Some("use a-z, 0-9 and '-'")),
+        ("1outbound", SMTPRelaySpec::default(), Some("begin with a letter")),
+        (&*"o".repeat(53), SMTPRelaySpec::default(), Some("at most 52 characters")),
+        ("outbound", listener("smtp", 8025), Some("on which the relay serves its Monitor: use another")),
+        ("outbound", listener("http", 25), Some("taken by the port of the Monitor: use another")),
+    ] {
+        match (validate::validate(&found(name, spec, Reference::None), "image", &key()).unwrap(), advice) {
+            (Ok(_), None) => {}
+            (Err(Obstacle::Invalid(message)), Some(advice)) => assert!(message.contains(advice), "{message}"),
+            (result, _) => panic!("{name}: {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_relay_is_given_its_schedule_and_holds_its_mail_without_one() {
+    let kinds = |text: &str| text.split("---\n").count();
+    assert_eq!(kinds(&planned(&found("outbound", SMTPRelaySpec::default(), Reference::None)).manifests), 1);
+    assert_eq!(kinds(&planned(&found("outbound", scheduled(), schedule(json!({})))).manifests), 2);
+    let dangling = planned(&found("outbound", scheduled(), Reference::Dangling("day".into()))).manifests;
+    assert_eq!(kinds(&dangling), 1);
+    assert!(dangling.contains(r#""scheduleRef""#), "without it the relay would let its mail out");
+}
+
+#[test]
+fn a_schedule_that_cannot_be_obeyed_is_not_given_to_relays() {
+    let bad = || schedule(json!({"timeZone": "Europe/Roma"}));
+    assert!(matches!(validate::schedule(&bad()), ScheduleUse::Invalid { .. }));
+    let data = BTreeMap::from([(names::MANIFESTS_KEY.to_owned(), "what it runs\n".to_owned())]);
+    let running = Found {
+        config_map: Some(Arc::new(ConfigMap { data: Some(data), ..ConfigMap::default() })),
+        ..found("outbound", scheduled(), bad())
+    };
+    assert_eq!(planned(&running).manifests, "what it runs\n", "it keeps what it had");
+    let fresh = planned(&found("outbound", scheduled(), bad())).manifests;
+    assert!(fresh.contains(r#""scheduleRef""#) && !fresh.contains("Europe/Roma"), "a new one holds its mail");
+}
+
+#[test]
+fn a_change_of_storage_leaves_the_claims_that_there_are() {
+    let before = found("outbound", SMTPRelaySpec::default(), Reference::None);
+    let stateful_set: StatefulSet = resources::build(&planned(&before)).stateful_set;
+    let mut spec = SMTPRelaySpec::default();
+    spec.storage.size = "20Gi".parse().unwrap();
+    let after = Found { stateful_set: Some(Arc::new(stateful_set)), ..found("outbound", spec, Reference::None) };
+    let (present, wanted) = validate::claims(&after);
+    assert_eq!((present.size.as_str(), wanted.map(|wanted| wanted.size)), ("10Gi", Some("20Gi".into())));
+    assert_eq!(planned(&after).claim.size, "10Gi", "an apply with another size would fail for ever");
+}
+
+#[test]
+fn an_object_is_as_it_should_be_when_all_that_is_wanted_is_there() {
+    for (name, present, wanted, there) in [
+        ("the same", json!({"a": 1}), json!({"a": 1}), true),
+        ("defaults were added", json!({"a": 1, "b": 2}), json!({"a": 1}), true),
+        ("in a list too", json!({"l": [{"a": 1, "d": 0}]}), json!({"l": [{"a": 1}]}), true),
+        ("another value", json!({"a": 2}), json!({"a": 1}), false),
+        ("one more in a list", json!({"l": [1, 2]}), json!({"l": [1]}), false),
+        ("missing", json!({}), json!({"a": {}}), false),
+        ("null is nothing", json!({}), json!({"a": null}), true),
+    ] {
+        assert_eq!(apply::contains(&present, &wanted), there, "{name}");
+    }
+}

@@ -1,0 +1,188 @@
+//! Events: one for each transition of a condition that somebody waits for or is woken by.
+
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tracing::{info, warn};
+
+use crate::{controller::Context, status::transition};
+
+/// Octets of an Event's note that the API server takes.
+const NOTE: usize = 1_024;
+
+/// A transition, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it asks for attention.
+    pub warning: bool,
+    /// The condition that changed.
+    pub condition: String,
+    /// The condition's reason.
+    pub reason: String,
+    /// The condition's message: the host and the facts.
+    pub note: String,
+}
+
+/// The transitions between the conditions before and after that are worth an Event. `waiting` is the host whose mail waits
+/// longest, if any does: an Event about delivery names it.
+#[must_use]
+pub fn transitions(before: &[Condition], after: &[Condition], waiting: Option<&str>) -> Vec<Notice> {
+    let told = after.iter().filter(|condition| is_told(condition));
+    let mut notices: Vec<_> = told
+        .filter_map(|condition| {
+            let was = before.iter().find(|was| was.type_ == condition.type_);
+            let warning = is_bad(condition);
+            let news = match was {
+                Some(was) => !transition::same(was, condition) && (is_told(was) || warning),
+                // A relay that comes up as it should says nothing until it has.
+                None => warning,
+            };
+            let host =
+                waiting.filter(|host| warning && condition.type_ == "Delivering" && !condition.message.contains(host));
+            let note = match host {
+                Some(host) => cut(&format!("{host}: {}", condition.message)).to_owned(),
+                None => cut(&condition.message).to_owned(),
+            };
+            let (condition, reason) = (condition.type_.clone(), condition.reason.clone());
+            news.then_some(Notice { warning, condition, reason, note })
+        })
+        .collect();
+    // What makes the relay unready and stops its mail is one piece of news.
+    let stopped = notices.iter().find(|notice| notice.condition == "Delivering").map(|notice| notice.reason.clone());
+    notices.retain(|notice| notice.condition != "Ready" || Some(&notice.reason) != stopped.as_ref());
+    notices
+}
+
+/// Publishes them. What cannot be published is logged and given up: the conditions say the same.
+pub async fn publish(context: &Context, reporter: &Reporter, about: &ObjectReference, notices: Vec<Notice>) {
+    for notice in notices {
+        let Notice { warning, condition, reason, note } = notice;
+        info!(kind = about.kind, name = about.name, condition, reason, note, "transition");
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason,
+            note: Some(note),
+            action: condition,
+            secondary: None,
+        };
+        // A recorder that remembers would count a later transition for the same reason as this one again, with this
+        // one's note, which names another host.
+        let recorder = Recorder::new(context.client.clone(), reporter.clone());
+        match recorder.publish(&event, about).await {
+            Ok(()) => context.metrics.wrote("Event"),
+            Err(error) => warn!(name = about.name, %error, "an Event could not be published"),
+        }
+    }
+}
+
+/// Available follows Ready, and a rollout that goes well is no news.
+fn is_told(condition: &Condition) -> bool {
+    match condition.type_.as_str() {
+        "Ready" | "Delivering" | "Accepted" => condition.status != "Unknown",
+        "Progressing" => condition.reason == "StorageUnchanged",
+        _ => false,
+    }
+}
+
+fn is_bad(condition: &Condition) -> bool {
+    match condition.reason.as_str() {
+        // Pods that are not ready yet, or no longer because they are being replaced, are most often well in a moment.
+        "PodsNotReady" | "ScaledToZero" => false,
+        "HostsSuspended" => true,
+        _ => condition.status == "False",
+    }
+}
+
+fn cut(message: &str) -> &str {
+    message.get(..message.floor_char_boundary(NOTE)).unwrap_or(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Condition {
+        Condition {
+            type_: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: message.into(),
+            observed_generation: Some(1),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    #[test]
+    fn each_transition_is_told_once_with_the_host_and_the_reason() {
+        let well = condition("Delivering", "True", "Delivering", "nothing hinders the mail");
+        let closed = condition("Delivering", "False", "TcpScheduleClosed", "TCP/IP link is down: …");
+        let closed_later = condition("Delivering", "False", "TcpScheduleClosed", "other words");
+        let some = condition("Delivering", "True", "HostsSuspended", "mail for 1 of 2 hosts waits; example.com: …");
+        let unknown = condition("Delivering", "Unknown", "NoMonitor", "");
+        let starting = condition("Ready", "False", "PodsNotReady", "0 of 2 pods are ready");
+        let ready = condition("Ready", "True", "PodsReady", "2 of 2 pods are ready");
+        let conflict = condition("Ready", "False", "NameTaken", "the Service \"outbound\" exists …");
+        let rolling = condition("Progressing", "True", "RollingOut", "");
+        let storage = condition("Progressing", "False", "StorageUnchanged", "spec.storage asks for 20Gi …");
+        let available = condition("Available", "False", "NoPodReady", "");
+        for (name, before, after, told) in [
+            ("closes", Some(&well), &closed, Some((true, "TcpScheduleClosed"))),
+            ("stays closed", Some(&closed), &closed, None),
+            ("other words only", Some(&closed), &closed_later, None),
+            ("opens", Some(&closed), &well, Some((false, "Delivering"))),
+            ("a host is suspended", Some(&well), &some, Some((true, "HostsSuspended"))),
+            ("known for the first time, well", None, &well, None),
+            ("known for the first time, closed", None, &closed, Some((true, "TcpScheduleClosed"))),
+            ("well after it could not be told", Some(&unknown), &well, None),
+            ("closed after it could not be told", Some(&unknown), &closed, Some((true, "TcpScheduleClosed"))),
+            ("comes up", None, &starting, None),
+            ("is up", Some(&starting), &ready, Some((false, "PodsReady"))),
+            ("a pod is lost", Some(&ready), &starting, Some((false, "PodsNotReady"))),
+            ("a name is taken", Some(&starting), &conflict, Some((true, "NameTaken"))),
+            ("rolls out", None, &rolling, None),
+            ("storage cannot change", Some(&rolling), &storage, Some((true, "StorageUnchanged"))),
+            ("nobody takes mail, which Ready tells", None, &available, None),
+        ] {
+            let before: Vec<_> = before.into_iter().cloned().collect();
+            let notices = transitions(&before, std::slice::from_ref(after), None);
+            let seen = notices.first().map(|notice| (notice.warning, notice.reason.as_str()));
+            assert_eq!(seen, told, "{name}");
+            if let Some(notice) = notices.first() {
+                assert_eq!((&notice.note, &notice.condition), (&after.message, &after.type_), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_about_delivery_names_the_host_that_waits_longest() {
+        let closed = condition("Delivering", "False", "TcpScheduleClosed", "TCP/IP link is down: …");
+        let some = condition("Delivering", "True", "HostsSuspended", "mail for 1 of 2 hosts waits; example.com: …");
+        let well = condition("Delivering", "True", "Delivering", "nothing hinders the mail");
+        for (before, after, note) in [
+            (&well, &closed, "example.com: TCP/IP link is down: …"),
+            (&well, &some, "mail for 1 of 2 hosts waits; example.com: …"),
+            (&closed, &well, "nothing hinders the mail"),
+        ] {
+            let notices = transitions(std::slice::from_ref(before), std::slice::from_ref(after), Some("example.com"));
+            assert_eq!(notices[0].note, note);
+        }
+    }
+
+    #[test]
+    fn what_two_conditions_say_for_one_reason_is_told_once() {
+        let ready = condition("Ready", "False", "ScheduleNotFound", "all mail is held: …");
+        let delivering = condition("Delivering", "False", "ScheduleNotFound", "all mail is held: …");
+        let notices = transitions(&[], &[ready, delivering], None);
+        let told: Vec<_> = notices.iter().map(|notice| notice.condition.as_str()).collect();
+        assert_eq!(told, ["Delivering"]);
+    }
+
+    #[test]
+    fn a_note_is_never_longer_than_the_api_takes() {
+        let long = condition("Delivering", "False", "SpoolFailing", &"ü".repeat(2_000));
+        let notices = transitions(&[], &[long], None);
+        assert!(notices[0].note.len() <= 1_024 && notices[0].note.len() > 1_020, "{}", notices[0].note.len());
+    }
+}

@@ -1,0 +1,25 @@
+//! The Mailsluice operator: reconciles SMTPRelays and TCPSchedules, and writes the SMTP Monitor into their status.
+//!
+//! - [`watch`]: what there is in the cluster, and the reconciles that its changes ask for;
+//! - [`controller`]: the way of a relay through the operator, step by step;
+//! - [`resources`]: one pure builder for each object that a relay is made of;
+//! - [`monitor`]: collects the pods' Monitors, merges and bounds them;
+//! - [`status`]: conditions and all else that a status says, each a small pure function;
+//! - [`schedule`]: a TCP Schedule's own status;
+//! - [`events`]: one Event for each transition;
+//! - [`credential`], [`names`]: what relays know the operator by, and what things are called;
+//! - [`metrics`], [`http`]: what is counted, and where it is served;
+//! - [`run`](mod@run): starts and stops all of it.
+
+pub mod controller;
+pub mod credential;
+pub mod events;
+pub mod http;
+pub mod metrics;
+pub mod monitor;
+pub mod names;
+pub mod resources;
+pub mod run;
+pub mod schedule;
+pub mod status;
+pub mod watch;

@@ -1,0 +1,85 @@
+//! What the operator calls things in a cluster: names, labels and annotations.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use sha2::{Digest as _, Sha256};
+
+/// The field manager of everything that the operator applies, and the reporter of its Events.
+pub const MANAGER: &str = "mailsluice-operator";
+
+/// The label whose value is the SMTPRelay's name.
+pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+
+/// What every object of a relay is labelled with, so that the operator caches these objects and no others.
+pub const SELECTOR: &str = "app.kubernetes.io/name=mailsluice-relay,app.kubernetes.io/managed-by=mailsluice-operator";
+
+/// On a pod: the hash of the configuration it should have. A change makes the kubelet refresh the mount at once.
+pub const CONFIG_ANNOTATION: &str = "mailsluice.dev/config";
+
+/// On an owned object: the hash of what was applied last, which shows what is no longer wanted as well.
+pub const APPLIED_ANNOTATION: &str = "mailsluice.dev/applied";
+
+/// The port on which a relay serves health, metrics and its Monitor.
+pub const MONITOR_PORT: u16 = 8025;
+
+/// The ConfigMap's key of the manifests that the relay runs.
+pub const MANIFESTS_KEY: &str = "relay.yaml";
+
+/// The ConfigMap's key of the hash that the relay knows the operator's credential by.
+pub const CREDENTIAL_KEY: &str = "monitor-credential";
+
+/// The labels of every object of that relay.
+#[must_use]
+pub fn labels(relay: &str) -> BTreeMap<String, String> {
+    [("app.kubernetes.io/name", "mailsluice-relay"), (INSTANCE_LABEL, relay), ("app.kubernetes.io/managed-by", MANAGER)]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The selector of that relay's pods, for the objects that select them.
+#[must_use]
+pub fn pod_selector(relay: &str) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels(relay)), match_expressions: None }
+}
+
+/// The selector of that relay's pods, as text for the scale subresource.
+#[must_use]
+pub fn pod_selector_text(relay: &str) -> String {
+    labels(relay).iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// The name of the headless Service that governs the StatefulSet.
+#[must_use]
+pub fn pods_service(relay: &str) -> String {
+    format!("{relay}-pods")
+}
+
+/// The name of the ConfigMap with the resolved manifests.
+#[must_use]
+pub fn config_map(relay: &str) -> String {
+    format!("{relay}-config")
+}
+
+/// The name of the pods' ServiceAccount.
+#[must_use]
+pub fn service_account(relay: &str) -> String {
+    format!("{relay}-relay")
+}
+
+/// The lower-case hexadecimal SHA-256.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Octets in lower-case hexadecimal.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}

@@ -1,0 +1,67 @@
+//! The ConfigMap: the manifests that the relay's pods run.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Resource as _;
+use mailsluice_crds::{SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec};
+use serde::Serialize;
+
+use super::{Plan, metadata};
+use crate::names;
+
+/// A manifest with nothing in it that the relay does not read, so that it changes only when the relay has to.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest<'a, S> {
+    api_version: String,
+    kind: String,
+    metadata: Metadata<'a>,
+    spec: &'a S,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+    namespace: &'a str,
+}
+
+/// The relay's manifest and its TCP Schedule's, as YAML documents (in YAML's JSON form); the same input gives the same text.
+///
+/// # Errors
+/// When a specification has no JSON form, which no specification from the API server is without.
+pub fn manifests(
+    namespace: &str,
+    (name, relay): (&str, &SMTPRelaySpec),
+    schedule: Option<(&str, &TCPScheduleSpec)>,
+) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string_pretty(&Manifest {
+        api_version: SMTPRelay::api_version(&()).into_owned(),
+        kind: SMTPRelay::kind(&()).into_owned(),
+        metadata: Metadata { name, namespace },
+        spec: relay,
+    })?;
+    text.push('\n');
+    if let Some((name, spec)) = schedule {
+        text.push_str("---\n");
+        text.push_str(&serde_json::to_string_pretty(&Manifest {
+            api_version: TCPSchedule::api_version(&()).into_owned(),
+            kind: TCPSchedule::kind(&()).into_owned(),
+            metadata: Metadata { name, namespace },
+            spec,
+        })?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+pub(super) fn build(plan: &Plan) -> ConfigMap {
+    ConfigMap {
+        metadata: metadata(plan, names::config_map(&plan.name)),
+        data: Some(BTreeMap::from([
+            (names::MANIFESTS_KEY.to_owned(), plan.manifests.clone()),
+            (names::CREDENTIAL_KEY.to_owned(), format!("{}\n", plan.credential)),
+        ])),
+        ..ConfigMap::default()
+    }
+}

@@ -1,0 +1,317 @@
+//! What there is in the cluster, and the reconciles that its changes ask for.
+//!
+//! One watcher per kind, of the operator's own objects only, without what nothing here reads.
+
+use std::{collections::HashMap, fmt::Debug};
+
+use futures::{
+    StreamExt as _,
+    channel::mpsc::UnboundedSender,
+    future::{self, BoxFuture, FutureExt as _},
+};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+    runtime::{
+        WatchStreamExt as _,
+        reflector::{self, ObjectRef, Store, store::WriterDropped},
+        watcher::{self, watcher},
+    },
+};
+use mailsluice_crds::{SMTPRelay, TCPSchedule};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use crate::names;
+
+/// kubectl keeps a copy of the manifest there, which nothing here reads.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What there is, as the API server last told.
+#[derive(Clone)]
+pub struct Stores {
+    /// All relays.
+    pub relays: Store<SMTPRelay>,
+    /// All TCP Schedules.
+    pub schedules: Store<TCPSchedule>,
+    /// Relays' pods: metadata, address, phase and readiness.
+    pub pods: Store<Pod>,
+    /// Relays' StatefulSets.
+    pub stateful_sets: Store<StatefulSet>,
+    /// Relays' Services.
+    pub services: Store<Service>,
+    /// Relays' ConfigMaps.
+    pub config_maps: Store<ConfigMap>,
+    /// Relays' ServiceAccounts.
+    pub service_accounts: Store<ServiceAccount>,
+    /// Relays' PodDisruptionBudgets.
+    pub budgets: Store<PodDisruptionBudget>,
+}
+
+/// Where reconciles are asked for.
+#[derive(Clone)]
+pub struct Queues {
+    /// Of relays.
+    pub relays: UnboundedSender<ObjectRef<SMTPRelay>>,
+    /// Of TCP Schedules.
+    pub schedules: UnboundedSender<ObjectRef<TCPSchedule>>,
+}
+
+/// The key of an object in caches and queues.
+pub fn key<K: Resource<DynamicType = ()>>(object: &K) -> ObjectRef<K> {
+    let mut key = ObjectRef::new(&object.name_any());
+    key.namespace = object.namespace();
+    key
+}
+
+impl Stores {
+    /// Returns when everything that there is has been listed.
+    ///
+    /// # Errors
+    /// When a watcher has ended before that.
+    pub async fn ready(&self) -> Result<(), WriterDropped> {
+        self.relays.wait_until_ready().await?;
+        self.schedules.wait_until_ready().await?;
+        self.pods.wait_until_ready().await?;
+        self.stateful_sets.wait_until_ready().await?;
+        self.services.wait_until_ready().await?;
+        self.config_maps.wait_until_ready().await?;
+        self.service_accounts.wait_until_ready().await?;
+        self.budgets.wait_until_ready().await
+    }
+}
+
+/// The stores of a namespace, or of all, and what has to run to keep them.
+#[must_use]
+pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stores, BoxFuture<'static, ()>) {
+    let all = watcher::Config::default();
+    let (relays, watch_relays) = one(api(client, namespace), all.clone(), |_| {}, on_relay(queues.clone()));
+    let on_schedule = on_schedule(relays.clone(), queues.clone());
+    let (schedules, watch_schedules) = one(api(client, namespace), all, |_| {}, on_schedule);
+    let (pods, watch_pods) = one(api(client, namespace), own(), slim_pod, on_owned(queues.clone(), relays.clone()));
+    let (stateful_sets, watch_stateful_sets) = owned(client, namespace, queues, &relays);
+    let (services, watch_services) = owned(client, namespace, queues, &relays);
+    let (config_maps, watch_config_maps) = owned(client, namespace, queues, &relays);
+    let (service_accounts, watch_service_accounts) = owned(client, namespace, queues, &relays);
+    let (budgets, watch_budgets) = owned(client, namespace, queues, &relays);
+    let watches = [
+        watch_relays,
+        watch_schedules,
+        watch_pods,
+        watch_stateful_sets,
+        watch_services,
+        watch_config_maps,
+        watch_service_accounts,
+        watch_budgets,
+    ];
+    let stores = Stores { relays, schedules, pods, stateful_sets, services, config_maps, service_accounts, budgets };
+    (stores, future::join_all(watches).map(|_| ()).boxed())
+}
+
+fn own() -> watcher::Config {
+    watcher::Config::default().labels(names::SELECTOR)
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn owned<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    queues: &Queues,
+    relays: &Store<SMTPRelay>,
+) -> (Store<K>, BoxFuture<'static, ()>)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    one(api(client, namespace), own(), |_| {}, on_owned(queues.clone(), relays.clone()))
+}
+
+fn one<K>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    slim: fn(&mut K),
+    mut each: impl FnMut(&watcher::Event<K>) + Send + 'static,
+) -> (Store<K>, BoxFuture<'static, ()>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let known = store.clone();
+    let watch = async move {
+        let events = watcher(api, config)
+            .filter_map(|event| future::ready(event.map(|event| readable(event, &known)).transpose()))
+            .modify(move |object: &mut K| {
+                object.meta_mut().managed_fields = None;
+                if let Some(annotations) = &mut object.meta_mut().annotations {
+                    annotations.remove(LAST_APPLIED);
+                }
+                slim(object);
+            })
+            .reflect(writer)
+            .default_backoff();
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => each(&event),
+                Err(error) => warn!(kind = %K::kind(&()), %error, "watching failed and will be repeated"),
+            }
+        }
+    };
+    (store, watch.boxed())
+}
+
+/// The event, unless it is of an object that cannot be read: one of those must not stop the reconciles of all others, and
+/// what was known of it before stands.
+fn readable<K>(event: watcher::Event<DeserializeGuard<K>>, known: &Store<K>) -> Option<watcher::Event<K>>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let read = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(object),
+        Err(InvalidObject { error, metadata }) => {
+            let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
+            warn!(kind = %K::kind(&()), namespace, name, error, "it makes no sense and is left out until it is corrected");
+            None
+        }
+    };
+    Some(match event {
+        watcher::Event::Apply(guard) => watcher::Event::Apply(read(guard)?),
+        watcher::Event::InitApply(guard) => watcher::Event::InitApply(read(guard)?),
+        watcher::Event::Delete(guard) => {
+            let known = known.get(&ObjectRef::from_obj(&guard).into_kind_unchecked(()));
+            watcher::Event::Delete(guard.0.ok().or_else(|| known.map(|known| (*known).clone()))?)
+        }
+        watcher::Event::Init => watcher::Event::Init,
+        watcher::Event::InitDone => watcher::Event::InitDone,
+    })
+}
+
+/// Of a pod only what a status is drawn from.
+fn slim_pod(pod: &mut Pod) {
+    pod.spec = None;
+    pod.metadata.owner_references = None;
+    if let Some(status) = &mut pod.status {
+        let conditions = status.conditions.take().into_iter().flatten();
+        let ready = conditions.filter(|condition| condition.type_ == "Ready").collect();
+        *status = k8s_openapi::api::core::v1::PodStatus {
+            phase: status.phase.take(),
+            pod_ip: status.pod_ip.take(),
+            conditions: Some(ready),
+            ..Default::default()
+        };
+    }
+}
+
+/// A relay asks for itself; and, where what it refers to may have changed, for its namespace's TCP Schedules, which
+/// count the relays that refer to them.
+fn on_relay(queues: Queues) -> impl FnMut(&watcher::Event<SMTPRelay>) + Send {
+    let mut references: HashMap<ObjectRef<SMTPRelay>, Option<String>> = HashMap::new();
+    move |event| {
+        let (relay, gone) = match event {
+            watcher::Event::Apply(relay) | watcher::Event::InitApply(relay) => (relay, false),
+            watcher::Event::Delete(relay) => (relay, true),
+            watcher::Event::Init | watcher::Event::InitDone => return,
+        };
+        let key = key(relay);
+        let _ = queues.relays.unbounded_send(key.clone());
+        let now = relay.spec.schedule_ref.as_ref().map(|reference| reference.name.clone()).filter(|_| !gone);
+        let before = if gone { references.remove(&key) } else { references.insert(key.clone(), now.clone()) };
+        let before = before.flatten();
+        if before != now {
+            for name in [before, now].into_iter().flatten() {
+                let mut schedule = ObjectRef::new(&name);
+                schedule.namespace.clone_from(&key.namespace);
+                let _ = queues.schedules.unbounded_send(schedule);
+            }
+        }
+    }
+}
+
+/// A TCP Schedule asks for itself and for the relays that refer to it.
+fn on_schedule(relays: Store<SMTPRelay>, queues: Queues) -> impl FnMut(&watcher::Event<TCPSchedule>) + Send {
+    move |event| {
+        let (watcher::Event::Apply(schedule) | watcher::Event::InitApply(schedule) | watcher::Event::Delete(schedule)) =
+            event
+        else {
+            return;
+        };
+        let key = key(schedule);
+        let refers = |relay: &SMTPRelay| {
+            relay.namespace() == key.namespace
+                && relay.spec.schedule_ref.as_ref().is_some_and(|reference| reference.name == key.name)
+        };
+        for relay in relays.state_filter(|relay| refers(relay)) {
+            let _ = queues.relays.unbounded_send(self::key(&*relay));
+        }
+        let _ = queues.schedules.unbounded_send(key);
+    }
+}
+
+/// An object asks for the relay that it is labelled with; and after a new listing, which does not tell what went away
+/// since the one before, all relays are asked for.
+fn on_owned<K: Resource<DynamicType = ()>>(
+    queues: Queues,
+    relays: Store<SMTPRelay>,
+) -> impl FnMut(&watcher::Event<K>) + Send {
+    move |event| match event {
+        watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
+            if let Some(name) = object.labels().get(names::INSTANCE_LABEL) {
+                let mut relay = ObjectRef::new(name);
+                relay.namespace = object.namespace();
+                let _ = queues.relays.unbounded_send(relay);
+            }
+        }
+        watcher::Event::InitDone => {
+            for relay in relays.state() {
+                let _ = queues.relays.unbounded_send(key(&*relay));
+            }
+        }
+        watcher::Event::Init | watcher::Event::InitApply(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_that_makes_no_sense_is_left_out_and_stops_nobody_else() {
+        let relay = |interval: &str| {
+            let relay = json!({
+                "apiVersion": "mailsluice.dev/v1alpha1",
+                "kind": "SMTPRelay",
+                "metadata": {"name": "outbound", "namespace": "shop"},
+                "spec": {"retry": {"first": interval}},
+            });
+            serde_json::from_value::<DeserializeGuard<SMTPRelay>>(relay).unwrap()
+        };
+        let (known, _writer) = reflector::store();
+        // The schema's pattern takes 99999d, which is more seconds than the type holds.
+        for (interval, seen) in [("5m", true), ("99999d", false)] {
+            assert_eq!(readable(watcher::Event::Apply(relay(interval)), &known).is_some(), seen, "{interval}");
+            assert_eq!(readable(watcher::Event::InitApply(relay(interval)), &known).is_some(), seen, "{interval}");
+        }
+        assert!(readable(watcher::Event::<DeserializeGuard<SMTPRelay>>::InitDone, &known).is_some());
+    }
+}
