@@ -4,16 +4,23 @@
 //! - [`schedule`]: TCPSchedule, when connections are allowed, and the pure functions that answer it;
 //! - [`monitor`]: the SMTP Monitor, what a relay reports and SMTPRelay's status shows;
 //! - [`log_level`]: the six Log Levels;
+//! - [`crd`]: the definitions for the API server, with the rules of admission;
+//! - [`manifest`]: manifests read without an API server, by the same rules;
 //! - [`quantity`]: the sizes and times that manifests are written in.
 //!
 //! Nothing here does I/O or reads the clock: the operator and the relay share it and pass the moment in.
 
+#[cfg(any(test, feature = "cases"))]
+pub mod cases;
+pub mod crd;
 pub mod log_level;
+pub mod manifest;
 pub mod monitor;
 pub mod quantity;
 pub mod relay;
 pub mod schedule;
 mod spelling;
+mod yaml;
 
 pub use log_level::LogLevel;
 pub use relay::{SMTPRelay, SMTPRelaySpec, SMTPRelayStatus};
@@ -21,3 +28,5 @@ pub use schedule::{TCPSchedule, TCPScheduleSpec, TCPScheduleStatus};
 
 /// The API group of the custom resources.
 pub const GROUP: &str = "mailsluice.dev";
+/// Their version.
+pub const VERSION: &str = "v1alpha1";

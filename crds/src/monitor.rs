@@ -69,7 +69,7 @@ pub struct Link {
     pub schedule: Option<String>,
     /// When the state changes next; absent when it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::relay::optional_time")]
+    #[schemars(schema_with = "crate::crd::schema::time")]
     pub changes_at: Option<Timestamp>,
 }
 
@@ -83,7 +83,7 @@ pub struct QueueTotals {
     pub bytes: u64,
     /// When the oldest of them was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::relay::optional_time")]
+    #[schemars(schema_with = "crate::crd::schema::time")]
     pub oldest: Option<Timestamp>,
     /// Hosts that mail waits for.
     pub hosts: u32,
@@ -104,11 +104,11 @@ pub struct HostRow {
     pub messages: u64,
     /// When the oldest of them was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::relay::optional_time")]
+    #[schemars(schema_with = "crate::crd::schema::time")]
     pub oldest: Option<Timestamp>,
     /// No connection is tried before this moment; it changes only when an attempt or the schedule changes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::relay::optional_time")]
+    #[schemars(schema_with = "crate::crd::schema::time")]
     pub suspended_till: Option<Timestamp>,
     /// Why the mail waits: stable, in CamelCase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,7 +194,7 @@ pub struct LastError {
     #[schemars(length(max = 64))]
     pub peer: Option<String>,
     /// When it happened.
-    #[schemars(schema_with = "crate::relay::time")]
+    #[schemars(schema_with = "crate::crd::schema::time")]
     pub at: Timestamp,
     /// What the system or the host said; at most 256 characters.
     #[schemars(length(max = 256))]
@@ -211,7 +211,7 @@ pub struct Connection {
     /// What the connection is doing.
     pub stage: Stage,
     /// Since when it has been doing that.
-    #[schemars(schema_with = "crate::relay::time")]
+    #[schemars(schema_with = "crate::crd::schema::time")]
     pub since: Timestamp,
     /// The last reply that came over it; at most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]

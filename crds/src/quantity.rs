@@ -3,22 +3,24 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use jiff::SignedDuration;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+
+use crate::crd::{rules, schema};
 
 /// A size or a time that is not written as it must be; the text says what to write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QuantityError(String);
 
-/// A length of time in whole seconds, written as one number and a unit: `90s`, `5m`, `4h`, `5d` (a day is 24 hours).
+/// A length of time in whole seconds, written as a whole number and a unit: 90s, 5m, 4h, 5d (a day is 24 hours).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Interval(u32);
 
 impl Interval {
-    /// What [`Interval::from_str`] takes, as the schema's pattern: at most 99,999 of a unit.
-    pub const PATTERN: &'static str = "^[1-9][0-9]{0,4}(s|m|h|d)$";
+    /// What [`Interval::from_str`] takes: at most 99,999 seconds, minutes or hours, or 9,999 days.
+    pub const PATTERN: &'static str = "^([1-9][0-9]{0,4}[smh]|[1-9][0-9]{0,3}d)$";
 
     const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
@@ -54,7 +56,7 @@ impl FromStr for Interval {
         let (_, seconds) = Self::UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(refused)?;
         let digits = &text[..text.len() - unit.len_utf8()];
         let plain = !digits.is_empty()
-            && digits.len() <= 5
+            && digits.len() <= if unit == 'd' { 4 } else { 5 }
             && !digits.starts_with('0')
             && digits.bytes().all(|byte| byte.is_ascii_digit());
         let count: u32 = if plain {
@@ -95,7 +97,7 @@ impl JsonSchema for Interval {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": Self::PATTERN})
+        schema::word(&[rules::interval()])
     }
 
     fn inline_schema() -> bool {
@@ -103,14 +105,14 @@ impl JsonSchema for Interval {
     }
 }
 
-/// A size in octets, written as a Kubernetes quantity without fractions: `50Mi`, `10Gi`, `500k`, `1048576`.
+/// A size in octets, written as a Kubernetes quantity without fractions: 50Mi, 10Gi, 500k, 1048576.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ByteSize(u64);
 
 impl ByteSize {
-    /// What [`ByteSize::from_str`] takes, as the schema's pattern.
-    pub const PATTERN: &'static str = "^[1-9][0-9]{0,11}(Ki|Mi|Gi|Ti|k|M|G|T)?$";
+    /// What [`ByteSize::from_str`] takes: at most twelve digits, or six before a unit, so that none is out of reach.
+    pub const PATTERN: &'static str = "^([1-9][0-9]{0,11}|[1-9][0-9]{0,5}([KMGT]i|[kMGT]))$";
 
     const UNITS: [(&'static str, u64); 8] = [
         ("Ti", 1 << 40),
@@ -150,7 +152,7 @@ impl FromStr for ByteSize {
             .find_map(|(name, octets)| text.strip_suffix(name).map(|digits| (digits, octets)))
             .unwrap_or((text, 1));
         let plain = !digits.is_empty()
-            && digits.len() <= 12
+            && digits.len() <= if unit == 1 { 12 } else { 6 }
             && !digits.starts_with('0')
             && digits.bytes().all(|byte| byte.is_ascii_digit());
         let count: u64 = if plain {
@@ -191,7 +193,7 @@ impl JsonSchema for ByteSize {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": Self::PATTERN})
+        schema::word(&[rules::byte_size()])
     }
 
     fn inline_schema() -> bool {
@@ -201,6 +203,9 @@ impl JsonSchema for ByteSize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
     use super::*;
 
     #[test]
@@ -226,6 +231,16 @@ mod tests {
         }
         for text in ["", "Mi", "0", "05Mi", "-1", "1.5Gi", "50MB", "999999999999Ti"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text:?} was taken for a size");
+        }
+    }
+
+    proptest! {
+        /// The API server goes by the pattern, and the program by the parser.
+        #[test]
+        fn the_patterns_and_the_parsers_take_the_same_texts(interval in "[0-9]{1,6}[smhdw ]?", size in "[0-9]{1,13}([KMGTkmB]i?)?") {
+            let matches = |pattern: &str, text: &str| Regex::new(pattern).unwrap().is_match(text);
+            prop_assert_eq!(matches(Interval::PATTERN, &interval), interval.parse::<Interval>().is_ok(), "{}", interval);
+            prop_assert_eq!(matches(ByteSize::PATTERN, &size), size.parse::<ByteSize>().is_ok(), "{}", size);
         }
     }
 }

@@ -5,14 +5,18 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    crd::{rules, schema},
     log_level::LogLevel,
     monitor::{HostRow, Link, QueueTotals},
     quantity::{ByteSize, Interval},
 };
+
+/// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
+const MOST_CONNECTIONS: u32 = 100_000;
 
 /// A relay: applications hand it their mail, and it lets the mail out when, where and how fast it is allowed to go.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +31,17 @@ use crate::{
     namespaced,
     status = "SMTPRelayStatus",
     derive = "PartialEq",
+    validation = rules::relay_name(),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready"),
+    printcolumn(name = "Link", type_ = "string", json_path = ".status.link.state"),
+    printcolumn(name = "Queued", type_ = "integer", json_path = ".status.queue.messages"),
+    printcolumn(name = "Suspended", type_ = "integer", json_path = ".status.queue.suspendedHosts"),
+    printcolumn(name = "Oldest", type_ = "date", json_path = ".status.queue.oldest"),
+    printcolumn(name = "Problem", type_ = "string", json_path = ".status.problem"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.scheduleRef.name", priority = 1),
+    printcolumn(name = "Log", type_ = "string", json_path = ".spec.log.level", priority = 1),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", priority = 1),
     doc = "A relay: applications hand it their mail, and it lets the mail out when, where and how fast it is allowed to go.",
     scale(
         spec_replicas_path = ".spec.replicas",
@@ -34,10 +49,12 @@ use crate::{
         label_selector_path = ".status.selector"
     )
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = rules::message_fits_into_the_spool())]
+#[serde(rename_all = "camelCase")]
 pub struct SMTPRelaySpec {
     /// How many relay pods run, each with a spool of its own. A relay without a cluster is always one.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 100))]
     pub replicas: u32,
     /// The TCPSchedule, in the same namespace, that says when connections may be opened; without one they always may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,12 +64,25 @@ pub struct SMTPRelaySpec {
     pub log: Log,
     /// The ports on which mail is taken.
     #[serde(default = "default_listeners")]
+    #[schemars(
+        length(min = 1, max = schema::MOST_LISTENERS),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["name"],
+            "x-kubernetes-validations" = [rules::ports_differ()]
+        )
+    )]
     pub listeners: Vec<Listener>,
     /// Who may relay. Nobody may who is not listed.
     #[serde(default)]
+    #[schemars(length(max = schema::MOST_ENTRIES))]
     pub clients: Vec<Client>,
     /// Where mail goes: the first route that matches a recipient's domain decides.
     #[serde(default = "default_routes")]
+    #[schemars(
+        length(min = 1, max = schema::MOST_ROUTES),
+        extend("x-kubernetes-validations" = rules::routes_are_reachable())
+    )]
     pub routes: Vec<Route>,
     /// Limits, inward and outward.
     #[serde(default)]
@@ -67,24 +97,30 @@ pub struct SMTPRelaySpec {
 
 /// Names a TCPSchedule in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ScheduleRef {
     /// The TCPSchedule's `metadata.name`.
+    #[schemars(schema_with = "schema::object_name")]
     pub name: String,
 }
 
 /// What is logged, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Log {
-    /// The Log Level of the relay.
+    /// The Log Level of the relay, each with all before it: CrashesOnly, Failures (what was given up), Major (what happened),
+    /// Problems (what went wrong and is tried again), LowLevel (the conversation with hosts and clients), AllInfo.
     #[serde(default)]
     pub level: LogLevel,
-    /// How a record is written.
+    /// How a record is written: Json is an object a line, Text a line for people.
     #[serde(default)]
     pub format: LogFormat,
     /// Levels of single hosts, for a time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = schema::MOST_ENTRIES),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host"])
+    )]
     pub hosts: Vec<HostLog>,
 }
 
@@ -100,44 +136,52 @@ pub enum LogFormat {
 
 /// The Log Level of one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct HostLog {
     /// The host as the Monitor names it.
+    #[schemars(schema_with = "schema::monitor_host")]
     pub host: String,
-    /// Its level.
+    /// Its level, one of the six of `log.level`.
     pub level: LogLevel,
-    /// When it falls back to the relay's level; never, where it is absent.
+    /// The moment at which it falls back to the relay's level; never, where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "optional_time")]
+    #[schemars(schema_with = "schema::moment")]
     pub until: Option<Timestamp>,
 }
 
 /// A port on which mail is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// Its name, as a Service's port is named.
+    #[schemars(schema_with = "schema::listener_name")]
     pub name: String,
     /// Its TCP port.
+    #[schemars(range(min = 1), extend("x-kubernetes-validations" = [rules::port_is_free()]))]
     pub port: u16,
 }
 
 /// Clients that may relay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = rules::no_open_relay())]
+#[serde(rename_all = "camelCase")]
 pub struct Client {
     /// The networks, in CIDR notation, from which they connect.
+    #[schemars(schema_with = "schema::networks")]
     pub networks: Vec<String>,
     /// The envelope senders they may use: an address, or `@` and a domain. Any, where it is absent or empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::senders")]
     pub senders: Vec<String>,
 }
 
-/// Where mail for some domains goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// Where mail for some domains goes: to a smarthost, or by MX records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = rules::one_way())]
+#[serde(rename_all = "camelCase")]
 pub struct Route {
     /// Recipient domains: a name, `*.` and a name for everything below it, or `*` for all.
+    #[schemars(schema_with = "schema::domains")]
     pub domains: Vec<String>,
     /// All of it goes to this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,42 +193,51 @@ pub struct Route {
 
 /// A host that takes mail for any domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Smarthost {
     /// Its name, or its address.
+    #[schemars(schema_with = "schema::smarthost")]
     pub host: String,
     /// Its TCP port.
     #[serde(default = "smtp_port")]
+    #[schemars(range(min = 1))]
     pub port: u16,
 }
 
 /// Delivery by MX records (RFC 5321 section 5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Mx {}
 
 /// Limits, inward and outward, each for one replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Limits {
     /// Outgoing connections open at a time.
+    #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
     pub connections: u32,
     /// Outgoing connections open at a time to one host.
+    #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
     pub connections_per_host: u32,
     /// Messages sent to one host in a minute; any number, where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub messages_per_host_per_minute: Option<u32>,
     /// The largest message taken.
+    #[schemars(schema_with = "schema::message_size")]
     pub message_size: ByteSize,
     /// Clients' connections open at a time.
+    #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
     pub client_connections: u32,
     /// Recipients of one message.
+    #[schemars(range(min = 1, max = 100_000))]
     pub recipients: u32,
 }
 
 /// When an attempt that failed is repeated, and when the relay gives up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("x-kubernetes-validations" = rules::waits_grow()))]
+#[serde(rename_all = "camelCase", default)]
 pub struct Retry {
     /// The wait after the first failure; it doubles with each one that follows.
     pub first: Interval,
@@ -196,12 +249,14 @@ pub struct Retry {
 
 /// The claim on which each replica keeps its spool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("x-kubernetes-validations" = [rules::storage_grows(), rules::storage_class_stays()]))]
+#[serde(rename_all = "camelCase", default)]
 pub struct Storage {
-    /// Its size.
+    /// Its size; it can grow, and cannot shrink.
     pub size: ByteSize,
-    /// Its storage class; the cluster's default, where it is absent.
+    /// Its storage class, for good; the cluster's default, where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::storage_class")]
     pub storage_class_name: Option<String>,
 }
 
@@ -282,6 +337,7 @@ pub struct SMTPRelayStatus {
     pub queue: Option<QueueTotals>,
     /// What hinders the mail most, in one line, for the PROBLEM column; absent when nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub problem: Option<String>,
     /// The SMTP Monitor's worst hosts: suspended ones first, then by their oldest message; at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -306,14 +362,4 @@ fn default_listeners() -> Vec<Listener> {
 
 fn default_routes() -> Vec<Route> {
     vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(Mx {}) }]
-}
-
-/// The schema of a moment in RFC 3339.
-pub(crate) fn time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
-}
-
-/// The schema of a moment in RFC 3339 that may be absent.
-pub(crate) fn optional_time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time", "nullable": true})
 }

@@ -2,10 +2,12 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-/// A wall-clock time in minutes after midnight, written `HH:MM`, from `00:00` to `24:00`, the end of the day.
+use crate::crd::{rules, schema};
+
+/// A wall-clock time, written HH:MM, from 00:00 to 24:00, the end of the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClockTime(u16);
@@ -18,7 +20,7 @@ pub struct ClockTime(u16);
 pub struct ClockTimeError(String);
 
 impl ClockTime {
-    /// What [`ClockTime::from_str`] takes, as the schema's pattern.
+    /// What [`ClockTime::from_str`] takes.
     pub const PATTERN: &'static str = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
     /// The day's first moment.
     pub const MIDNIGHT: ClockTime = ClockTime(0);
@@ -91,7 +93,7 @@ impl JsonSchema for ClockTime {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": Self::PATTERN})
+        schema::word(&[rules::clock_time()])
     }
 
     fn inline_schema() -> bool {

@@ -7,6 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     LinkState, Rule, RuleSource, TCPScheduleSpec,
     rule::Compiled,
+    texts,
     zone::{UnknownZone, zone},
 };
 use crate::{log_level::LogLevel, quantity::Interval};
@@ -34,19 +35,16 @@ pub enum ScheduleError {
     #[error("spec.timeZone: {0}")]
     UnknownZone(#[from] UnknownZone),
     /// A window or an exception begins when it ends.
-    #[error(
-        "spec.{}: `from` and `to` are the same time: for the whole day leave both out or write from \"00:00\" to \"24:00\"",
-        place(.0)
-    )]
+    #[error("spec.{}: {}", place(.0), texts::EMPTY)]
     Empty(RuleSource),
     /// A window or an exception begins at `24:00`.
-    #[error("spec.{}: it cannot start at \"24:00\": write \"00:00\" and the day after", place(.0))]
+    #[error("spec.{}: {}", place(.0), texts::STARTS_AT_END_OF_DAY)]
     StartsAtEndOfDay(RuleSource),
     /// A closed window or exception has a pause.
-    #[error("spec.{}: `pause` belongs to an open link: leave it out, or write link: Open", place(.0))]
+    #[error("spec.{}: {}", place(.0), texts::PAUSE_WHILE_CLOSED)]
     PauseWhileClosed(RuleSource),
     /// A pause is longer than a week.
-    #[error("spec.{}: `pause` is longer than 7d, in which every window comes again: make it shorter", place(.0))]
+    #[error("spec.{}: {}", place(.0), texts::PAUSE_TOO_LONG)]
     PauseTooLong(RuleSource),
 }
 

@@ -7,6 +7,7 @@ mod compiled;
 mod day;
 mod moments;
 mod rule;
+pub(crate) mod texts;
 mod verdict;
 mod words;
 mod zone;
@@ -17,7 +18,7 @@ mod tests;
 use jiff::{Timestamp, civil::Date};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use clock_time::{ClockTime, ClockTimeError};
@@ -27,7 +28,14 @@ pub use rule::{Rule, RuleSource};
 pub use verdict::Verdict;
 pub use zone::UnknownZone;
 
-use crate::{log_level::LogLevel, quantity::Interval};
+pub(crate) use compiled::LONGEST_PAUSE;
+pub(crate) use zone::zone;
+
+use crate::{
+    crd::{rules, schema},
+    log_level::LogLevel,
+    quantity::Interval,
+};
 
 /// On which days and at which times connections may be opened, and how often.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,23 +50,33 @@ use crate::{log_level::LogLevel, quantity::Interval};
     namespaced,
     status = "TCPScheduleStatus",
     derive = "PartialEq",
+    validation = rules::schedule_name(),
+    printcolumn(name = "Link", type_ = "string", json_path = ".status.link"),
+    // Not a date: kubectl shows the age of a date, and this one is in the future.
+    printcolumn(name = "Changes", type_ = "string", json_path = ".status.changesAt"),
+    printcolumn(name = "TimeZone", type_ = "string", json_path = ".spec.timeZone"),
+    printcolumn(name = "Relays", type_ = "integer", json_path = ".status.relays"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     doc = "On which days and at which times connections may be opened, and how often."
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct TCPScheduleSpec {
     /// The IANA time zone in which days and times are meant.
     #[serde(default = "utc")]
+    #[schemars(schema_with = "schema::time_zone")]
     pub time_zone: String,
-    /// What holds outside every window.
+    /// What holds outside every window: Open, connections may be opened, or Closed.
     #[serde(default = "closed")]
     pub default: LinkState,
     /// Days and times; the last one that matches a moment decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::MOST_ENTRIES))]
     pub windows: Vec<Window>,
     /// Single dates; they beat windows, and the last one that matches a moment decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::MOST_ENTRIES))]
     pub exceptions: Vec<Exception>,
-    /// What is logged of the questions to this schedule.
+    /// The Log Level of the questions to this schedule: Major logs what it changes, AllInfo each question and its answer.
     #[serde(default = "major")]
     pub log: LogLevel,
 }
@@ -74,10 +92,12 @@ pub enum LinkState {
 
 /// Days of the week and the times on them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules::times()))]
+#[serde(rename_all = "camelCase")]
 pub struct Window {
     /// The days on which it starts; every day, where it is absent or empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::days")]
     pub days: Vec<Day>,
     /// The wall-clock time at which it starts, `HH:MM`; midnight, where it is absent.
     #[serde(default = "ClockTime::midnight")]
@@ -88,17 +108,18 @@ pub struct Window {
     pub to: ClockTime,
     /// What holds in it.
     pub link: LinkState,
-    /// In an open window: a session may begin so long after the one before it began.
+    /// In an open window: a session may begin so long after the one before it began, such as 30m; at most 7d.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Interval>,
 }
 
 /// Single dates and the times on them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules::times()))]
+#[serde(rename_all = "camelCase")]
 pub struct Exception {
-    /// The dates on which it starts.
-    #[schemars(schema_with = "dates")]
+    /// The dates on which it starts, such as 2026-12-25.
+    #[schemars(schema_with = "schema::dates")]
     pub dates: Vec<Date>,
     /// As in a window.
     #[serde(default = "ClockTime::midnight")]
@@ -126,11 +147,11 @@ pub struct TCPScheduleStatus {
     pub link: Option<LinkState>,
     /// Since when that has been so, as the operator saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::relay::optional_time")]
+    #[schemars(schema_with = "schema::time")]
     pub since: Option<Timestamp>,
     /// When that changes next; absent when it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::relay::optional_time")]
+    #[schemars(schema_with = "schema::time")]
     pub changes_at: Option<Timestamp>,
     /// How many SMTPRelays refer to it.
     #[serde(default)]
@@ -147,9 +168,4 @@ fn closed() -> LinkState {
 
 fn major() -> LogLevel {
     LogLevel::Major
-}
-
-/// The schema of a list of dates without a time of day.
-fn dates(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "items": {"type": "string", "format": "date"}})
 }

@@ -1,0 +1,337 @@
+//! The admission rules in CEL, each with what to write instead.
+//!
+//! They are the only definition of what is impossible or unsafe beyond a value's type and bounds: the API server evaluates
+//! them from the generated YAML, and [`crate::manifest`] evaluates the same text for a relay that runs from files. What they
+//! use is known to Kubernetes from 1.32 on.
+//!
+//! A rule about several fields holds back where one of them is malformed, since that one has been refused already.
+
+use kube::core::Rule;
+
+use crate::{
+    quantity::Interval,
+    schedule::{ClockTime, texts},
+};
+
+/// A DNS label in lower case (RFC 1123), without the limit to its length.
+const LABEL: &str = "[a-z0-9]([a-z0-9-]*[a-z0-9])?";
+
+/// A day of this millennium as it is written; whether its month has it is another question.
+const DAY: &str = "2[0-9]{3}-[0-9]{2}-[0-9]{2}";
+
+fn rule(condition: impl Into<String>, message: &str) -> Rule {
+    Rule::new(condition).message(message)
+}
+
+/// The condition that a string is of that form.
+fn form(pattern: &str) -> String {
+    format!("self.matches({})", quoted(pattern))
+}
+
+/// A CEL string that holds a pattern.
+fn quoted(pattern: &str) -> String {
+    format!("\"{}\"", pattern.replace('\\', r"\\"))
+}
+
+// Times and sizes.
+
+pub(crate) fn interval() -> Rule {
+    rule(form(Interval::PATTERN), "write a whole number and a unit, such as 90s, 5m, 4h or 5d")
+}
+
+pub(crate) fn byte_size() -> Rule {
+    rule(
+        form(crate::quantity::ByteSize::PATTERN),
+        "write a whole number of octets, with a unit if you like, such as 50Mi or 10Gi",
+    )
+}
+
+pub(crate) fn clock_time() -> Rule {
+    rule(
+        form(ClockTime::PATTERN),
+        r#"write hours and minutes in quotes, such as "08:00" or "19:30"; the end of the day is "24:00""#,
+    )
+}
+
+pub(crate) fn date() -> Rule {
+    rule(
+        format!("{} && !format.date().validate(self).hasValue()", form(&format!("^{DAY}$"))),
+        "write a day that the calendar has as year, month and day, such as 2026-12-25",
+    )
+}
+
+pub(crate) fn moment() -> Rule {
+    let offset = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])";
+    let time = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?";
+    rule(
+        format!(
+            "{} && !format.date().validate(self.substring(0, 10)).hasValue()",
+            form(&format!("^{DAY}T{time}{offset}$"))
+        ),
+        "write a moment with its offset from UTC, such as 2026-12-01T18:00:00Z or 2026-12-01T19:00:00+01:00",
+    )
+}
+
+pub(crate) fn time_zone() -> Rule {
+    rule(
+        form("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"),
+        "write an IANA name, such as Europe/Rome, America/New_York or UTC",
+    )
+}
+
+/// The seconds of the interval that a field holds: CEL's own durations know no days.
+fn seconds(field: &str) -> String {
+    format!(
+        "int({field}.substring(0, {field}.size() - 1)) * ({field}.endsWith('d') ? 86400 : {field}.endsWith('h') ? 3600 : \
+         {field}.endsWith('m') ? 60 : 1)"
+    )
+}
+
+fn is_interval(field: &str) -> String {
+    format!("{field}.matches({})", quoted(Interval::PATTERN))
+}
+
+fn not_longer(shorter: &str, longer: &str, message: &str) -> Rule {
+    let sound = format!("{} && {}", is_interval(shorter), is_interval(longer));
+    rule(format!("!({sound}) || {} <= {}", seconds(shorter), seconds(longer)), message)
+}
+
+// TCPSchedule.
+
+pub(crate) fn schedule_name() -> Rule {
+    rule(
+        format!("self.metadata.name.matches(\"^{LABEL}$\") && self.metadata.name.size() <= 63"),
+        "write at most 63 lower-case letters, digits and hyphens, with neither end a hyphen: every message \
+         about the link shows it",
+    )
+    .field_path(".metadata.name")
+}
+
+/// Of a window or an exception.
+pub(crate) fn times() -> [Rule; 4] {
+    [lasts(), starts_within_the_day(), pause_is_of_an_open_link(), pause_is_within_a_week()]
+}
+
+fn lasts() -> Rule {
+    rule("self.from != self.to", texts::EMPTY)
+}
+
+fn starts_within_the_day() -> Rule {
+    rule("self.from != '24:00'", texts::STARTS_AT_END_OF_DAY).field_path(".from")
+}
+
+fn pause_is_of_an_open_link() -> Rule {
+    rule("!has(self.pause) || self.link == 'Open'", texts::PAUSE_WHILE_CLOSED).field_path(".pause")
+}
+
+fn pause_is_within_a_week() -> Rule {
+    let pause = "self.pause";
+    let longest = crate::schedule::LONGEST_PAUSE.as_secs();
+    rule(format!("!has({pause}) || !{} || {} <= {longest}", is_interval(pause), seconds(pause)), texts::PAUSE_TOO_LONG)
+        .field_path(".pause")
+}
+
+// SMTPRelay.
+
+pub(crate) fn relay_name() -> Rule {
+    rule(
+        "self.metadata.name.matches('^[a-z]([a-z0-9-]{0,48}[a-z0-9])?$')",
+        "write at most 50 lower-case letters, digits and hyphens, a letter first and no hyphen last: the \
+         relay's Services and pods are named after it",
+    )
+    .field_path(".metadata.name")
+}
+
+pub(crate) fn message_fits_into_the_spool() -> Rule {
+    let (message, spool) = ("self.limits.messageSize", "self.storage.size");
+    rule(
+        format!(
+            "!isQuantity({message}) || !isQuantity({spool}) || quantity({message}).compareTo(quantity({spool})) <= 0"
+        ),
+        "limits.messageSize is larger than storage.size, and no such message fits into the spool: make the one smaller or the \
+         other larger",
+    )
+    .field_path(".limits.messageSize")
+}
+
+pub(crate) fn object_name() -> Rule {
+    rule(
+        form(&format!("^{LABEL}$")),
+        "write the name of a TCPSchedule in the same namespace: lower-case letters, digits and hyphens",
+    )
+}
+
+pub(crate) fn monitor_host() -> Rule {
+    rule(
+        form(r"^[a-z0-9._:\[\]-]+$"),
+        "write the host in lower case as the Monitor names it, such as example.com, or mail.example.com:25 for a smarthost",
+    )
+}
+
+pub(crate) fn listener_name() -> Rule {
+    rule(
+        "self.matches('^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$') && self.matches('[a-z]') && !self.contains('--')",
+        "write at most 15 lower-case letters, digits and single hyphens, at least one letter, and neither end a hyphen, such as \
+         smtp or submission: ports of pods are named so",
+    )
+}
+
+pub(crate) fn listener_name_is_free() -> Rule {
+    rule(
+        "self != 'http'",
+        "http is the name of the relay's own port, for health, metrics and the Monitor: write another",
+    )
+}
+
+pub(crate) fn port_is_free() -> Rule {
+    rule("self != 8025", "8025 is the relay's own port, for health, metrics and the Monitor: write another")
+}
+
+pub(crate) fn ports_differ() -> Rule {
+    rule(
+        "self.all(one, self.exists_one(other, other.port == one.port))",
+        "two listeners have the same port: give each a port of its own",
+    )
+}
+
+pub(crate) fn network() -> Rule {
+    rule(
+        // A number with a zero before it is octal to some, decimal to others, and an error to the API server.
+        "isCIDR(self) && !self.matches('^([0-9]+[.])*0[0-9]+[.]|[.]0[0-9]|/0.')",
+        "write an address and a prefix length, such as 198.18.0.0/24 or 2001:db8::/32; one address alone is 192.0.2.7/32 or \
+         2001:db8::7/128",
+    )
+}
+
+/// `192.0.2.7/24` can be meant as the address or as the network around it, and to guess would let strangers in.
+pub(crate) fn network_is_clean() -> Rule {
+    rule(
+        "!isCIDR(self) || cidr(self) == cidr(self).masked()",
+        "bits are set beyond the prefix length: write the first address of the network, such as 192.0.2.0/24, or, for one \
+         address alone, 192.0.2.7/32 or 2001:db8::7/128",
+    )
+}
+
+/// No network of one's own is wider than an IPv4 `/8` or IPv6's `fc00::/7`; two halves of everything are everything, too.
+pub(crate) fn no_open_relay() -> Rule {
+    rule(
+        "(has(self.senders) && self.senders.size() > 0) || self.networks.all(network, !isCIDR(network) || \
+         cidr(network).prefixLength() >= (cidr(network).ip().family() == 4 ? 8 : 7))",
+        "an open relay, which anybody may use to send anything: list the networks of your own clients, or say in `senders` \
+         which addresses may be used",
+    )
+    .field_path(".networks")
+}
+
+pub(crate) fn sender() -> Rule {
+    let atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
+    let label = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?";
+    rule(
+        form(&format!("^({atom}([.]{atom})*)?@{label}([.]{label})*$")),
+        "write an address, such as orders@shop.example.org, or @ and a domain, such as @example.org",
+    )
+}
+
+pub(crate) fn domain() -> Rule {
+    rule(
+        form(&format!(r"^([*]|([*][.])?{LABEL}([.]{LABEL})*|\[(IPv6:)?[0-9A-Fa-f.:]+\])$")),
+        "write a domain in lower case, such as example.com, or *.example.com for everything below it, or * for every domain",
+    )
+}
+
+pub(crate) fn one_way() -> Rule {
+    rule(
+        "has(self.smarthost) != has(self.mx)",
+        "a route is either by `smarthost` or by `mx`: write exactly one of them; `mx: {}` is delivery by MX records",
+    )
+}
+
+/// The first route that matches decides, so what an earlier pattern covers is never reached.
+///
+/// Split in two for the API server's budget: that a domain is in another list costs little, and only patterns with a star
+/// have to be compared with every domain after them.
+pub(crate) fn routes_are_reachable() -> [Rule; 2] {
+    // CEL has no index in its macros before Kubernetes 1.32, so the indices are written out, as many as there can be routes.
+    let indices = |range: std::ops::Range<usize>| {
+        format!("[{}]", range.map(|index| index.to_string()).collect::<Vec<_>>().join(", "))
+    };
+    let most = super::schema::MOST_ROUTES;
+    [
+        rule(
+            "self.all(route, route.domains.all(domain, self.exists_one(other, domain in other.domains)))",
+            "a domain is in two routes, and the first decides: take it out of the second",
+        ),
+        rule(
+            format!(
+                "{}.all(first, first >= self.size() || self[first].domains.all(pattern, !pattern.startsWith('*') || \
+                 {}.all(later, later <= first || later >= self.size() || self[later].domains.all(domain, \
+                 !domain.endsWith(pattern.substring(1))))))",
+                indices(0..most - 1),
+                indices(1..most)
+            ),
+            "a route is never reached, since a pattern of one before it covers its domains: put the route with the wider \
+             pattern after it, and the one for * last",
+        ),
+    ]
+}
+
+pub(crate) fn smarthost() -> Rule {
+    let label = "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?";
+    rule(
+        // What looks like an IPv4 address has to be one.
+        format!(
+            "isIP(self) || ({} && !{})",
+            form(&format!("^{label}([.]{label})*[.]?$")),
+            form("^(.*[.])?[0-9]+[.]?$")
+        ),
+        "write a host name or an IP address, such as mail.example.com or 192.0.2.1, without brackets; its port goes into `port`",
+    )
+}
+
+pub(crate) fn message_size_is_at_least_what_smtp_asks() -> Rule {
+    rule(
+        "!isQuantity(self) || quantity(self).compareTo(quantity('64Ki')) >= 0",
+        "write at least 64Ki: every SMTP server takes messages of that size (RFC 5321 section 4.5.3.1.7)",
+    )
+}
+
+pub(crate) fn waits_grow() -> [Rule; 2] {
+    [
+        not_longer(
+            "self.first",
+            "self.longest",
+            "`first` is longer than `longest`: write the shorter wait into `first`",
+        )
+        .field_path(".first"),
+        not_longer(
+            "self.longest",
+            "self.expireAfter",
+            "`longest` is longer than `expireAfter`: write a wait after which there is still time to try again",
+        )
+        .field_path(".longest"),
+    ]
+}
+
+pub(crate) fn storage_class() -> Rule {
+    rule(
+        form(&format!("^({LABEL}([.]{LABEL})*)?$")),
+        "write the name of a StorageClass: lower-case letters, digits, hyphens and dots",
+    )
+}
+
+pub(crate) fn storage_grows() -> Rule {
+    rule(
+        "!isQuantity(self.size) || !isQuantity(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+        "a claim cannot shrink: leave `size` as it is or write a larger one",
+    )
+    .field_path(".size")
+}
+
+pub(crate) fn storage_class_stays() -> Rule {
+    rule(
+        "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || \
+         self.storageClassName == oldSelf.storageClassName)",
+        "the storage class of claims that exist cannot change: leave it as it is, and make another SMTPRelay with the new one",
+    )
+    .field_path(".storageClassName")
+}
