@@ -35,11 +35,14 @@ pub fn manifests(
     (name, relay): (&str, &SMTPRelaySpec),
     schedule: Option<(&str, &TCPScheduleSpec)>,
 ) -> serde_json::Result<String> {
+    // How many replicas there are, and on what claims, is the StatefulSet's: to a relay it is no change of configuration.
+    let SMTPRelaySpec { replicas, storage, .. } = SMTPRelaySpec::default();
+    let own = SMTPRelaySpec { replicas, storage, ..relay.clone() };
     let mut text = serde_json::to_string_pretty(&Manifest {
         api_version: SMTPRelay::api_version(&()).into_owned(),
         kind: SMTPRelay::kind(&()).into_owned(),
         metadata: Metadata { name, namespace },
-        spec: relay,
+        spec: &own,
     })?;
     text.push('\n');
     if let Some((name, spec)) = schedule {

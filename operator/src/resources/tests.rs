@@ -169,8 +169,17 @@ fn manifests_hold_the_specifications_and_nothing_that_changes_by_itself() {
         assert_eq!(document["metadata"].as_object().unwrap().len(), 2, "more than name and namespace");
         assert!(document.get("status").is_none());
     }
-    assert_eq!(serde_json::from_value::<SMTPRelaySpec>(documents[0]["spec"].clone()).unwrap(), plan.spec);
+    let own = SMTPRelaySpec { replicas: 1, ..plan.spec.clone() };
+    assert_eq!(serde_json::from_value::<SMTPRelaySpec>(documents[0]["spec"].clone()).unwrap(), own);
     assert_eq!(serde_json::from_value::<TCPScheduleSpec>(documents[1]["spec"].clone()).unwrap(), schedule);
+}
+
+#[test]
+fn scaling_and_storage_are_no_change_of_a_relays_configuration() {
+    let plan = plan();
+    let storage = Storage { size: ByteSize::from_bytes(5 << 30), storage_class_name: Some("fast".into()) };
+    let grown = SMTPRelaySpec { replicas: 7, storage, ..plan.spec };
+    assert_eq!(manifests("shop", ("outbound", &grown), None).unwrap(), plan.manifests);
 }
 
 #[test]

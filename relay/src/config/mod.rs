@@ -1,0 +1,186 @@
+//! What the relay is told: one SMTPRelay and the TCP Schedule it refers to, from manifests, and again when they change.
+
+mod watch;
+
+use std::{
+    fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use kube::ResourceExt as _;
+use mailsluice_crds::{
+    LogLevel, SMTPRelay,
+    manifest::{self, Refusal, Source},
+    relay::SMTPRelaySpec,
+    schedule::{Schedule, ScheduleError},
+};
+
+use crate::{
+    access::{Access, NetworkError},
+    route::Routes,
+};
+
+pub use watch::{Change, watch};
+
+/// The name on the command line that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// A configuration that can be obeyed.
+#[derive(Debug)]
+pub struct Config {
+    /// The relay's `metadata.name`.
+    pub name: String,
+    /// What it is asked to do.
+    pub spec: SMTPRelaySpec,
+    /// When connections may be opened.
+    pub schedule: TcpSchedule,
+    /// The Log Level of the TCP Schedule.
+    pub schedule_log: LogLevel,
+    /// Who may relay.
+    pub access: Access,
+    /// Where mail goes.
+    pub routes: Routes,
+}
+
+/// The TCP Schedule of a relay.
+#[derive(Debug, Clone)]
+pub enum TcpSchedule {
+    /// It has none: connections may always be opened.
+    None,
+    /// This one.
+    Known(Box<Schedule>),
+    /// It refers to one by this name that was not given: mail is held rather than let out by a guess.
+    Missing(String),
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{file}: {source}")]
+    Unreadable {
+        /// The file as it was named.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Manifests that the API server would refuse, each with file, line, path and what to write instead.
+    #[error("{}", Lines(.0))]
+    Refused(Vec<Refusal>),
+    /// Not exactly one SMTPRelay.
+    #[error("{found} SMTPRelays in {files}: one process is one relay, so give it exactly one")]
+    NotOneRelay {
+        /// How many there are.
+        found: usize,
+        /// Where they were looked for.
+        files: String,
+    },
+    /// A TCPSchedule that cannot be obeyed.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A client network that cannot be read.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+}
+
+struct Lines<'a>(&'a [Refusal]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, refusal) in self.0.iter().enumerate() {
+            write!(f, "{}{refusal}", if index == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Reads the files; a name of `-` stands for what standard input held.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn read(files: &Files) -> Result<Config, ConfigError> {
+        let sources = files
+            .paths
+            .iter()
+            .map(|path| {
+                let name = path.display().to_string();
+                let text = match (&files.standard_input, name.as_str()) {
+                    (Some(text), STANDARD_INPUT) => text.clone(),
+                    _ => fs::read_to_string(path)
+                        .map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?,
+                };
+                Ok((name, text))
+            })
+            .collect::<Result<Vec<_>, ConfigError>>()?;
+        let sources: Vec<_> = sources.iter().map(|(name, text)| Source { name, text }).collect();
+        Config::from_sources(&sources)
+    }
+
+    fn from_sources(sources: &[Source<'_>]) -> Result<Config, ConfigError> {
+        let mut resources = manifest::load(sources).map_err(ConfigError::Refused)?;
+        let relay = match (resources.relays.pop(), resources.relays.len()) {
+            (Some(relay), 0) => relay,
+            (relay, others) => {
+                let files = sources.iter().map(|source| source.name).collect::<Vec<_>>().join(", ");
+                return Err(ConfigError::NotOneRelay { found: others + usize::from(relay.is_some()), files });
+            }
+        };
+        let (schedule, schedule_log) = find_schedule(&relay, &resources)?;
+        let access = Access::new(&relay.spec.clients)?;
+        let routes = Routes::new(&relay.spec.routes);
+        Ok(Config { name: relay.name_any(), spec: relay.spec, schedule, schedule_log, access, routes })
+    }
+}
+
+fn find_schedule(relay: &SMTPRelay, resources: &manifest::Resources) -> Result<(TcpSchedule, LogLevel), ScheduleError> {
+    let Some(reference) = &relay.spec.schedule_ref else { return Ok((TcpSchedule::None, LogLevel::Major)) };
+    let found = resources
+        .schedules
+        .iter()
+        .find(|schedule| schedule.name_any() == reference.name && schedule.namespace() == relay.namespace());
+    Ok(match found {
+        Some(found) => {
+            let schedule = Schedule::new(&reference.name, &found.spec)?;
+            (TcpSchedule::Known(Box::new(schedule)), found.spec.log)
+        }
+        None => (TcpSchedule::Missing(reference.name.clone()), LogLevel::Major),
+    })
+}
+
+/// The files that a configuration is read from.
+#[derive(Debug, Clone)]
+pub struct Files {
+    paths: Vec<PathBuf>,
+    /// What standard input held, where it is one of them: it can be read only once.
+    standard_input: Option<String>,
+}
+
+impl Files {
+    /// Takes the names from the command line, and reads standard input where it is among them.
+    ///
+    /// # Errors
+    /// When standard input cannot be read.
+    pub fn new(paths: Vec<PathBuf>) -> io::Result<Files> {
+        let standard_input = if paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT) {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text)?;
+            Some(text)
+        } else {
+            None
+        };
+        Ok(Files { paths, standard_input })
+    }
+
+    /// The folder of the first file, or the present one where that is standard input.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.watched().next().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
+    /// Those that can change.
+    fn watched(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(PathBuf::as_path).filter(|path| path.as_os_str() != STANDARD_INPUT)
+    }
+}

@@ -1,0 +1,59 @@
+//! Delivery: takes due mail, asks `tcp` for a session, drives the `smtp` client, turns replies into outcomes.
+//!
+//! - [`dispatch`]: the loop that lets hosts have their turn;
+//! - [`session`]: one session with one host, for as many messages as it has;
+//! - [`outcome`]: what replies mean for each recipient (pure);
+//! - [`fault`]: what an error means for the host, and how the Monitor shows it (pure);
+//! - [`bounce`]: mail that is given up goes back to its sender;
+//! - [`reroute`]: mail that waits when the routes change.
+
+mod bounce;
+pub mod dispatch;
+mod fault;
+mod outcome;
+pub mod reroute;
+mod session;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Config,
+    log::Log,
+    metrics::Metrics,
+    queue::SharedQueue,
+    route::Resolver,
+    smtp::client,
+    spool::Spool,
+    tcp::{Gate, Table},
+};
+
+/// What delivery works with.
+pub struct Courier {
+    /// The mail that waits.
+    pub queue: Arc<SharedQueue>,
+    /// Where the mail itself is.
+    pub spool: Spool,
+    /// The one way out.
+    pub gate: Arc<Gate>,
+    /// The outgoing connections, for the Monitor.
+    pub table: Table,
+    /// Where mail goes.
+    pub resolver: Resolver,
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// How the relay names itself to other hosts.
+    pub hostname: String,
+    /// The client's settings.
+    pub client: Arc<client::Config>,
+    /// Where records go.
+    pub log: Log,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Outgoing sessions, so that a stop can wait for them.
+    pub sessions: TaskTracker,
+    /// Set when the relay stops: no message is begun after it.
+    pub stop: CancellationToken,
+}

@@ -1,0 +1,76 @@
+//! From a message that is safe in the spool to its places in the queue: one for each host that its recipients go to.
+
+use jiff::Timestamp;
+
+use crate::{
+    queue::{Arrival, Part},
+    route::Routes,
+    smtp::{Domain, ForwardPath},
+    spool::{Location, MessageId, Recovered},
+};
+
+/// The host name under which mail waits that no route is for: it is given up when it is tried.
+const NO_DOMAIN: &str = "invalid";
+
+/// Where a new message's recipients go.
+#[must_use]
+pub fn arrival(
+    routes: &Routes,
+    id: MessageId,
+    location: Location,
+    received_at: Timestamp,
+    size: u64,
+    recipients: &[String],
+) -> Arrival {
+    let mut groups: Vec<(String, Vec<u16>)> = Vec::with_capacity(1);
+    for (index, recipient) in (0_u16..).zip(recipients) {
+        add(&mut groups, host_of(routes, recipient), index);
+    }
+    let parts = groups
+        .into_iter()
+        .map(|(host, recipients)| Part { host, recipients: recipients.into(), attempts: 0, due: None })
+        .collect();
+    Arrival { id, location, size, received_at, parts }
+}
+
+/// Where the recipients go that a restart found waiting, with their attempts and due times.
+#[must_use]
+pub fn recovered(routes: &Routes, found: &Recovered) -> Arrival {
+    let envelope = &found.envelope;
+    let mut parts: Vec<Part> = Vec::with_capacity(1);
+    for pending in &found.pending {
+        let Some(recipient) = envelope.recipients.get(usize::from(pending.recipient)) else { continue };
+        let host = host_of(routes, recipient);
+        match parts.iter_mut().find(|part| part.host == host) {
+            Some(part) => {
+                part.recipients = part.recipients.iter().copied().chain([pending.recipient]).collect();
+                part.attempts = part.attempts.max(pending.attempts);
+                part.due = part.due.min(pending.due);
+            }
+            None => parts.push(Part {
+                host,
+                recipients: Box::from([pending.recipient]),
+                attempts: pending.attempts,
+                due: pending.due,
+            }),
+        }
+    }
+    Arrival { id: envelope.id, location: found.location, size: envelope.size, received_at: envelope.received_at, parts }
+}
+
+/// The name of the host that a recipient's mail waits for.
+#[must_use]
+pub fn host_of(routes: &Routes, recipient: &str) -> String {
+    let domain = match recipient.parse::<ForwardPath>() {
+        Ok(path) => path.domain().map(str::to_owned),
+        Err(_) => recipient.rsplit_once('@').and_then(|(_, domain)| Domain::parse(domain).ok()).map(|d| d.to_string()),
+    };
+    routes.next_hop(domain.as_deref().unwrap_or(NO_DOMAIN)).host_name()
+}
+
+fn add(groups: &mut Vec<(String, Vec<u16>)>, host: String, recipient: u16) {
+    match groups.iter_mut().find(|(name, _)| *name == host) {
+        Some((_, recipients)) => recipients.push(recipient),
+        None => groups.push((host, vec![recipient])),
+    }
+}

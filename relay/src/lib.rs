@@ -1,0 +1,29 @@
+//! The Mailsluice SMTP relay.
+//!
+//! The way of a message: [`listener`] → [`smtp`] server → [`access`] → [`spool`] (synced) → 250 → [`queue`] →
+//! [`delivery`] → [`route`] → [`tcp`] (is the schedule open?) → [`smtp`] client → outcome → [`spool`] mark → gone, or
+//! [`queue`] with a Suspended Till, or [`report`].
+//!
+//! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
+//! and [`run`] puts it all together. [`sink`] is the other end for a first try and for benchmarks.
+
+pub mod access;
+pub mod config;
+pub mod delivery;
+pub mod errors;
+pub mod http;
+pub mod ids;
+pub mod intake;
+pub mod listener;
+pub mod log;
+pub mod metrics;
+pub mod monitor;
+pub mod queue;
+pub mod report;
+pub mod route;
+pub mod run;
+pub mod sink;
+pub mod smtp;
+pub mod socket;
+pub mod spool;
+pub mod tcp;

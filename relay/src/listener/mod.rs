@@ -1,0 +1,169 @@
+//! The ports on which mail is taken: accepts connections, within the limit, and gives each a session.
+
+mod session;
+
+use std::{collections::HashMap, io, net::IpAddr, sync::Arc, time::Duration};
+
+use mailsluice_crds::{LogLevel, relay::Listener};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Config,
+    log::{Log, Tag},
+    metrics::Metrics,
+    queue::SharedQueue,
+    socket,
+    spool::Spool,
+};
+
+/// What sessions work with.
+pub struct Reception {
+    /// Where accepted mail goes.
+    pub spool: Spool,
+    /// Where it waits.
+    pub queue: Arc<SharedQueue>,
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// How the relay names itself to clients.
+    pub hostname: String,
+    /// Where records go.
+    pub log: Log,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Sessions, so that a stop can wait for them.
+    pub sessions: TaskTracker,
+    /// Set when the relay stops.
+    pub stop: CancellationToken,
+}
+
+/// The wait after an accept that failed for want of descriptors or memory: at once it would only fail again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The open ports, by their number.
+pub struct Listeners {
+    reception: Arc<Reception>,
+    address: IpAddr,
+    open: HashMap<u16, CancellationToken>,
+    /// Connections that may still be opened. Changed settings take effect as connections end.
+    room: Arc<Semaphore>,
+    capacity: u32,
+}
+
+impl Listeners {
+    /// No port yet.
+    #[must_use]
+    pub fn new(reception: Arc<Reception>, address: IpAddr) -> Listeners {
+        Listeners { reception, address, open: HashMap::new(), room: Arc::new(Semaphore::new(0)), capacity: 0 }
+    }
+
+    /// Opens the ports that are listed and not open yet, and closes those that are open and not listed; sessions that
+    /// are under way go on. What can be opened is, whatever becomes of the others.
+    ///
+    /// # Errors
+    /// The first port that cannot be opened, and what the system says.
+    pub fn configure(&mut self, listeners: &[Listener], connections: u32) -> Result<(), ListenError> {
+        self.resize(connections);
+        self.open.retain(|port, stop| {
+            let listed = listeners.iter().any(|listener| listener.port == *port);
+            if !listed {
+                stop.cancel();
+            }
+            listed
+        });
+        let mut result = Ok(());
+        for listener in listeners {
+            if self.open.contains_key(&listener.port) {
+                continue;
+            }
+            match socket::listen((self.address, listener.port).into()) {
+                Ok(socket) => {
+                    let stop = self.reception.stop.child_token();
+                    self.open.insert(listener.port, stop.clone());
+                    let (reception, room, name) = (self.reception.clone(), self.room.clone(), listener.name.clone());
+                    reception
+                        .log
+                        .at(LogLevel::Major, Tag::SmtpIn)
+                        .field("listener", &name)
+                        .field("address", self.address)
+                        .number("port", listener.port)
+                        .say("takes mail");
+                    self.reception.sessions.spawn(accept(reception, socket, room, stop));
+                }
+                Err(source) => {
+                    let error = ListenError { address: self.address, port: listener.port, source };
+                    result = result.and(Err(error));
+                }
+            }
+        }
+        result
+    }
+
+    fn resize(&mut self, connections: u32) {
+        if connections > self.capacity {
+            self.room.add_permits((connections - self.capacity) as usize);
+        } else if connections < self.capacity {
+            let taken = self.capacity - connections;
+            let room = self.room.clone();
+            tokio::spawn(async move {
+                if let Ok(permits) = room.acquire_many_owned(taken).await {
+                    permits.forget();
+                }
+            });
+        }
+        self.capacity = connections;
+    }
+}
+
+/// A port that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("listen on {address} port {port}: {source}")]
+pub struct ListenError {
+    address: IpAddr,
+    port: u16,
+    source: io::Error,
+}
+
+async fn accept(reception: Arc<Reception>, socket: TcpListener, room: Arc<Semaphore>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => match room.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    let session = session::Session::new(reception.clone(), peer);
+                    reception.sessions.spawn(async move {
+                        session.run(stream).await;
+                        drop(permit);
+                    });
+                }
+                Err(_) => {
+                    reception.metrics.refused.with_label_values(&["421"]).inc();
+                    reception
+                        .log
+                        .at(LogLevel::Problems, Tag::SmtpIn)
+                        .field("client", peer)
+                        .say("turned a client away: limits.clientConnections is reached");
+                    tokio::spawn(turn_away(stream, reception.hostname.clone()));
+                }
+            },
+            Err(error) => {
+                reception.log.at(LogLevel::Problems, Tag::SmtpIn).say(format_args!("accept a connection: {error}"));
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn turn_away(mut stream: TcpStream, hostname: String) {
+    let reply = format!("421 4.3.2 {hostname} has as many connections as it may; try again later\r\n");
+    // A client that does not even take the refusal is not waited for.
+    let _ = time::timeout(Duration::from_secs(5), stream.write_all(reply.as_bytes())).await;
+}

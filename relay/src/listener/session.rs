@@ -1,0 +1,286 @@
+//! One client's session: moves bytes between the socket and the protocol, asks `access`, and puts messages into the
+//! spool before they are answered 250.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use bytes::{Bytes, BytesMut};
+use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
+use mailsluice_crds::LogLevel;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time,
+};
+
+use super::Reception;
+use crate::{
+    ids::SessionId,
+    intake,
+    log::{Record, Tag},
+    smtp::{
+        BodyType, Envelope, Reply,
+        server::{self, COMMAND_TIMEOUT, Event, Hello},
+    },
+    spool::{BodyWriter, Client, Draft, Health, MessageId, Purpose, SpoolError},
+};
+
+/// Octets read at a time: several small messages, or a good part of a large one.
+const READ_SIZE: usize = 32 << 10;
+
+/// Octets of a message that are gathered before they are handed to the spool's writer.
+const CHUNK_SIZE: usize = 64 << 10;
+
+pub(super) struct Session {
+    reception: Arc<Reception>,
+    peer: SocketAddr,
+    id: SessionId,
+}
+
+/// A message on its way into the spool.
+struct Incoming {
+    writer: BodyWriter,
+    received_at: Timestamp,
+    id: MessageId,
+    /// The spool could not take a part of it.
+    fault: Option<SpoolError>,
+}
+
+impl Session {
+    pub(super) fn new(reception: Arc<Reception>, peer: SocketAddr) -> Self {
+        Session { reception, peer, id: SessionId::next() }
+    }
+
+    pub(super) async fn run(self, stream: TcpStream) {
+        let begun = Instant::now();
+        self.reception.metrics.sessions_in.inc();
+        self.record(LogLevel::LowLevel).say("a client connected");
+        if let Err(error) = self.serve(stream).await {
+            self.record(LogLevel::LowLevel).say(format_args!("the client is gone: {error}"));
+        }
+        self.record(LogLevel::LowLevel).say("the session is over");
+        self.reception.metrics.sessions_in.dec();
+        self.reception.metrics.session_in_seconds.observe(begun.elapsed().as_secs_f64());
+    }
+
+    async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut config = self.reception.config.clone();
+        let mut session = server::Session::new(self.protocol_config(&config.borrow_and_update().clone()));
+        let mut input = BytesMut::with_capacity(READ_SIZE);
+        let mut output = BytesMut::new();
+        let mut body = Vec::new();
+        let mut incoming: Option<Incoming> = None;
+        loop {
+            match session.next(&mut input, &mut output, &mut body) {
+                event @ (Event::NeedInput | Event::NeedBody) => {
+                    let in_body = matches!(event, Event::NeedBody);
+                    if in_body && body.len() >= CHUNK_SIZE {
+                        spill(incoming.as_mut(), &mut body).await;
+                    }
+                    if !output.is_empty() {
+                        stream.write_all(&output.split()).await?;
+                    }
+                    if config.has_changed().unwrap_or(false) {
+                        session.set_config(self.protocol_config(&config.borrow_and_update().clone()));
+                    }
+                    input.reserve(READ_SIZE);
+                    let read = tokio::select! {
+                        biased;
+                        read = time::timeout(COMMAND_TIMEOUT, stream.read_buf(&mut input)) => read,
+                        // A message under way is finished; the process gives it the time that it has for stopping.
+                        () = self.reception.stop.cancelled(), if !in_body => {
+                            session.shut_down(&mut output);
+                            return stream.write_all(&output).await;
+                        }
+                    };
+                    match read {
+                        Ok(Ok(0)) => return Ok(()),
+                        Ok(Ok(_)) => {}
+                        Ok(Err(error)) => return Err(error),
+                        Err(_) => {
+                            session.time_out(&mut output);
+                            return stream.write_all(&output).await;
+                        }
+                    }
+                }
+                Event::Flush => stream.write_all(&output.split()).await?,
+                Event::CheckSender { .. } => session.accept(),
+                Event::CheckRecipient { envelope, recipient } => {
+                    let config = self.reception.config.borrow().clone();
+                    match config.access.check(self.peer.ip(), &envelope.from) {
+                        Ok(()) => session.accept(),
+                        Err(reply) => {
+                            self.record(LogLevel::Problems)
+                                .field("sender", &envelope.from)
+                                .field("recipient", &recipient.path)
+                                .say(format_args!("refused: {reply}"));
+                            self.count_refusal(&reply);
+                            session.refuse(reply);
+                        }
+                    }
+                }
+                Event::BodyStart { envelope, hello } => match self.room() {
+                    Ok(()) => {
+                        let received_at = Timestamp::now();
+                        let id = self.reception.spool.reserve_id(received_at);
+                        let trace = self.received(hello, id, envelope, received_at);
+                        body.clear();
+                        body.extend_from_slice(trace.as_bytes());
+                        let writer = self.reception.spool.begin_body();
+                        incoming = Some(Incoming { writer, received_at, id, fault: None });
+                        session.accept();
+                    }
+                    Err(reply) => {
+                        self.record(LogLevel::Problems).say(format_args!("refused: {reply}"));
+                        self.count_refusal(&reply);
+                        session.refuse(reply);
+                    }
+                },
+                Event::MessageEnd(envelope) => {
+                    let helo = session.hello().map(|hello| hello.name.clone()).unwrap_or_default();
+                    let Some(message) = incoming.take() else {
+                        session.refuse(Reply::enhanced(451, (3, 0), "the message has no beginning"));
+                        continue;
+                    };
+                    let last = Bytes::from(std::mem::take(&mut body));
+                    match self.store(message, last, envelope, helo).await {
+                        Ok(id) => session.accept_with(Reply::enhanced(250, (0, 0), format!("queued as {id}"))),
+                        Err(reply) => {
+                            self.count_refusal(&reply);
+                            session.refuse(reply);
+                        }
+                    }
+                }
+                Event::MessageRefused { reply } => {
+                    incoming = None;
+                    body = Vec::new();
+                    self.record(LogLevel::Problems).say(format_args!("refused: {reply}"));
+                    self.count_refusal(&reply);
+                }
+                Event::Close { .. } => return stream.write_all(&output).await,
+            }
+        }
+    }
+
+    /// Commits a message, and only then lets the queue know of it.
+    async fn store(
+        &self,
+        message: Incoming,
+        last: Bytes,
+        envelope: Envelope,
+        helo: String,
+    ) -> Result<MessageId, Reply> {
+        let reception = &self.reception;
+        let Incoming { mut writer, received_at, id, fault } = message;
+        let recipients: Vec<String> =
+            envelope.recipients.iter().map(|recipient| recipient.path.as_str().to_owned()).collect();
+        let draft = Draft {
+            id: Some(id),
+            received_at,
+            sender: envelope.from.as_str().to_owned(),
+            recipients: recipients.clone(),
+            eight_bit: envelope.body == BodyType::EightBitMime,
+            client: Client { address: Some(self.peer), helo, session: self.id.to_string() },
+            purpose: Purpose::Client,
+        };
+        let stored = async {
+            if let Some(fault) = fault {
+                return Err(fault);
+            }
+            writer.write(last).await?;
+            let body = writer.finish().await?;
+            let size = body.size();
+            Ok((reception.spool.append(draft, body).await?, size))
+        };
+        match stored.await {
+            Ok((stored, size)) => {
+                let config = reception.config.borrow().clone();
+                let arrival =
+                    intake::arrival(&config.routes, stored.id, stored.location, received_at, size, &recipients);
+                reception.queue.insert(arrival, received_at);
+                reception.metrics.accepted.inc();
+                reception.metrics.accepted_bytes.inc_by(size);
+                self.record(LogLevel::Major)
+                    .field("message", stored.id)
+                    .field("sender", &envelope.from)
+                    .number("recipients", recipients.len() as u64)
+                    .number("bytes", size)
+                    .say("accepted");
+                Ok(stored.id)
+            }
+            Err(error) => {
+                self.record(LogLevel::Problems).say(format_args!("a message could not be stored: {error}"));
+                Err(refusal(&error))
+            }
+        }
+    }
+
+    /// Whether there is room for a message.
+    fn room(&self) -> Result<(), Reply> {
+        match self.reception.spool.health() {
+            Health::Good => Ok(()),
+            Health::Full(_) | Health::ReadOnly(_) => Err(no_room()),
+            Health::Failing(_) => Err(failing()),
+        }
+    }
+
+    /// The trace line of RFC 5321 section 4.4. `for` only where there is one recipient, so that none learns of another.
+    fn received(&self, hello: &Hello, id: MessageId, envelope: &Envelope, at: Timestamp) -> String {
+        let (protocol, helo) = (hello.protocol(), &hello.name);
+        let address = match self.peer.ip().to_canonical() {
+            std::net::IpAddr::V4(address) => format!("[{address}]"),
+            std::net::IpAddr::V6(address) => format!("[IPv6:{address}]"),
+        };
+        let only = match envelope.recipients.as_slice() {
+            [only] => format!("\r\n\tfor {}", only.path),
+            _ => String::new(),
+        };
+        let date = rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap_or_default();
+        let host = &self.reception.hostname;
+        format!("Received: from {helo} ({address})\r\n\tby {host} with {protocol} id {id}{only};\r\n\t{date}\r\n")
+    }
+
+    fn protocol_config(&self, config: &crate::config::Config) -> Arc<server::Config> {
+        let limits = &config.spec.limits;
+        let mut protocol = server::Config::new(self.reception.hostname.clone(), limits.message_size.as_bytes());
+        protocol.max_recipients = limits.recipients as usize;
+        Arc::new(protocol)
+    }
+
+    fn record(&self, level: LogLevel) -> Record<'_> {
+        self.reception.log.at(level, Tag::SmtpIn).field("session", self.id).field("client", self.peer)
+    }
+
+    fn count_refusal(&self, reply: &Reply) {
+        // Codes are ours, and few.
+        self.reception.metrics.refused.with_label_values(&[reply.code().to_string().as_str()]).inc();
+    }
+}
+
+async fn spill(incoming: Option<&mut Incoming>, body: &mut Vec<u8>) {
+    let chunk = Bytes::from(std::mem::take(body));
+    if let Some(message) = incoming
+        && message.fault.is_none()
+        && let Err(error) = message.writer.write(chunk).await
+    {
+        message.fault = Some(error);
+    }
+}
+
+fn refusal(error: &SpoolError) -> Reply {
+    if error.is_temporary_room() {
+        return no_room();
+    }
+    match error {
+        SpoolError::TooLarge { .. } => Reply::enhanced(552, (3, 4), "the message is larger than this relay can store"),
+        _ => failing(),
+    }
+}
+
+fn no_room() -> Reply {
+    Reply::enhanced(452, (3, 1), "this relay's disk is full; try again later")
+}
+
+fn failing() -> Reply {
+    Reply::enhanced(451, (3, 0), "this relay cannot store mail now; try again later")
+}

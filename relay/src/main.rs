@@ -1,0 +1,103 @@
+//! `mailsluice-relay`: the command line of the relay.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use mailsluice_relay::{
+    log::Log,
+    run::{self, RunError},
+    sink,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// An SMTP relay that keeps mail safe on disk, lets it out when it is allowed to go, and says why it waits.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a relay as SMTPRelay and TCPSchedule manifests declare it.
+    Run(Run),
+    /// Run an SMTP server that accepts everything: where a first try and benchmarks deliver to.
+    Sink(Sink),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// Files with one SMTPRelay and the TCPSchedule it refers to; `-` is standard input. They are read again when they change.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The folder of the spool [default: `spool` beside the first file].
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+    /// The address on which mail is taken, at the ports that the SMTPRelay lists.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Where health, metrics and the Monitor are served.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)))]
+    http: SocketAddr,
+    /// The DNS server to ask [default: the system's].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    resolver: Option<SocketAddr>,
+    /// A file with the SHA-256, in lower-case hexadecimal, of the credential to which the Monitor answers off loopback.
+    #[arg(long, value_name = "FILE")]
+    monitor_credential: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct Sink {
+    /// Where to listen.
+    #[arg(value_name = "ADDRESS:PORT")]
+    address: SocketAddr,
+    /// Print totals instead of a line for each message.
+    #[arg(long)]
+    quiet: bool,
+    /// Keep each message as N.eml, with its envelope in N.json.
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(run) => relay(run).await,
+        Command::Sink(sink) => sink_until_stopped(sink).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mailsluice-relay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn relay(run: Run) -> Result<(), RunError> {
+    let Run { files, spool, bind, http, resolver, monitor_credential } = run;
+    let options = run::Options { files, spool, bind, http, resolver, monitor_credential };
+    let log = Log::new(io::stdout())?;
+    run::run(options, log).await
+}
+
+async fn sink_until_stopped(sink: Sink) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stopped = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let Sink { address, quiet, save } = sink;
+    sink::run(sink::Options { address, quiet, save }, stopped).await?;
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! Prometheus metrics. No label grows without bound: none names a host, an address or a client.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mailsluice_crds::{LogLevel, schedule::LinkState};
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Everything the relay counts. Cheap to share by reference count.
+pub struct Metrics {
+    registry: Registry,
+    /// Messages answered 250.
+    pub accepted: IntCounter,
+    /// Octets of their text.
+    pub accepted_bytes: IntCounter,
+    /// Commands or messages refused, by the reply's code.
+    pub refused: IntCounterVec,
+    /// Recipients delivered.
+    pub delivered: IntCounter,
+    /// Recipients put off, each time.
+    pub deferred: IntCounter,
+    /// Recipients given up and returned to their sender.
+    pub bounced: IntCounter,
+    /// Clients' sessions that are open.
+    pub sessions_in: IntGauge,
+    /// How long clients' sessions took.
+    pub session_in_seconds: Histogram,
+    /// How long outgoing sessions took.
+    pub session_out_seconds: Histogram,
+    /// How long syncs of the spool took.
+    pub sync_seconds: Histogram,
+    /// Changes of the configuration, by their result.
+    pub reloads: IntCounterVec,
+    /// Whether the last change of the configuration was refused.
+    pub config_invalid: IntGauge,
+    sampled: Sampled,
+}
+
+/// Values that are read when they are asked for.
+struct Sampled {
+    queue_messages: IntGauge,
+    queue_bytes: IntGauge,
+    queue_oldest: IntGauge,
+    hosts: IntGaugeVec,
+    sessions_out: IntGauge,
+    link_open: IntGauge,
+    link_changes: IntGauge,
+    log_level: IntGaugeVec,
+    spool_live: IntGauge,
+    spool_held: IntGauge,
+    spool_accepting: IntGauge,
+}
+
+/// The state of the relay at one moment, for the sampled values.
+pub struct Sample {
+    /// Messages, octets and the oldest message's moment.
+    pub queue: mailsluice_crds::monitor::QueueTotals,
+    /// Hosts that are Sending, Ready, Suspended, Held.
+    pub hosts: [usize; 4],
+    /// Outgoing sessions that are open.
+    pub sessions_out: u32,
+    /// Whether connections are allowed.
+    pub link: mailsluice_crds::monitor::Link,
+    /// The relay's Log Level.
+    pub log_level: LogLevel,
+    /// Octets of the spool that are needed.
+    pub spool_live: u64,
+    /// Octets of disk that the spool holds.
+    pub spool_held: u64,
+    /// Whether the spool takes mail.
+    pub spool_accepting: bool,
+}
+
+/// Buckets for what takes from a tenth of a millisecond to a few seconds.
+const SYNC_BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+/// Buckets for sessions, from a few milliseconds to many minutes.
+const SESSION_BUCKETS: [f64; 10] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0];
+
+const HOST_STATES: [&str; 4] = ["Sending", "Ready", "Suspended", "Held"];
+
+impl Metrics {
+    /// All metrics at zero.
+    ///
+    /// # Errors
+    /// Only if two metrics had the same name.
+    pub fn new(version: &str) -> prometheus::Result<Metrics> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let counters = |name: &str, help: &str, label: &str| -> prometheus::Result<IntCounterVec> {
+            let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let gauges = |name: &str, help: &str, label: &str| -> prometheus::Result<IntGaugeVec> {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(gauges.clone()))?;
+            Ok(gauges)
+        };
+        let histogram = |name: &str, help: &str, buckets: &[f64]| -> prometheus::Result<Histogram> {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok(histogram)
+        };
+        gauges("mailsluice_build_info", "Always 1; the label says which version runs.", "version")?
+            .with_label_values(&[version])
+            .set(1);
+        let reloads = counters(
+            "mailsluice_config_reloads_total",
+            "Changes of the configuration, by whether they could be obeyed.",
+            "result",
+        )?;
+        for result in ["applied", "refused"] {
+            reloads.with_label_values(&[result]);
+        }
+        let sampled = Sampled {
+            queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
+            queue_bytes: gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
+            queue_oldest: gauge(
+                "mailsluice_queue_oldest_timestamp_seconds",
+                "When the oldest waiting message was accepted; 0 when none waits.",
+            )?,
+            hosts: gauges("mailsluice_hosts", "Hosts that mail waits for, by their state.", "state")?,
+            sessions_out: gauge("mailsluice_smtp_client_sessions", "Outgoing sessions that are open.")?,
+            link_open: gauge(
+                "mailsluice_link_open",
+                "1 while the TCP Schedule allows connections, 0 while it does not.",
+            )?,
+            link_changes: gauge(
+                "mailsluice_link_change_seconds",
+                "Seconds until the TCP Schedule opens or closes the link; -1 when it never does.",
+            )?,
+            log_level: gauges("mailsluice_log_level", "1 for the Log Level that is set, 0 for the others.", "level")?,
+            spool_live: gauge("mailsluice_spool_live_bytes", "Octets in the spool of messages that wait.")?,
+            spool_held: gauge("mailsluice_spool_held_bytes", "Octets of disk that the spool holds.")?,
+            spool_accepting: gauge("mailsluice_spool_accepting", "1 while the spool takes mail, 0 while it cannot.")?,
+        };
+        Ok(Metrics {
+            accepted: counter("mailsluice_messages_accepted_total", "Messages answered 250, each safe on disk.")?,
+            accepted_bytes: counter(
+                "mailsluice_messages_accepted_bytes_total",
+                "Octets of the messages answered 250.",
+            )?,
+            refused: counters(
+                "mailsluice_smtp_refusals_total",
+                "Senders, recipients and messages refused, by the reply's code.",
+                "code",
+            )?,
+            delivered: counter("mailsluice_recipients_delivered_total", "Recipients whose host took the message.")?,
+            deferred: counter(
+                "mailsluice_recipients_deferred_total",
+                "Recipients put off to another attempt, each time.",
+            )?,
+            bounced: counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
+            sessions_in: gauge("mailsluice_smtp_server_sessions", "Clients' sessions that are open.")?,
+            session_in_seconds: histogram(
+                "mailsluice_smtp_server_session_seconds",
+                "How long clients' sessions took.",
+                &SESSION_BUCKETS,
+            )?,
+            session_out_seconds: histogram(
+                "mailsluice_smtp_client_session_seconds",
+                "How long outgoing sessions took.",
+                &SESSION_BUCKETS,
+            )?,
+            sync_seconds: histogram(
+                "mailsluice_spool_sync_seconds",
+                "How long syncs of the spool took.",
+                &SYNC_BUCKETS,
+            )?,
+            config_invalid: gauge(
+                "mailsluice_config_invalid",
+                "1 while the files hold a configuration that was refused.",
+            )?,
+            reloads,
+            sampled,
+            registry,
+        })
+    }
+
+    /// Notes how long a sync of the spool took.
+    pub fn synced(&self, took: Duration) {
+        self.sync_seconds.observe(took.as_secs_f64());
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When they cannot be encoded.
+    pub fn render(&self, sample: &Sample, now: Timestamp) -> prometheus::Result<Vec<u8>> {
+        self.sampled.set(sample, now);
+        let mut text = Vec::with_capacity(16 << 10);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+impl Sampled {
+    fn set(&self, sample: &Sample, now: Timestamp) {
+        self.queue_messages.set(whole(sample.queue.messages));
+        self.queue_bytes.set(whole(sample.queue.bytes));
+        self.queue_oldest.set(sample.queue.oldest.map_or(0, Timestamp::as_second));
+        for (state, count) in HOST_STATES.iter().zip(sample.hosts) {
+            self.hosts.with_label_values(&[state]).set(whole(count as u64));
+        }
+        self.sessions_out.set(i64::from(sample.sessions_out));
+        self.link_open.set(i64::from(sample.link.state == LinkState::Open));
+        self.link_changes.set(sample.link.changes_at.map_or(-1, |at| now.duration_until(at).as_secs().max(0)));
+        for level in LogLevel::ALL {
+            self.log_level.with_label_values(&[level.name()]).set(i64::from(level == sample.log_level));
+        }
+        self.spool_live.set(whole(sample.spool_live));
+        self.spool_held.set(whole(sample.spool_held));
+        self.spool_accepting.set(i64::from(sample.spool_accepting));
+    }
+}
+
+fn whole(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,249 @@
+//! The SMTP Monitor: the snapshot that the status, the page, the terminal and the metrics are all drawn from.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use mailsluice_crds::monitor::{HostRow, ProblemReason, RelayProblem, Snapshot};
+use tokio::{sync::watch, time};
+
+use crate::{
+    config::{Config, TcpSchedule},
+    log::Log,
+    metrics::Sample,
+    queue::SharedQueue,
+    spool::{Health, Spool},
+    tcp::{Gate, Table},
+};
+
+/// Hosts in each line of the stream: enough for a merged status of 32 rows to be right, and bounded.
+const STREAM_HOSTS: usize = 64;
+
+/// Connections shown for one host.
+const CONNECTIONS_SHOWN: usize = 10;
+
+/// The least time between two lines of the stream.
+const STREAM_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often what changes by itself (the link, the disk) is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Draws snapshots.
+pub struct Monitor {
+    version: &'static str,
+    queue: Arc<SharedQueue>,
+    gate: Arc<Gate>,
+    table: Table,
+    config: watch::Receiver<Arc<Config>>,
+    spool: Spool,
+    log: Log,
+    /// Problems of the relay as a whole, with the moment since when each has been there.
+    problems: Mutex<Vec<RelayProblem>>,
+    latest: watch::Sender<Arc<Snapshot>>,
+}
+
+/// What snapshots are drawn from.
+pub struct Parts {
+    /// The mail that waits.
+    pub queue: Arc<SharedQueue>,
+    /// The link.
+    pub gate: Arc<Gate>,
+    /// The outgoing connections.
+    pub table: Table,
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// The disk.
+    pub spool: Spool,
+    /// The levels.
+    pub log: Log,
+}
+
+impl Monitor {
+    /// A Monitor over the running parts.
+    #[must_use]
+    pub fn new(parts: Parts, version: &'static str) -> Arc<Monitor> {
+        let Parts { queue, gate, table, config, spool, log } = parts;
+        let problems = Mutex::default();
+        let empty = Snapshot {
+            relay: String::new(),
+            version: version.to_owned(),
+            log_level: log.level(),
+            link: gate.link(Timestamp::now()),
+            queue: queue.read(crate::queue::Queue::totals),
+            problems: Vec::new(),
+            monitor: Vec::new(),
+            hosts_not_shown: 0,
+        };
+        let latest = watch::Sender::new(Arc::new(empty));
+        Arc::new(Monitor { version, queue, gate, table, config, spool, log, problems, latest })
+    }
+
+    /// Notes a problem of the relay as a whole, or that it is over.
+    pub fn set_problem(&self, reason: ProblemReason, message: Option<String>) {
+        set(&mut self.lock(), reason, message, Timestamp::now());
+    }
+
+    /// The Monitor with at most `hosts` rows.
+    #[must_use]
+    pub fn snapshot(&self, hosts: usize) -> Snapshot {
+        let now = Timestamp::now();
+        let config = self.config.borrow().clone();
+        let (rows, left_out, totals) = self.queue.read(|queue| {
+            let (rows, left_out) = queue.rows(hosts);
+            (rows, left_out, queue.totals())
+        });
+        let monitor = rows
+            .into_iter()
+            .map(|row| HostRow {
+                connections: self.table.of(row.id, CONNECTIONS_SHOWN),
+                host: row.host,
+                state: row.state,
+                messages: row.messages,
+                oldest: row.oldest,
+                suspended_till: row.suspended_till,
+                reason: row.reason,
+                problem: row.problem.map(|text| crate::errors::shortened(&text, 256)),
+                last_error: row.last_error,
+            })
+            .collect();
+        Snapshot {
+            relay: config.name.clone(),
+            version: self.version.to_owned(),
+            log_level: self.log.level(),
+            link: self.gate.link(now),
+            queue: totals,
+            problems: self.problems(&config, now),
+            monitor,
+            hosts_not_shown: u32::try_from(left_out).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The Monitor with all its rows.
+    #[must_use]
+    pub fn whole(&self) -> Snapshot {
+        self.snapshot(usize::MAX)
+    }
+
+    /// The bounded Monitor of this moment, and the ones that follow as it changes.
+    #[must_use]
+    pub fn subscribe(&self) -> (Snapshot, watch::Receiver<Arc<Snapshot>>) {
+        // Subscribed first: a change that falls between is seen twice rather than never.
+        let mut changes = self.latest.subscribe();
+        changes.mark_unchanged();
+        (self.snapshot(STREAM_HOSTS), changes)
+    }
+
+    /// Sends subscribers a snapshot at each change, until the relay stops.
+    pub async fn publish(self: Arc<Self>) {
+        let mut look = time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.queue.changed() => {}
+                _ = look.tick() => {}
+            }
+            if self.latest.receiver_count() > 0 {
+                let snapshot = self.snapshot(STREAM_HOSTS);
+                self.latest.send_if_modified(|latest| {
+                    let changed = **latest != snapshot;
+                    if changed {
+                        *latest = Arc::new(snapshot);
+                    }
+                    changed
+                });
+            }
+            time::sleep(STREAM_INTERVAL).await;
+        }
+    }
+
+    /// The values that metrics sample.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        let (queue, hosts) = self.queue.read(|queue| (queue.totals(), queue.states()));
+        let spool = self.spool.stats();
+        Sample {
+            queue,
+            hosts,
+            sessions_out: self.gate.connections(),
+            link: self.gate.link(Timestamp::now()),
+            log_level: self.log.level(),
+            spool_live: spool.bytes_live,
+            spool_held: spool.bytes_held,
+            spool_accepting: self.spool.health() == Health::Good,
+        }
+    }
+
+    /// Whether new mail can be taken.
+    #[must_use]
+    pub fn accepts_mail(&self) -> bool {
+        self.spool.health() == Health::Good
+    }
+
+    fn problems(&self, config: &Config, now: Timestamp) -> Vec<RelayProblem> {
+        let (failing, full) = match self.spool.health() {
+            Health::Good => (None, None),
+            Health::Full(why) => (None, Some(format!("no mail is accepted: the spool's disk is full: {why}"))),
+            Health::ReadOnly(why) | Health::Failing(why) => {
+                (Some(format!("no mail is accepted: the spool cannot be written: {why}")), None)
+            }
+        };
+        let missing = match &config.schedule {
+            TcpSchedule::Missing(name) => {
+                Some(format!("all mail is held: TCP Schedule {name} does not exist; create it, or correct scheduleRef"))
+            }
+            TcpSchedule::None | TcpSchedule::Known(_) => None,
+        };
+        let mut problems = self.lock();
+        set(&mut problems, ProblemReason::SpoolFailing, failing, now);
+        set(&mut problems, ProblemReason::QueueFull, full, now);
+        set(&mut problems, ProblemReason::ScheduleNotFound, missing, now);
+        problems.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<RelayProblem>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the list ordered by reason, the worst first, and each problem's `since` for as long as it is there.
+fn set(problems: &mut Vec<RelayProblem>, reason: ProblemReason, message: Option<String>, now: Timestamp) {
+    let place = problems.binary_search_by_key(&reason, |problem| problem.reason);
+    match (place, message) {
+        (Ok(at), Some(message)) => {
+            if let Some(problem) = problems.get_mut(at) {
+                problem.message = message;
+            }
+        }
+        (Ok(at), None) => {
+            problems.remove(at);
+        }
+        (Err(at), Some(message)) => problems.insert(at, RelayProblem { reason, message, since: now }),
+        (Err(_), None) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_keeps_its_beginning_until_it_is_over() {
+        let mut problems = Vec::new();
+        let start = Timestamp::UNIX_EPOCH;
+        let later = start + SignedDuration::from_secs(60);
+        set(&mut problems, ProblemReason::ConfigurationInvalid, Some("a".into()), start);
+        set(&mut problems, ProblemReason::SpoolFailing, Some("b".into()), later);
+        set(&mut problems, ProblemReason::ConfigurationInvalid, Some("c".into()), later);
+        let shown: Vec<_> = problems.iter().map(|p| (p.reason, p.message.as_str(), p.since)).collect();
+        assert_eq!(
+            shown,
+            [(ProblemReason::SpoolFailing, "b", later), (ProblemReason::ConfigurationInvalid, "c", start)]
+        );
+        set(&mut problems, ProblemReason::SpoolFailing, None, later);
+        assert_eq!(problems.len(), 1);
+    }
+}

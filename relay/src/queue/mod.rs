@@ -1,0 +1,543 @@
+//! One queue per host, in memory, over the spool: what is due when, suspensions, retry times, expiry.
+//!
+//! Pure: the moment is passed in, nothing here sleeps, locks or reads a disk. It holds ids and places, never a body or
+//! an address: those stay in the spool.
+//!
+//! The way of a message through it: [`Queue::insert`] → its host is in turn ([`Queue::next_host`]) → a session takes it
+//! ([`Queue::take`]) → its outcome comes back ([`Queue::settle`]): gone, or deferred till its due time. A host that
+//! cannot be reached is suspended as a whole ([`Queue::suspend`]).
+//!
+//! Every future moment is in one ordered set, one entry per host: [`Queue::advance`] touches only what is due.
+
+mod backoff;
+mod host;
+mod rows;
+mod shared;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+use mailsluice_crds::monitor::{LastError, QueueTotals, Reason};
+
+pub use backoff::Backoff;
+use host::Host;
+pub use host::{HostId, Suspension};
+pub use rows::HostSummary;
+pub use shared::{Idle, InHand, Next, SessionHold, SharedQueue};
+
+use crate::spool::{Location, MessageId};
+
+/// Indexes into an envelope's recipients: those of a message's recipients that one host is to take.
+pub type Recipients = Box<[u16]>;
+
+/// A message as the queue needs it.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its id, which also tells when it was accepted: ids are in the order of acceptance.
+    pub id: MessageId,
+    /// Where it is in the spool.
+    pub location: Location,
+    /// Octets of its text.
+    pub size: u64,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// The hosts that it goes to.
+    pub parts: Vec<Part>,
+}
+
+/// A message's recipients at one host.
+#[derive(Debug)]
+pub struct Part {
+    /// The host, as the Monitor names it.
+    pub host: String,
+    /// The recipients that it is to take.
+    pub recipients: Recipients,
+    /// Attempts that were made and failed: above 0 only for what a restart found in the spool.
+    pub attempts: u32,
+    /// Not to be tried before; for what a restart found in the spool.
+    pub due: Option<Timestamp>,
+}
+
+/// A message taken for delivery to one host.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The host.
+    pub host: HostId,
+    /// The message.
+    pub id: MessageId,
+    /// Where it is in the spool.
+    pub location: Location,
+    /// The recipients to deliver to.
+    pub recipients: Recipients,
+    /// Attempts made before this one.
+    pub attempts: u32,
+}
+
+/// What became of a message at one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// Delivered or bounced for all its recipients there.
+    Gone,
+    /// Some recipients wait for another attempt.
+    Deferred {
+        /// Those recipients.
+        recipients: Recipients,
+        /// When it is tried again.
+        till: Timestamp,
+    },
+    /// It was not tried at all, and waits for its turn again.
+    Untried,
+}
+
+/// What of a message is common to all its hosts.
+#[derive(Debug)]
+struct Message {
+    location: Location,
+    size: u64,
+    received_at: Timestamp,
+    /// The hosts that still have recipients of it. One, nearly always.
+    hosts: Vec<HostId>,
+}
+
+/// All waiting mail, by host.
+#[derive(Debug, Default)]
+pub struct Queue {
+    hosts: HashMap<HostId, Host>,
+    names: HashMap<String, HostId>,
+    next_host_id: u64,
+    /// In the order of acceptance, so that the oldest is the first.
+    messages: BTreeMap<MessageId, Message>,
+    bytes: u64,
+    /// When a host has to be looked at next: its Suspended Till, or its first deferred message's due time.
+    wakes: BTreeSet<(Timestamp, HostId)>,
+    /// Hosts that have something to send and may, in turn.
+    turns: VecDeque<HostId>,
+    suspended_hosts: u32,
+    limits: Limits,
+}
+
+/// What the queue is told by the configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// How long to wait after a failure.
+    pub backoff: Backoff,
+    /// Sessions that one host may have at a time.
+    pub connections_per_host: u32,
+    /// Messages that may be sent to one host in a minute.
+    pub messages_per_minute: Option<u32>,
+}
+
+/// What has to happen after mail became ready for a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Nothing: the host is suspended, or its sessions are busy and will come for it.
+    Nobody,
+    /// A session of this host is idle and should take it.
+    Idle(HostId),
+    /// The dispatcher should open a session.
+    Dispatcher,
+}
+
+impl Queue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Queue { limits, ..Queue::default() }
+    }
+
+    /// Takes over changed settings; what is already suspended or deferred keeps its time.
+    pub fn configure(&mut self, limits: Limits) {
+        self.limits = limits;
+        let ids: Vec<HostId> = self.hosts.keys().copied().collect();
+        for id in ids {
+            self.offer_turn(id);
+        }
+    }
+
+    /// Takes in a message that is safe in the spool. Tells, part by part, who has to act on it.
+    pub fn insert(&mut self, arrival: Arrival, now: Timestamp) -> Vec<Wake> {
+        let mut hosts = Vec::with_capacity(arrival.parts.len());
+        let mut wakes = Vec::with_capacity(arrival.parts.len());
+        for part in arrival.parts {
+            let host_id = self.host_id(&part.host);
+            hosts.push(host_id);
+            let Some(host) = self.hosts.get_mut(&host_id) else { continue };
+            host.add(arrival.id, part.recipients, part.attempts, part.due.filter(|due| *due > now));
+            wakes.push(self.refresh(host_id));
+        }
+        self.bytes += arrival.size;
+        let Arrival { id, location, size, received_at, .. } = arrival;
+        self.messages.insert(id, Message { location, size, received_at, hosts });
+        wakes
+    }
+
+    /// Lets go what is due at `now`: suspensions that ended, deferred messages whose time has come.
+    pub fn advance(&mut self, now: Timestamp) {
+        while let Some(&(at, id)) = self.wakes.first() {
+            if at > now {
+                break;
+            }
+            self.wakes.pop_first();
+            if let Some(host) = self.hosts.get_mut(&id) {
+                host.wake_at = None;
+                if host.end_suspension_if_due(now) {
+                    self.suspended_hosts -= 1;
+                }
+                host.release_due(now);
+                host.end_minute_if_over(now);
+            }
+            self.refresh(id);
+            self.forget_if_empty(id);
+        }
+    }
+
+    /// When [`Queue::advance`] has something to do next.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// The next host in turn that has something to send and may open one more session. It is out of the turn until
+    /// [`Queue::session_opened`], [`Queue::suspend`] or [`Queue::give_back_turn`] says what came of it.
+    pub fn next_host(&mut self) -> Option<(HostId, &str)> {
+        while let Some(id) = self.turns.pop_front() {
+            let Some(host) = self.hosts.get_mut(&id) else { continue };
+            host.in_turn = false;
+            if host.wants_session(self.limits.connections_per_host) {
+                return self.hosts.get(&id).map(|host| (id, host.name.as_str()));
+            }
+        }
+        None
+    }
+
+    /// Puts a host back at the front of the turn: no session could be had for it yet, for reasons not its own.
+    pub fn give_back_turn(&mut self, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(&id)
+            && !host.in_turn
+        {
+            host.in_turn = true;
+            self.turns.push_front(id);
+        }
+    }
+
+    /// Whether a host waits for a session.
+    #[must_use]
+    pub fn has_turns(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// A session for the host begins.
+    pub fn session_opened(&mut self, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.sessions += 1;
+        }
+        self.offer_turn(id);
+    }
+
+    /// A session for the host has ended. It must have settled all that it took.
+    pub fn session_closed(&mut self, id: HostId) -> Wake {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.sessions = host.sessions.saturating_sub(1);
+        }
+        let wake = self.refresh(id);
+        self.forget_if_empty(id);
+        wake
+    }
+
+    /// The host's next message, for a session that is ready to send it; none when nothing is ready or the host is
+    /// suspended, be it only now because it had its messages of this minute.
+    pub fn take(&mut self, id: HostId, now: Timestamp) -> Option<Work> {
+        let limits = self.limits;
+        let host = self.hosts.get_mut(&id)?;
+        if let Some(most) = limits.messages_per_minute
+            && host.can_send()
+            && let Err(till) = host.count_against_minute(most, now)
+        {
+            let problem = format!("messagesPerHostPerMinute is {most}, and {most} were sent in this minute");
+            self.suspend(id, Suspension { till: Some(till), reason: Reason::RateLimited, problem });
+            return None;
+        }
+        let (message_id, attempts, recipients) = host.take()?;
+        let location = self.messages.get(&message_id)?.location;
+        Some(Work { host: id, id: message_id, location, recipients, attempts })
+    }
+
+    /// A session of the host waits for mail, so that what comes next needs no new one.
+    pub fn set_idle(&mut self, id: HostId, idle: bool) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            if idle { host.idle += 1 } else { host.idle = host.idle.saturating_sub(1) }
+        }
+        if !idle {
+            self.offer_turn(id);
+        }
+    }
+
+    /// Says what became of a message that was taken. True when it is gone for all its hosts, so that nothing holds it in
+    /// the spool any more.
+    pub fn settle(&mut self, work: &Work, settled: Settled) -> bool {
+        let Some(host) = self.hosts.get_mut(&work.host) else { return false };
+        let mut gone_everywhere = false;
+        match settled {
+            Settled::Gone => {
+                host.remove(work.id);
+                gone_everywhere = self.part_gone(work.id, work.host);
+            }
+            Settled::Deferred { recipients, till } => host.defer(work.id, recipients, till),
+            Settled::Untried => host.untake(work.id),
+        }
+        self.refresh(work.host);
+        gone_everywhere
+    }
+
+    /// The host took a message: its failures are over, and it may have one more session at a time than before.
+    pub fn succeeded(&mut self, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.succeeded(self.limits.connections_per_host);
+        }
+        self.offer_turn(id);
+    }
+
+    /// Suspends a host as a whole, or changes its suspension. Without `till` only [`Queue::release`] ends it.
+    /// True when the Suspended Till or its reason changed.
+    pub fn suspend(&mut self, id: HostId, suspension: Suspension) -> bool {
+        let Some(host) = self.hosts.get_mut(&id) else { return false };
+        let changed = host.suspension.as_ref() != Some(&suspension);
+        if !host.is_suspended() {
+            self.suspended_hosts += 1;
+        }
+        host.suspension = Some(suspension);
+        self.refresh(id);
+        self.forget_if_empty(id);
+        changed
+    }
+
+    /// Suspends a host after an attempt that failed for the whole host; the wait doubles with each failure in a row.
+    /// Returns the new Suspended Till.
+    pub fn suspend_after_failure(
+        &mut self,
+        id: HostId,
+        now: Timestamp,
+        reason: Reason,
+        problem: impl FnOnce(u32, Timestamp) -> String,
+        error: LastError,
+    ) -> Option<Timestamp> {
+        let backoff = self.limits.backoff;
+        let host = self.hosts.get_mut(&id)?;
+        // Sessions that fail side by side are one failure of the host, not several.
+        if let Some(Suspension { till: Some(till), reason: current, .. }) = &host.suspension
+            && *till > now
+            && *current == reason
+        {
+            host.last_error = Some(error);
+            return Some(*till);
+        }
+        host.failed();
+        let till = backoff.till(host.failures, now);
+        let problem = problem(host.failures, till);
+        host.last_error = Some(error);
+        self.suspend(id, Suspension { till: Some(till), reason, problem });
+        Some(till)
+    }
+
+    /// Notes what went wrong with a single message, for the Monitor.
+    pub fn note_error(&mut self, id: HostId, error: LastError) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.last_error = Some(error);
+        }
+    }
+
+    /// When a message that failed for the `attempts`-th time is tried again.
+    #[must_use]
+    pub fn retry_at(&self, attempts: u32, now: Timestamp) -> Timestamp {
+        self.limits.backoff.till(attempts, now)
+    }
+
+    /// Ends the suspension of every host that has one of these reasons. Returns how many there were.
+    pub fn release(&mut self, reasons: &[Reason]) -> usize {
+        let ids: Vec<HostId> = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.suspension.as_ref().is_some_and(|held| reasons.contains(&held.reason)))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &ids {
+            if let Some(host) = self.hosts.get_mut(id) {
+                host.suspension = None;
+                self.suspended_hosts -= 1;
+            }
+            self.refresh(*id);
+        }
+        ids.len()
+    }
+
+    /// Messages older than `age` that no session has taken, oldest first, at most `most`. Each comes as the work of one
+    /// host, taken as [`Queue::take`] does, so that it can be bounced and settled.
+    pub fn take_expired(&mut self, age: SignedDuration, now: Timestamp, most: usize) -> Vec<Work> {
+        let mut expired = Vec::new();
+        for (id, message) in &self.messages {
+            if expired.len() >= most || message.received_at.duration_until(now) < age {
+                break;
+            }
+            for host_id in &message.hosts {
+                let Some(host) = self.hosts.get_mut(host_id) else { continue };
+                if let Some((attempts, recipients)) = host.take_message(*id) {
+                    expired.push(Work { host: *host_id, id: *id, location: message.location, recipients, attempts });
+                }
+            }
+        }
+        for work in &expired {
+            self.refresh(work.host);
+        }
+        expired
+    }
+
+    /// When the oldest message reaches `age`.
+    #[must_use]
+    pub fn next_expiry(&self, age: SignedDuration) -> Option<Timestamp> {
+        self.messages.first_key_value().and_then(|(_, message)| message.received_at.checked_add(age).ok())
+    }
+
+    /// All hosts that have mail.
+    #[must_use]
+    pub fn hosts_with_mail(&self) -> Vec<HostId> {
+        self.hosts.iter().filter(|(_, host)| host.has_mail()).map(|(id, _)| *id).collect()
+    }
+
+    /// Takes all of a host's messages that no session has, for a change of routes. Each is to be given to
+    /// [`Queue::reassign`] or settled.
+    pub fn take_all(&mut self, id: HostId) -> Vec<Work> {
+        let Some(host) = self.hosts.get_mut(&id) else { return Vec::new() };
+        let taken = host.take_all();
+        self.refresh(id);
+        taken
+            .into_iter()
+            .filter_map(|(message, attempts, recipients)| {
+                let location = self.messages.get(&message)?.location;
+                Some(Work { host: id, id: message, location, recipients, attempts })
+            })
+            .collect()
+    }
+
+    /// Moves a message that was taken from one host to others. A part whose new host has the message already stays
+    /// where it was: a session there may be just about to settle it.
+    pub fn reassign(&mut self, work: &Work, parts: Vec<Part>, now: Timestamp) {
+        let hosts: Vec<_> = parts.iter().map(|part| self.host_id(&part.host)).collect();
+        let Some(message) = self.messages.get_mut(&work.id) else { return };
+        if hosts.iter().any(|host| message.hosts.contains(host)) {
+            self.settle(work, Settled::Untried);
+            return;
+        }
+        message.hosts.retain(|host| *host != work.host);
+        message.hosts.extend(&hosts);
+        for (id, part) in hosts.into_iter().zip(parts) {
+            if let Some(host) = self.hosts.get_mut(&id) {
+                host.add(work.id, part.recipients, part.attempts, part.due.filter(|due| *due > now));
+            }
+            self.refresh(id);
+        }
+        if let Some(host) = self.hosts.get_mut(&work.host) {
+            host.remove(work.id);
+        }
+        self.refresh(work.host);
+        self.forget_if_empty(work.host);
+    }
+
+    /// Puts what a restart found into the order of acceptance: the spool hands its newest part out first.
+    pub fn sort_recovered(&mut self) {
+        for host in self.hosts.values_mut() {
+            host.sort_ready();
+        }
+    }
+
+    /// The name of a host that has mail or a session.
+    #[must_use]
+    pub fn host_name(&self, id: HostId) -> Option<&str> {
+        self.hosts.get(&id).map(|host| host.name.as_str())
+    }
+
+    /// Totals over all hosts.
+    #[must_use]
+    pub fn totals(&self) -> QueueTotals {
+        let oldest = self.messages.first_key_value().map(|(_, message)| message.received_at);
+        let hosts = self.hosts.values().filter(|host| host.has_mail()).count();
+        QueueTotals {
+            messages: self.messages.len() as u64,
+            bytes: self.bytes,
+            oldest,
+            hosts: u32::try_from(hosts).unwrap_or(u32::MAX),
+            suspended_hosts: self.suspended_hosts,
+        }
+    }
+
+    fn host_id(&mut self, name: &str) -> HostId {
+        if let Some(id) = self.names.get(name) {
+            return *id;
+        }
+        let id = HostId(self.next_host_id);
+        self.next_host_id += 1;
+        self.names.insert(name.to_owned(), id);
+        self.hosts.insert(id, Host::new(name.to_owned()));
+        id
+    }
+
+    /// Brings a host's wake-up time and its place in the turn up to date.
+    fn refresh(&mut self, id: HostId) -> Wake {
+        let Some(host) = self.hosts.get_mut(&id) else { return Wake::Nobody };
+        let wanted = host.next_wake();
+        if host.wake_at != wanted {
+            if let Some(old) = host.wake_at {
+                self.wakes.remove(&(old, id));
+            }
+            if let Some(new) = wanted {
+                self.wakes.insert((new, id));
+            }
+            host.wake_at = wanted;
+        }
+        if host.idle > 0 && host.can_send() {
+            return Wake::Idle(id);
+        }
+        self.offer_turn(id)
+    }
+
+    fn offer_turn(&mut self, id: HostId) -> Wake {
+        let Some(host) = self.hosts.get_mut(&id) else { return Wake::Nobody };
+        if !host.wants_session(self.limits.connections_per_host) {
+            return Wake::Nobody;
+        }
+        if !host.in_turn {
+            host.in_turn = true;
+            self.turns.push_back(id);
+        }
+        Wake::Dispatcher
+    }
+
+    /// Strikes a host from a message; true when it was the last one.
+    fn part_gone(&mut self, id: MessageId, host: HostId) -> bool {
+        let Some(message) = self.messages.get_mut(&id) else { return false };
+        message.hosts.retain(|other| *other != host);
+        if !message.hosts.is_empty() {
+            return false;
+        }
+        self.bytes -= message.size;
+        self.messages.remove(&id);
+        true
+    }
+
+    /// A host without mail is forgotten, unless it is suspended: the next message must not try it before its time.
+    fn forget_if_empty(&mut self, id: HostId) {
+        if self.hosts.get(&id).is_some_and(|host| host.sessions == 0 && !host.has_mail() && !host.in_minute())
+            && let Some(host) = self.hosts.remove(&id)
+        {
+            if let Some(at) = host.wake_at {
+                self.wakes.remove(&(at, id));
+            }
+            if host.is_suspended() {
+                self.suspended_hosts -= 1;
+            }
+            self.names.remove(&host.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

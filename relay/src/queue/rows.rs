@@ -1,0 +1,111 @@
+//! The queue as the Monitor shows it: one summary per host, the worst first.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use mailsluice_crds::monitor::{HostState, LastError, Reason};
+
+use super::{HostId, Queue, host::Host};
+
+/// One host's state, without its connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSummary {
+    /// The host.
+    pub id: HostId,
+    /// Its name.
+    pub host: String,
+    /// What is done about its mail.
+    pub state: HostState,
+    /// Messages that wait for it or are being sent to it.
+    pub messages: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<Timestamp>,
+    /// Its Suspended Till.
+    pub suspended_till: Option<Timestamp>,
+    /// Why it waits.
+    pub reason: Option<Reason>,
+    /// Why it waits, in words.
+    pub problem: Option<String>,
+    /// What went wrong last.
+    pub last_error: Option<LastError>,
+}
+
+impl Queue {
+    /// The hosts that mail waits for, at most `most`, suspended and held ones first, then by their oldest message; and
+    /// how many are left out.
+    #[must_use]
+    pub fn rows(&self, most: usize) -> (Vec<HostSummary>, usize) {
+        let mut order: Vec<_> = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.has_mail())
+            .map(|(id, host)| ((Reverse(host.state() >= HostState::Suspended), host.oldest(), *id), host))
+            .collect();
+        let total = order.len();
+        if total > most && most > 0 {
+            // Only the worst need an order among themselves.
+            order.select_nth_unstable_by_key(most - 1, |(key, _)| *key);
+        }
+        order.truncate(most);
+        order.sort_unstable_by_key(|(key, _)| *key);
+        let rows: Vec<_> = order.into_iter().map(|((_, _, id), host)| self.summary(id, host)).collect();
+        let left_out = total - rows.len();
+        (rows, left_out)
+    }
+
+    /// How many hosts are in each state: Sending, Ready, Suspended, Held.
+    #[must_use]
+    pub fn states(&self) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for host in self.hosts.values().filter(|host| host.has_mail()) {
+            if let Some(count) = counts.get_mut(host.state() as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    fn summary(&self, id: HostId, host: &Host) -> HostSummary {
+        let oldest = host.oldest().and_then(|id| self.messages.get(&id)).map(|message| message.received_at);
+        let deferred_till = host.deferred_only_till();
+        let (suspended_till, reason, problem) = match &host.suspension {
+            Some(held) => (held.till, Some(held.reason), Some(held.problem.clone())),
+            None if deferred_till.is_some() => {
+                (deferred_till, Some(Reason::MessagesDeferred), Some(deferred_problem(host)))
+            }
+            None => (None, None, None),
+        };
+        HostSummary {
+            id,
+            host: host.name.clone(),
+            state: host.state(),
+            messages: host.messages() as u64,
+            oldest,
+            suspended_till,
+            reason,
+            problem,
+            last_error: host.last_error.clone(),
+        }
+    }
+}
+
+impl Host {
+    fn state(&self) -> HostState {
+        match &self.suspension {
+            Some(held) if held.till.is_none() => HostState::Held,
+            Some(_) => HostState::Suspended,
+            None if self.sessions > 0 => HostState::Sending,
+            None if self.deferred_only_till().is_some() => HostState::Suspended,
+            None => HostState::Ready,
+        }
+    }
+}
+
+fn deferred_problem(host: &Host) -> String {
+    let count = host.deferred_count();
+    let what = if count == 1 { "message was".to_owned() } else { format!("{count} messages were") };
+    match &host.last_error {
+        Some(error) => format!("{what} put off: {} at {:?}: {}", error.code, error.stage, error.text),
+        None => format!("{what} put off by the host"),
+    }
+}

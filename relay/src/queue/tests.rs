@@ -1,0 +1,316 @@
+//! The queue's promises as scenarios, with the moment passed in.
+
+use jiff::{SignedDuration, Timestamp};
+use mailsluice_crds::monitor::{HostState, LastError, Reason, Stage};
+
+use super::*;
+
+const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn after(seconds: i64) -> Timestamp {
+    START + SignedDuration::from_secs(seconds)
+}
+
+fn queue() -> Queue {
+    let backoff = Backoff { first: SignedDuration::from_secs(300), longest: SignedDuration::from_secs(14_400) };
+    Queue::new(Limits { backoff, connections_per_host: 10, messages_per_minute: None })
+}
+
+fn arrival(id: u64, hosts: &[&str]) -> Arrival {
+    Arrival {
+        id: MessageId::from_u64(id),
+        location: Location { segment: 1, offset: 0, len: 100 },
+        size: 100,
+        received_at: after(id as i64),
+        parts: hosts
+            .iter()
+            .map(|host| Part { host: (*host).to_owned(), recipients: Box::from([0]), attempts: 0, due: None })
+            .collect(),
+    }
+}
+
+fn error() -> LastError {
+    LastError {
+        code: "ECONNREFUSED".into(),
+        number: Some(111),
+        stage: Stage::Connect,
+        peer: None,
+        at: START,
+        text: "connection refused".into(),
+    }
+}
+
+fn closed_till(till: Timestamp) -> Suspension {
+    Suspension { till: Some(till), reason: Reason::TcpScheduleClosed, problem: "TCP/IP link is down".into() }
+}
+
+fn open(queue: &mut Queue) -> HostId {
+    let (id, _) = queue.next_host().expect("a host is in turn");
+    queue.session_opened(id);
+    id
+}
+
+#[test]
+fn a_message_goes_through() {
+    let mut queue = queue();
+    assert_eq!(queue.insert(arrival(1, &["a.test"]), START), [Wake::Dispatcher]);
+    let host = open(&mut queue);
+    assert_eq!(queue.host_name(host), Some("a.test"));
+    let work = queue.take(host, START).expect("the message is ready");
+    assert_eq!(queue.take(host, START).map(|work| work.id), None, "a message is taken once");
+    assert!(queue.settle(&work, Settled::Gone), "nothing holds it any more");
+    queue.session_closed(host);
+    assert_eq!(queue.totals(), QueueTotals::default());
+    assert_eq!(queue.host_name(host), None, "a host without mail is forgotten");
+}
+
+#[test]
+fn a_message_for_two_hosts_counts_once_and_is_gone_when_both_have_it() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test", "b.test"]), START);
+    let totals = queue.totals();
+    assert_eq!((totals.messages, totals.bytes, totals.hosts), (1, 100, 2));
+    let (a, b) = (open(&mut queue), open(&mut queue));
+    let first = queue.take(a, START).unwrap();
+    let second = queue.take(b, START).unwrap();
+    assert!(!queue.settle(&first, Settled::Gone));
+    assert!(queue.settle(&second, Settled::Gone));
+}
+
+#[test]
+fn a_suspended_host_is_left_alone_till_its_time_and_not_longer() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test"]), START);
+    let (host, _) = queue.next_host().unwrap();
+    assert!(queue.suspend(host, closed_till(after(60))));
+    assert!(!queue.suspend(host, closed_till(after(60))), "the same suspension is no change");
+    assert_eq!(queue.insert(arrival(2, &["a.test"]), START), [Wake::Nobody]);
+    assert_eq!(queue.next_host(), None);
+    assert_eq!(queue.next_wake(), Some(after(60)));
+    assert_eq!(queue.totals().suspended_hosts, 1);
+    queue.advance(after(59));
+    assert_eq!(queue.next_host(), None, "a second early");
+    queue.advance(after(60));
+    assert_eq!(queue.next_host().map(|(_, name)| name.to_owned()).as_deref(), Some("a.test"));
+    assert_eq!(queue.totals().suspended_hosts, 0);
+}
+
+#[test]
+fn a_changed_schedule_releases_only_what_it_held() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["closed.test"]), START);
+    queue.insert(arrival(2, &["down.test"]), START);
+    let (closed, _) = queue.next_host().unwrap();
+    queue.suspend(closed, closed_till(after(3_600)));
+    let down = open(&mut queue);
+    queue.suspend_after_failure(down, START, Reason::ConnectionFailed, |_, _| String::new(), error());
+    queue.session_closed(down);
+    assert_eq!(queue.release(&[Reason::TcpScheduleClosed]), 1);
+    assert_eq!(queue.next_host().map(|(id, _)| id), Some(closed));
+    assert_eq!(queue.next_host(), None, "the host that is down stays suspended");
+}
+
+#[test]
+fn a_host_that_fails_waits_longer_each_time_and_sessions_that_fail_together_count_once() {
+    let mut queue = queue();
+    for id in 1..=3 {
+        queue.insert(arrival(id, &["a.test"]), START);
+    }
+    let host = open(&mut queue);
+    assert_eq!(open(&mut queue), host, "two sessions at first");
+    let fail = |queue: &mut Queue, now| {
+        queue.suspend_after_failure(host, now, Reason::ConnectionFailed, |n, _| format!("failed {n} times"), error())
+    };
+    assert_eq!(fail(&mut queue, START), Some(after(300)));
+    assert_eq!(fail(&mut queue, after(5)), Some(after(300)), "the second session's failure changes nothing");
+    queue.session_closed(host);
+    queue.session_closed(host);
+    queue.advance(after(300));
+    assert_eq!(open(&mut queue), host);
+    assert_eq!(queue.next_host(), None, "one session at a time after a failure");
+    assert_eq!(fail(&mut queue, after(301)), Some(after(901)));
+    queue.session_closed(host);
+    queue.advance(after(901));
+    open(&mut queue);
+    let work = queue.take(host, after(901)).unwrap();
+    queue.settle(&work, Settled::Gone);
+    queue.succeeded(host);
+    assert_eq!(fail(&mut queue, after(902)), Some(after(1_202)), "a success starts the count again");
+}
+
+#[test]
+fn a_deferred_message_waits_alone() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test"]), START);
+    queue.insert(arrival(2, &["a.test"]), START);
+    let host = open(&mut queue);
+    let first = queue.take(host, START).unwrap();
+    queue.settle(&first, Settled::Deferred { recipients: Box::from([0]), till: after(300) });
+    let second = queue.take(host, START).expect("the next message is not held back by it");
+    queue.settle(&second, Settled::Gone);
+    queue.session_closed(host);
+    let (rows, _) = queue.rows(10);
+    assert_eq!(
+        (rows[0].state, rows[0].reason, rows[0].suspended_till),
+        (HostState::Suspended, Some(Reason::MessagesDeferred), Some(after(300)))
+    );
+    queue.advance(after(300));
+    open(&mut queue);
+    assert_eq!(queue.take(host, after(300)).map(|work| (work.id, work.attempts)), Some((first.id, 1)));
+}
+
+#[test]
+fn an_idle_session_is_woken_instead_of_a_new_one_opened() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test"]), START);
+    let host = open(&mut queue);
+    let work = queue.take(host, START).unwrap();
+    queue.settle(&work, Settled::Gone);
+    queue.set_idle(host, true);
+    assert_eq!(queue.insert(arrival(2, &["a.test"]), START), [Wake::Idle(host)]);
+    assert_eq!(queue.next_host(), None);
+    queue.set_idle(host, false);
+    assert!(queue.take(host, START).is_some());
+}
+
+#[test]
+fn sessions_grow_with_success_up_to_the_limit() {
+    let mut queue = queue();
+    for id in 1..=100 {
+        queue.insert(arrival(id, &["a.test"]), START);
+    }
+    let host = open(&mut queue);
+    let mut sessions = 1;
+    for _ in 0..50 {
+        while let Some((id, _)) = queue.next_host() {
+            queue.session_opened(id);
+            sessions += 1;
+        }
+        let work = queue.take(host, START).unwrap();
+        queue.settle(&work, Settled::Gone);
+        queue.succeeded(host);
+    }
+    assert_eq!(sessions, 10);
+}
+
+#[test]
+fn no_more_sessions_than_messages() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test"]), START);
+    open(&mut queue);
+    assert_eq!(queue.next_host(), None);
+}
+
+#[test]
+fn a_host_gets_no_more_messages_a_minute_than_allowed_even_when_its_queue_runs_empty() {
+    let mut queue = queue();
+    let limits = Limits { messages_per_minute: Some(2), connections_per_host: 10, ..Limits::default() };
+    queue.configure(limits);
+    for id in 1..=2 {
+        queue.insert(arrival(id, &["a.test"]), START);
+    }
+    let host = open(&mut queue);
+    for _ in 0..2 {
+        let work = queue.take(host, START).expect("within the limit");
+        queue.settle(&work, Settled::Gone);
+    }
+    queue.session_closed(host);
+    queue.insert(arrival(3, &["a.test"]), after(10));
+    let host = open(&mut queue);
+    assert!(queue.take(host, after(10)).is_none(), "the third message of the minute");
+    assert_eq!(queue.next_wake(), Some(after(60)));
+    let (rows, _) = queue.rows(1);
+    assert_eq!(rows[0].reason, Some(Reason::RateLimited));
+    queue.advance(after(60));
+    assert!(queue.take(host, after(60)).is_some());
+}
+
+#[test]
+fn what_grew_too_old_is_taken_whatever_state_its_host_is_in() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test"]), START);
+    queue.insert(arrival(100, &["b.test"]), START);
+    let (host, _) = queue.next_host().unwrap();
+    queue.suspend(host, closed_till(after(100_000)));
+    let age = SignedDuration::from_secs(50);
+    assert_eq!(queue.next_expiry(age), Some(after(51)));
+    let expired = queue.take_expired(age, after(60), 10);
+    assert_eq!(expired.iter().map(|work| work.id).collect::<Vec<_>>(), [MessageId::from_u64(1)]);
+    assert!(queue.take_expired(age, after(60), 10).is_empty(), "it is taken once");
+    assert!(queue.settle(&expired[0], Settled::Gone));
+}
+
+#[test]
+fn a_session_that_gives_a_message_back_keeps_its_place() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test"]), START);
+    queue.insert(arrival(2, &["a.test"]), START);
+    let host = open(&mut queue);
+    let work = queue.take(host, START).unwrap();
+    queue.settle(&work, Settled::Untried);
+    assert_eq!(queue.take(host, START).map(|again| (again.id, again.attempts)), Some((work.id, 0)));
+}
+
+#[test]
+fn the_monitor_shows_suspended_hosts_first_and_counts_those_left_out() {
+    let mut queue = queue();
+    for (id, host) in [(1, "a.test"), (2, "b.test"), (3, "c.test")] {
+        queue.insert(arrival(id, &[host]), START);
+    }
+    while let Some((id, name)) = queue.next_host() {
+        if name == "c.test" {
+            queue.suspend(id, closed_till(after(60)));
+        }
+    }
+    let (rows, left_out) = queue.rows(2);
+    let shown: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.state)).collect();
+    assert_eq!(shown, [("c.test", HostState::Suspended), ("a.test", HostState::Ready)]);
+    assert_eq!(left_out, 1);
+}
+
+#[test]
+fn mail_that_a_restart_found_keeps_its_due_time() {
+    let mut queue = queue();
+    let mut found = arrival(1, &["a.test"]);
+    found.parts[0].attempts = 3;
+    found.parts[0].due = Some(after(500));
+    assert_eq!(queue.insert(found, after(400)), [Wake::Nobody]);
+    assert_eq!(queue.next_wake(), Some(after(500)));
+    queue.advance(after(500));
+    let host = open(&mut queue);
+    assert_eq!(queue.take(host, after(500)).map(|work| work.attempts), Some(3));
+}
+
+#[test]
+fn a_changed_route_moves_what_waits_even_for_a_suspended_host() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["old.test"]), START);
+    queue.insert(arrival(2, &["old.test"]), START);
+    let (old, _) = queue.next_host().unwrap();
+    queue.suspend(old, closed_till(after(3_600)));
+    let all = queue.take_all(old);
+    assert_eq!(all.len(), 2);
+    let part = |host: &str| vec![Part { host: host.into(), recipients: Box::from([0]), attempts: 0, due: None }];
+    queue.reassign(&all[0], part("new.test:25"), START);
+    queue.reassign(&all[1], part("new.test:25"), START);
+    assert_eq!(queue.host_name(old), None, "the old host has no mail any more");
+    let new = open(&mut queue);
+    assert_eq!(queue.host_name(new), Some("new.test:25"));
+    for id in [1, 2] {
+        let work = queue.take(new, START).expect("both are ready there");
+        assert_eq!(work.id, MessageId::from_u64(id));
+        assert!(queue.settle(&work, Settled::Gone));
+    }
+    assert_eq!(queue.totals().suspended_hosts, 0);
+}
+
+#[test]
+fn a_part_whose_new_host_has_the_message_already_stays() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test", "b.test"]), START);
+    let (a, _) = queue.next_host().unwrap();
+    let taken = queue.take_all(a);
+    let part = Part { host: "b.test".into(), recipients: Box::from([0]), attempts: 0, due: None };
+    queue.reassign(&taken[0], vec![part], START);
+    assert_eq!(queue.totals().hosts, 2, "neither part is lost");
+}

@@ -1,0 +1,199 @@
+//! Mail that the relay itself writes: the bounce, a delivery status notification after RFC 3464, composed with lettre.
+//!
+//! It has three parts: words for people, fields for programs, and the header of the message that it is about. All of it
+//! is ASCII with lines of at most 998 octets, so that it passes every host.
+//!
+//! - [`text`]: lines that fit, and characters that pass (pure).
+
+mod text;
+
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
+use lettre::message::{
+    Body, MultiPart, SinglePart,
+    header::{ContentTransferEncoding, ContentType, ContentTypeErr, HeaderName, HeaderValue, MIME_VERSION_1_0},
+};
+
+use crate::{
+    errors::shortened,
+    smtp::{AddressError, Domain, Mailbox},
+};
+
+/// Octets of the original's header that are returned: more than any sane header has.
+const HEADERS_MAX: usize = 32 << 10;
+
+/// Characters of a host's reply that are passed on.
+const REPLY_MAX: usize = 2_000;
+
+/// The message that could not be delivered.
+#[derive(Debug)]
+pub struct Original<'a> {
+    /// Its envelope sender, to whom the bounce goes.
+    pub sender: &'a str,
+    /// When the relay took it.
+    pub arrival: Timestamp,
+    /// What the relay called it.
+    pub message_id: &'a str,
+    /// Its header, or as much of it as could be read.
+    pub headers: &'a [u8],
+}
+
+/// A recipient that the message could not be delivered to.
+#[derive(Debug)]
+pub struct FailedRecipient<'a> {
+    /// The envelope recipient.
+    pub recipient: &'a str,
+    /// The status of RFC 3463.
+    pub status: &'a str,
+    /// The host's reply, where a host gave one.
+    pub reply: Option<&'a str>,
+    /// The host that gave it.
+    pub remote: Option<&'a str>,
+    /// Why, in words, where no host said so.
+    pub text: &'a str,
+}
+
+/// Why a bounce cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// There is nobody to send it to: RFC 5321 section 6.1 forbids to answer a message without a sender.
+    #[error("the sender {sender:?}: {source}")]
+    Sender {
+        /// The sender as it stands in the envelope.
+        sender: String,
+        /// What is wrong with it.
+        source: AddressError,
+    },
+    /// The boundary cannot stand in a Content-Type.
+    #[error("the content type: {0}")]
+    ContentType(#[from] ContentTypeErr),
+}
+
+/// Writes the bounce for `failed`, from the relay `hostname` to the original's sender.
+///
+/// It is to be sent with a null reverse-path. `unique` is a text that only bounces of one message share.
+///
+/// # Errors
+/// See [`ReportError`].
+pub fn bounce(
+    original: &Original<'_>,
+    failed: &[FailedRecipient<'_>],
+    hostname: &str,
+    now: Timestamp,
+    unique: &str,
+) -> Result<Vec<u8>, ReportError> {
+    let sender = Mailbox::parse(original.sender)
+        .map_err(|source| ReportError::Sender { sender: original.sender.to_owned(), source })?;
+    // A machine may call itself what no address can hold.
+    let host = Domain::parse(hostname).map_or_else(|_| "localhost".to_owned(), |domain| domain.as_str().to_owned());
+    let id = format!("{}.{}", text::token(unique), now.as_nanosecond());
+
+    let header = text::whole_lines(original.headers, HEADERS_MAX);
+
+    let mut report = MultiPart::builder().build();
+    let headers = report.headers_mut();
+    let mut set = |name, value: String| {
+        // Everything that comes here is ASCII without line ends: domains, checked addresses, and our own words.
+        headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value));
+    };
+    set(HeaderName::new_from_ascii_str("Date"), date(now));
+    set(HeaderName::new_from_ascii_str("From"), format!("Mail Delivery System <MAILER-DAEMON@{host}>"));
+    set(HeaderName::new_from_ascii_str("To"), format!("<{sender}>"));
+    set(HeaderName::new_from_ascii_str("Subject"), subject(failed));
+    set(HeaderName::new_from_ascii_str("Message-ID"), format!("<{id}@{host}>"));
+    // RFC 3834 section 5: so that no program answers it.
+    set(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-replied".to_owned());
+    headers.set(MIME_VERSION_1_0);
+    headers.set(content_type(&format!("multipart/report; report-type=delivery-status; boundary=\"{id}\""))?);
+
+    report = report
+        .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(passing(words(original, failed, &host))))
+        .singlepart(part("message/delivery-status", fields(original, failed, &host))?);
+    if !header.is_empty() {
+        report = report.singlepart(part("text/rfc822-headers", header)?);
+    }
+    Ok(report.formatted())
+}
+
+fn content_type(text: &str) -> Result<ContentType, ReportError> {
+    Ok(ContentType::parse(text)?)
+}
+
+fn part(kind: &str, text: impl Into<Vec<u8>>) -> Result<SinglePart, ReportError> {
+    Ok(SinglePart::builder().header(content_type(kind)?).body(passing(text)))
+}
+
+/// Text as it is where it passes every host, and else as quoted-printable.
+fn passing(text: impl Into<Vec<u8>>) -> Body {
+    let text = text.into();
+    if text::passes(&text) {
+        Body::dangerous_pre_encoded(text, ContentTransferEncoding::SevenBit)
+    } else {
+        // Quoted-printable takes any octets; it is other encodings that can be refused.
+        Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable).unwrap_or_else(Body::new)
+    }
+}
+
+fn subject(failed: &[FailedRecipient<'_>]) -> String {
+    match failed {
+        [only] => format!("Your message to\r\n {} could not be delivered", text::ascii(only.recipient)),
+        all => format!("Your message to {} recipients could not be delivered", all.len()),
+    }
+}
+
+/// The part for people.
+fn words(original: &Original<'_>, failed: &[FailedRecipient<'_>], host: &str) -> String {
+    let recipients = if failed.len() == 1 { "the recipient" } else { "the recipients" };
+    let mut words =
+        format!("Your message could not be delivered to {recipients} below.\r\nIt will not be tried again.\r\n");
+    for FailedRecipient { recipient, reply, remote, text, .. } in failed {
+        let why = match (remote, reply) {
+            (Some(remote), Some(reply)) => format!("the host {remote} answered: {reply}"),
+            (None, Some(reply)) => format!("the answer was: {reply}"),
+            (_, None) => (*text).to_owned(),
+        };
+        let _ = write!(words, "\r\n<{recipient}>\r\n    ");
+        text::put_wrapped(&mut words, 4, &shortened(&why, REPLY_MAX), "\r\n    ");
+        words.push_str("\r\n");
+    }
+    let Original { arrival, message_id, .. } = original;
+    let _ = write!(
+        words,
+        "\r\nThis is the mail relay {host}.\r\nIt took the message on {} as {message_id}.\r\n\
+         What follows is for programs. Of your message only the header is returned.\r\n",
+        date(*arrival)
+    );
+    words
+}
+
+/// The part for programs: RFC 3464 section 2.
+fn fields(original: &Original<'_>, failed: &[FailedRecipient<'_>], host: &str) -> String {
+    let mut fields = String::new();
+    text::put_field(&mut fields, "Reporting-MTA", &format!("dns; {host}"));
+    text::put_field(&mut fields, "Arrival-Date", &date(original.arrival));
+    text::put_field(&mut fields, "X-Mailsluice-Message", original.message_id);
+    for FailedRecipient { recipient, status, reply, remote, text } in failed {
+        fields.push_str("\r\n");
+        text::put_field(&mut fields, "Final-Recipient", &format!("rfc822; {recipient}"));
+        text::put_field(&mut fields, "Action", "failed");
+        text::put_field(&mut fields, "Status", status);
+        if let Some(remote) = remote {
+            text::put_field(&mut fields, "Remote-MTA", &format!("dns; {remote}"));
+        }
+        let diagnosis = match reply {
+            Some(reply) => format!("smtp; {}", shortened(reply, REPLY_MAX)),
+            None => format!("x-mailsluice; {}", shortened(text, REPLY_MAX)),
+        };
+        text::put_field(&mut fields, "Diagnostic-Code", &diagnosis);
+    }
+    fields
+}
+
+fn date(at: Timestamp) -> String {
+    // It fails for years beyond 9999 only.
+    rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

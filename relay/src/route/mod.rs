@@ -1,0 +1,21 @@
+//! Where mail goes: from a recipient's domain to the hosts to try.
+//!
+//! - [`table`]: the routes of the manifest, first match by recipient domain (pure);
+//! - [`hop`]: the next hop and its name in the Monitor (pure);
+//! - [`order`]: which exchanger and which address is tried first (pure);
+//! - [`resolver`]: the questions to the DNS, and what the answers mean;
+//! - [`servers`]: whom to ask.
+
+mod error;
+mod hop;
+mod order;
+mod resolver;
+mod servers;
+mod table;
+
+pub use error::{RouteCode, RouteError};
+pub use hop::NextHop;
+pub use order::Target;
+pub use resolver::Resolver;
+pub use servers::ResolverSource;
+pub use table::Routes;

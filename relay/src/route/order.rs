@@ -1,0 +1,123 @@
+//! Which exchanger, and which of its addresses, is tried first.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand::{Rng, seq::SliceRandom as _};
+
+/// Addresses tried in one attempt. Each may take the whole time of a connection that nobody answers, and the attempt
+/// holds one of the relay's connections meanwhile; RFC 5321 section 5.1 wants at least two.
+pub(super) const MAX_TARGETS: usize = 8;
+
+/// Addresses of one exchanger among them, so that one with many does not hide those behind it.
+const MAX_PER_EXCHANGER: usize = 4;
+
+/// An address to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The host's name, as a report to the sender gives it.
+    pub name: String,
+    /// Its address and port.
+    pub address: SocketAddr,
+}
+
+/// A mail exchanger, as an MX record names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Exchanger {
+    pub(super) preference: u16,
+    /// Without a dot at its end: empty in a null MX (RFC 7505).
+    pub(super) name: String,
+}
+
+/// Sorts exchangers: the lowest preference first, those of one preference in random order to share the load between
+/// them (RFC 5321 section 5.1). One that is listed twice counts where it is preferred.
+pub(super) fn by_preference(mut exchangers: Vec<Exchanger>, rng: &mut impl Rng) -> Vec<String> {
+    exchangers.shuffle(rng);
+    exchangers.sort_by_key(|exchanger| exchanger.preference);
+    let mut names: Vec<String> = Vec::with_capacity(exchangers.len());
+    for Exchanger { name, .. } in exchangers {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The addresses of one host: both families in turn, so that one that does not get through costs one attempt and not
+/// all of them; within a family at random, to share the load.
+pub(super) fn in_turn(addresses: Vec<IpAddr>, rng: &mut impl Rng) -> Vec<IpAddr> {
+    let (mut six, mut four): (Vec<_>, Vec<_>) = addresses.into_iter().partition(IpAddr::is_ipv6);
+    six.shuffle(rng);
+    four.shuffle(rng);
+    let pairs = six.len().max(four.len());
+    (0..pairs).flat_map(|index| [six.get(index), four.get(index)]).flatten().copied().collect()
+}
+
+/// Adds the addresses of one exchanger to what is tried, within the limits; one that is there already is not tried
+/// twice.
+pub(super) fn add_targets(targets: &mut Vec<Target>, name: &str, addresses: Vec<IpAddr>, port: u16) {
+    for address in addresses.into_iter().take(MAX_PER_EXCHANGER) {
+        let address = SocketAddr::new(address, port);
+        if targets.len() < MAX_TARGETS && targets.iter().all(|target| target.address != address) {
+            targets.push(Target { name: name.to_owned(), address });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    fn exchangers(list: &[(u16, &str)]) -> Vec<Exchanger> {
+        list.iter().map(|(preference, name)| Exchanger { preference: *preference, name: (*name).to_owned() }).collect()
+    }
+
+    fn addresses(list: &[&str]) -> Vec<IpAddr> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn preference_rules_and_chance_decides_within_one() {
+        let listed = exchangers(&[(20, "c"), (10, "a"), (30, "d"), (10, "b"), (20, "a")]);
+        let orders: HashSet<_> =
+            (0..50).map(|seed| by_preference(listed.clone(), &mut StdRng::seed_from_u64(seed))).collect();
+        let expected: HashSet<_> =
+            [["a", "b", "c", "d"], ["b", "a", "c", "d"]].map(|order| order.map(str::to_owned).to_vec()).into();
+        assert_eq!(orders, expected);
+    }
+
+    #[test]
+    fn families_take_turns_and_no_address_is_lost() {
+        for (found, expected) in [
+            (vec!["192.0.2.1", "192.0.2.2", "2001:db8::1", "192.0.2.3"], "6444"),
+            (vec!["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"], "6464"),
+            (vec!["2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3"], "6466"),
+            (vec!["192.0.2.1"], "4"),
+            (vec!["2001:db8::1"], "6"),
+            (vec![], ""),
+        ] {
+            for seed in 0..20 {
+                let order = in_turn(addresses(&found), &mut StdRng::seed_from_u64(seed));
+                let families: String = order.iter().map(|address| if address.is_ipv6() { '6' } else { '4' }).collect();
+                assert_eq!(families, expected, "{found:?}");
+                let all: HashSet<_> = order.into_iter().collect();
+                assert_eq!(all, addresses(&found).into_iter().collect(), "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_tried_is_bounded_and_leaves_room_for_the_next_exchanger() {
+        let mut targets = Vec::new();
+        let many = |net: u8| (1..=9).map(|host| IpAddr::from([192, 0, net, host])).collect::<Vec<_>>();
+        add_targets(&mut targets, "a", many(1), 25);
+        add_targets(&mut targets, "same-as-a", many(1), 25);
+        add_targets(&mut targets, "b", many(2), 25);
+        add_targets(&mut targets, "c", many(3), 25);
+        let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
+        assert_eq!(names, ["a", "a", "a", "a", "b", "b", "b", "b"]);
+    }
+}

@@ -1,0 +1,129 @@
+//! The routes: which of them is for a recipient domain.
+
+use std::collections::HashMap;
+
+use mailsluice_crds::relay::Route;
+
+use super::NextHop;
+use crate::smtp::Domain;
+
+/// The routes of a manifest. The first whose `domains` name the recipient's domain decides.
+///
+/// Kept by name, so that a question costs the same however many domains the routes list.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// By MX where there is none.
+    smarthosts: Vec<Option<NextHop>>,
+    /// The first route for exactly this domain.
+    exact: HashMap<String, usize>,
+    /// The first route for everything below this domain.
+    below: HashMap<String, usize>,
+    /// The first route for every domain.
+    all: Option<usize>,
+}
+
+impl Routes {
+    /// Takes the routes over. Domains are compared without regard to case or to a dot at their end.
+    #[must_use]
+    pub fn new(routes: &[Route]) -> Routes {
+        let mut table = Routes::default();
+        for (index, route) in routes.iter().enumerate() {
+            // Without a smarthost it is by MX: the schema sees to it that a route is one or the other.
+            table.smarthosts.push(route.smarthost.as_ref().map(NextHop::smarthost));
+            for pattern in &route.domains {
+                if pattern == "*" {
+                    table.all.get_or_insert(index);
+                } else if let Some(parent) = pattern.strip_prefix("*.") {
+                    table.below.entry(canonical(parent)).or_insert(index);
+                } else {
+                    table.exact.entry(canonical(pattern)).or_insert(index);
+                }
+            }
+        }
+        table
+    }
+
+    /// Where mail for `domain` goes.
+    #[must_use]
+    pub fn next_hop(&self, domain: &str) -> NextHop {
+        let Ok(domain) = Domain::parse(domain) else { return NextHop::Nowhere };
+        match self.first_match(domain.as_str()).and_then(|route| self.smarthosts.get(route)) {
+            Some(Some(smarthost)) => smarthost.clone(),
+            Some(None) => NextHop::mx(domain),
+            None => NextHop::Nowhere,
+        }
+    }
+
+    fn first_match(&self, domain: &str) -> Option<usize> {
+        let exact = self.exact.get(domain).copied();
+        let parents = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
+        let below = parents.filter_map(|parent| self.below.get(parent).copied());
+        below.chain(exact).chain(self.all).min()
+    }
+}
+
+fn canonical(domain: &str) -> String {
+    Domain::parse(domain).map_or_else(|_| domain.to_ascii_lowercase(), |domain| domain.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use mailsluice_crds::relay::{Mx, Smarthost};
+
+    use super::*;
+
+    fn by_mx(domains: &[&str]) -> Route {
+        Route { domains: domains.iter().map(|domain| (*domain).to_owned()).collect(), smarthost: None, mx: Some(Mx {}) }
+    }
+
+    fn by_smarthost(domains: &[&str], host: &str) -> Route {
+        let smarthost = Some(Smarthost { host: host.to_owned(), port: 25 });
+        Route { smarthost, mx: None, ..by_mx(domains) }
+    }
+
+    #[test]
+    fn the_first_route_that_names_the_domain_decides() {
+        let routes = Routes::new(&[
+            by_smarthost(&["*.internal.example", "one.example"], "inside.example"),
+            by_mx(&["one.example", "shop.internal.example", "Upper.Example."]),
+            by_smarthost(&["*.deep.example"], "deep.example"),
+            by_smarthost(&["*.very.deep.example", "[192.0.2.9]"], "never-for-deep.example"),
+            by_smarthost(&["*"], "rest.example"),
+            by_mx(&["late.example"]),
+        ]);
+        for (domain, host) in [
+            ("a.internal.example", "inside.example:25"),
+            ("a.b.internal.example", "inside.example:25"),
+            // Of two routes the first in the manifest, not the one that says more.
+            ("shop.internal.example", "inside.example:25"),
+            ("x.very.deep.example", "deep.example:25"),
+            ("one.example", "inside.example:25"),
+            ("ONE.Example.", "inside.example:25"),
+            ("upper.example", "upper.example"),
+            // What is below a name is not the name itself, nor one that only ends like it.
+            ("internal.example", "rest.example:25"),
+            ("notinternal.example", "rest.example:25"),
+            ("late.example", "rest.example:25"),
+            ("[192.0.2.9]", "never-for-deep.example:25"),
+            ("[192.0.2.8]", "rest.example:25"),
+            ("no domain", "invalid"),
+        ] {
+            assert_eq!(routes.next_hop(domain).host_name(), host, "{domain}");
+        }
+    }
+
+    #[test]
+    fn mail_that_no_route_is_for_goes_nowhere() {
+        let routes = Routes::new(&[by_mx(&["one.example"])]);
+        assert_eq!(routes.next_hop("two.example"), NextHop::Nowhere);
+        assert_eq!(Routes::default().next_hop("one.example"), NextHop::Nowhere);
+    }
+
+    #[test]
+    fn by_mx_a_domain_is_its_own_host() {
+        let routes = Routes::new(&[by_mx(&["*"])]);
+        for domain in ["example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]"] {
+            assert_eq!(routes.next_hop(domain).host_name(), domain);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Puts the relay's parts together, hands changed configurations out, and takes it all down again.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use mailsluice_crds::{
+    LogLevel,
+    monitor::{ProblemReason, Reason},
+    relay::SMTPRelaySpec,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+    task, time,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{self, Change, Config, ConfigError, Files},
+    delivery::{Courier, dispatch, reroute},
+    http::{self, Endpoints},
+    intake,
+    listener::{Listeners, Reception},
+    log::{Log, Tag},
+    metrics::Metrics,
+    monitor::{Monitor, Parts},
+    queue::{Limits, Queue, SharedQueue},
+    route::{Resolver, ResolverSource},
+    smtp::client,
+    socket,
+    spool::{self, Disk, RecoveryReport, Spool, SpoolError},
+    tcp::{Gate, Table},
+};
+
+/// How long a stop waits for messages that are under way. Kubernetes gives 30 seconds, and 10 are promised.
+const STOP_TIME: Duration = Duration::from_secs(6);
+
+/// The version of the relay.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Options {
+    /// Manifests; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// The spool's folder; by default `spool` beside the first file.
+    pub spool: Option<PathBuf>,
+    /// The address on which mail is taken.
+    pub bind: IpAddr,
+    /// The address and port of the HTTP endpoints.
+    pub http: SocketAddr,
+    /// The DNS server to ask; by default the system's.
+    pub resolver: Option<SocketAddr>,
+    /// A file with the SHA-256 of the credential to which the Monitor answers off loopback.
+    pub monitor_credential: Option<PathBuf>,
+}
+
+/// Why a relay does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The manifests are refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The spool cannot be used.
+    #[error("spool {}: {source}", folder.display())]
+    Spool {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: SpoolError,
+    },
+    /// A port cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] crate::listener::ListenError),
+    /// The HTTP port cannot be opened.
+    #[error("listen on {address} for HTTP: {source}")]
+    Http {
+        /// The address and port.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something else of the system's.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The metrics cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Runs a relay until SIGTERM or SIGINT.
+///
+/// # Errors
+/// See [`RunError`].
+pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
+    let files = Files::new(options.files.clone())?;
+    let changes = config::watch(files.clone());
+    let config = Arc::new(Config::read(&files)?);
+    log.configure(&config.name, &config.spec.log, config.schedule_log);
+    log.at(LogLevel::Major, Tag::Relay).field("version", VERSION).say("the relay starts");
+
+    let metrics = Arc::new(Metrics::new(VERSION)?);
+    let folder = options.spool.clone().unwrap_or_else(|| files.folder().join("spool"));
+    let (spool, recovery) =
+        open_spool(folder.clone(), &metrics).await.map_err(|source| RunError::Spool { folder, source })?;
+    let socket = socket::listen(options.http).map_err(|source| RunError::Http { address: options.http, source })?;
+
+    let relay = Relay::assemble(&options, &config, spool, metrics.clone(), log.clone());
+    let mut listeners = Listeners::new(relay.reception.clone(), options.bind);
+    let limits = &config.spec.limits;
+    listeners.configure(&config.spec.listeners, limits.client_connections)?;
+
+    let ready = Arc::new(AtomicBool::new(true));
+    let endpoints = Endpoints {
+        monitor: relay.monitor.clone(),
+        metrics,
+        credential: options.monitor_credential.clone(),
+        ready: ready.clone(),
+        stop: relay.stop.clone(),
+    };
+    let server = tokio::spawn(http::serve(socket, endpoints));
+    tokio::spawn(relay.monitor.clone().publish());
+    let dispatcher = tokio::spawn(dispatch::run(relay.courier.clone()));
+    tokio::spawn(recover(relay.clone(), recovery));
+    tokio::spawn(tell_link(relay.clone()));
+
+    relay.obey(changes, &mut listeners).await?;
+
+    ready.store(false, Ordering::Relaxed);
+    log.at(LogLevel::Major, Tag::Relay).say("the relay stops");
+    relay.stop().await;
+    // It has nothing more to do than to see that the relay stops.
+    let _ = dispatcher.await;
+    server.abort();
+    log.at(LogLevel::Major, Tag::Relay).say("the relay has stopped");
+    log.flush();
+    Ok(())
+}
+
+async fn open_spool(folder: PathBuf, metrics: &Arc<Metrics>) -> Result<(Spool, spool::Recovery), SpoolError> {
+    let metrics = metrics.clone();
+    task::spawn_blocking(move || {
+        let options =
+            spool::Options { on_sync: Some(Arc::new(move |took| metrics.synced(took))), ..spool::Options::default() };
+        Spool::open(Arc::new(Disk::open(&folder)?), options)
+    })
+    .await
+    .unwrap_or_else(|_| Err(SpoolError::Closed))
+}
+
+/// The running parts.
+#[derive(Clone)]
+struct Relay {
+    spool: Spool,
+    queue: Arc<SharedQueue>,
+    gate: Arc<Gate>,
+    monitor: Arc<Monitor>,
+    courier: Arc<Courier>,
+    reception: Arc<Reception>,
+    config: watch::Sender<Arc<Config>>,
+    metrics: Arc<Metrics>,
+    sessions: TaskTracker,
+    log: Log,
+    stop: CancellationToken,
+}
+
+impl Relay {
+    fn assemble(options: &Options, config: &Arc<Config>, spool: Spool, metrics: Arc<Metrics>, log: Log) -> Relay {
+        let stop = CancellationToken::new();
+        let sessions = TaskTracker::new();
+        let hostname = hostname();
+        let sender = watch::Sender::new(config.clone());
+        let queue = SharedQueue::new(Queue::new(queue_limits(&config.spec)));
+        let gate = Gate::new(config.schedule.clone(), config.spec.limits.connections, log.clone());
+        let table = Table::default();
+        let monitor = Monitor::new(
+            Parts {
+                queue: queue.clone(),
+                gate: gate.clone(),
+                table: table.clone(),
+                config: sender.subscribe(),
+                spool: spool.clone(),
+                log: log.clone(),
+            },
+            VERSION,
+        );
+        let courier = Arc::new(Courier {
+            queue: queue.clone(),
+            spool: spool.clone(),
+            gate: gate.clone(),
+            table,
+            resolver: Resolver::new(options.resolver.map_or(ResolverSource::System, ResolverSource::At)),
+            config: sender.subscribe(),
+            hostname: hostname.clone(),
+            client: Arc::new(client::Config::new(hostname.clone())),
+            log: log.clone(),
+            metrics: metrics.clone(),
+            sessions: sessions.clone(),
+            stop: stop.clone(),
+        });
+        let reception = Arc::new(Reception {
+            spool: spool.clone(),
+            queue: queue.clone(),
+            config: sender.subscribe(),
+            hostname,
+            log: log.clone(),
+            metrics: metrics.clone(),
+            sessions: sessions.clone(),
+            stop: stop.clone(),
+        });
+        Relay { spool, queue, gate, monitor, courier, reception, config: sender, metrics, sessions, log, stop }
+    }
+
+    /// Hands changed configurations out until the process is told to stop.
+    async fn obey(&self, mut changes: mpsc::Receiver<Change>, listeners: &mut Listeners) -> io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                Some(change) = changes.recv() => match change {
+                    Change::Valid(config) => self.apply(config, listeners),
+                    Change::Invalid(error) => self.refuse(&error.to_string()),
+                },
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+
+    fn apply(&self, config: Arc<Config>, listeners: &mut Listeners) {
+        let before = self.config.send_replace(config.clone());
+        self.log.configure(&config.name, &config.spec.log, config.schedule_log);
+        self.queue.change(|queue| queue.configure(queue_limits(&config.spec)));
+        self.gate.configure(config.schedule.clone(), config.spec.limits.connections);
+        // What the schedule held asks again, and the new one answers.
+        self.queue.change(|queue| {
+            queue.release(&[
+                Reason::TcpScheduleClosed,
+                Reason::TcpSchedulePause,
+                Reason::ScheduleNotFound,
+                Reason::RateLimited,
+            ])
+        });
+        if before.spec.routes != config.spec.routes {
+            tokio::spawn(reroute::run(self.courier.clone()));
+        }
+        let connections = config.spec.limits.client_connections;
+        match listeners.configure(&config.spec.listeners, connections) {
+            Ok(()) => {
+                self.metrics.reloads.with_label_values(&["applied"]).inc();
+                self.metrics.config_invalid.set(0);
+                self.monitor.set_problem(ProblemReason::ConfigurationInvalid, None);
+                self.log
+                    .at(LogLevel::Major, Tag::Relay)
+                    .field("logLevel", config.spec.log.level.name())
+                    .say("the configuration has changed and is in force");
+            }
+            Err(error) => self.refuse(&error.to_string()),
+        }
+    }
+
+    fn refuse(&self, error: &str) {
+        self.metrics.reloads.with_label_values(&["refused"]).inc();
+        self.metrics.config_invalid.set(1);
+        let message = format!("the changed configuration is refused and the one before it stays in force: {error}");
+        self.log.at(LogLevel::Failures, Tag::Relay).say(&message);
+        self.monitor.set_problem(ProblemReason::ConfigurationInvalid, Some(message));
+    }
+
+    /// Takes no more mail, gives what is under way a little time, and leaves the spool as a kill would.
+    async fn stop(&self) {
+        self.stop.cancel();
+        self.sessions.close();
+        if time::timeout(STOP_TIME, self.sessions.wait()).await.is_err() {
+            self.log
+                .at(LogLevel::Problems, Tag::Relay)
+                .number("sessions", self.sessions.len() as u64)
+                .say("sessions were still busy and are cut off: what was not answered is not taken, and what was not acknowledged is sent again");
+        }
+        if let Err(error) = self.spool.close().await {
+            self.log.at(LogLevel::Failures, Tag::Spool).say(format_args!("close the spool: {error}"));
+        }
+    }
+}
+
+fn queue_limits(spec: &SMTPRelaySpec) -> Limits {
+    Limits {
+        backoff: (&spec.retry).into(),
+        connections_per_host: spec.limits.connections_per_host,
+        messages_per_minute: spec.limits.messages_per_host_per_minute,
+    }
+}
+
+/// Brings what the spool holds into the queue, while the relay already works.
+async fn recover(relay: Relay, recovery: spool::Recovery) {
+    let Relay { queue, log, config, .. } = relay;
+    let config = config.borrow().clone();
+    let theirs = queue.clone();
+    let recovered = task::spawn_blocking(move || {
+        recovery.run(&mut |found| theirs.insert(intake::recovered(&config.routes, &found), Timestamp::now()))
+    });
+    match recovered.await {
+        Ok(Ok(report)) => {
+            queue.change(Queue::sort_recovered);
+            tell_recovery(&log, &report);
+        }
+        Ok(Err(error)) => log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
+        Err(error) => log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
+    }
+}
+
+fn tell_recovery(log: &Log, report: &RecoveryReport) {
+    for damage in &report.damage {
+        log.at(LogLevel::CrashesOnly, Tag::Spool)
+            .maybe("message", damage.id)
+            .say(format_args!("a damaged part of the spool is set aside: {damage}"));
+    }
+    log.at(LogLevel::Major, Tag::Spool)
+        .number("messages", report.messages as u64)
+        .number("tornBytes", report.torn_bytes)
+        .say("the spool is read");
+}
+
+/// Writes a record whenever the TCP Schedule opens or closes the link.
+async fn tell_link(relay: Relay) {
+    let mut last = None;
+    let mut config = relay.config.subscribe();
+    loop {
+        let now = Timestamp::now();
+        let link = relay.gate.link(now);
+        if let Some(schedule) = &link.schedule
+            && last != Some(link.state)
+        {
+            let record = relay.log.at_schedule(LogLevel::Major, Tag::Tcp).field("schedule", schedule);
+            record.maybe("changesAt", link.changes_at).say(format_args!("the TCP/IP link is {:?}", link.state));
+        }
+        last = Some(link.state);
+        let until = link.changes_at.and_then(|at| Duration::try_from(now.duration_until(at)).ok());
+        tokio::select! {
+            // At least once a minute, because the clock may be set.
+            () = time::sleep(until.unwrap_or(Duration::MAX).clamp(Duration::from_millis(1), Duration::from_secs(60))) => {}
+            changed = config.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// The machine's name, as clients and other hosts are told it.
+fn hostname() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}

@@ -1,0 +1,627 @@
+mod host;
+mod with_server;
+
+use super::*;
+use crate::smtp::envelope::Recipient;
+use host::{Host, Line::*};
+
+const EHLO: &str = "250-h.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n";
+const PLAIN: &str = "250 h.example\r\n";
+
+fn config() -> Arc<Config> {
+    Arc::new(Config::new("c.example"))
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let mut envelope = Envelope::new("a@a.example".parse().unwrap());
+    envelope.recipients = recipients.iter().map(|path| Recipient::new(path.parse().unwrap())).collect();
+    envelope
+}
+
+fn text() -> WholeBody {
+    WholeBody::new(&b"Hi\r\n"[..])
+}
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Notes(Vec<String>);
+
+impl Observer for Notes {
+    fn stage(&mut self, stage: Stage) {
+        self.0.push(format!("[{stage}]"));
+    }
+    fn reply(&mut self, reply: &Reply) {
+        self.0.push(format!("< {reply}"));
+    }
+    fn command(&mut self, line: &str) {
+        self.0.push(format!("> {line}"));
+    }
+}
+
+fn codes(outcome: &Outcome, recipients: usize) -> Vec<(Stage, u16)> {
+    outcome
+        .verdicts(recipients)
+        .enumerate()
+        .map(|(index, verdict)| {
+            assert_eq!(verdict.recipient, index);
+            (verdict.stage, verdict.reply.code())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_pipelined_message_is_two_writes_and_the_connection_serves_the_next() {
+    let host = Host::start(vec![
+        Say("220 h.example ESMTP\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say(EHLO),
+        Expect("MAIL FROM:<a@a.example> SIZE=4\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        Say("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n"),
+        Expect("Hi\r\n.\r\n"),
+        Say("250 2.0.0 queued as 1\r\n"),
+        Expect("MAIL FROM:<a@a.example> SIZE=4\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        Say("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n"),
+        Expect("Hi\r\n.\r\n"),
+        Say("250 2.0.0 queued as 2\r\n"),
+        Expect("QUIT\r\n"),
+        Say("221 Bye\r\n"),
+        ExpectEnd,
+    ]);
+    let (stream, writes) = host.counted_stream();
+    let mut client = Client::start(stream, config(), Notes::default()).await.unwrap();
+    assert_eq!(client.banner().text(), "h.example ESMTP");
+    let expected =
+        Capabilities { pipelining: true, size: Some(1000), eight_bit_mime: true, enhanced_status_codes: true };
+    assert_eq!(client.capabilities(), &expected);
+    let envelope = Envelope { size: Some(4), ..envelope(&["b@b.example"]) };
+    for number in 1..=2 {
+        let before = writes.get();
+        let outcome = client.send(&envelope, &mut text()).await.unwrap();
+        assert_eq!(outcome.stage, Stage::Reply);
+        assert_eq!(outcome.decided_by, DecidedBy::Peer);
+        assert_eq!(outcome.reply.text(), format!("queued as {number}"));
+        assert!(client.is_usable());
+        assert_eq!(writes.get() - before, 2, "writes for one message");
+    }
+    let notes = std::mem::take(&mut client.observer_mut().0);
+    client.quit().await.unwrap();
+    host.done().await;
+    let expected = [
+        "[Banner]",
+        "< 220 h.example ESMTP",
+        "[Ehlo]",
+        "> EHLO c.example",
+        "< 250 h.example / PIPELINING / SIZE 1000 / 8BITMIME / ENHANCEDSTATUSCODES",
+        "[Idle]",
+        "> MAIL FROM:<a@a.example> SIZE=4",
+        "> RCPT TO:<b@b.example>",
+        "> DATA",
+        "[MailFrom]",
+        "< 250 2.1.0 Ok",
+        "[RcptTo]",
+        "< 250 2.1.5 Ok",
+        "[Data]",
+        "< 354 go",
+        "[Body]",
+        "[Reply]",
+        "< 250 2.0.0 queued as 1",
+        "[Idle]",
+    ];
+    assert_eq!(notes[..expected.len()], expected);
+}
+
+#[tokio::test]
+async fn without_pipelining_each_command_waits_for_its_reply() {
+    let host = Host::start(vec![
+        Say("220 h.example\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say(PLAIN),
+        Expect("MAIL FROM:<a@a.example>\r\n"),
+        Say("250 Ok\r\n"),
+        Expect("RCPT TO:<b@b.example>\r\n"),
+        Say("550 5.1.1 unknown\r\n"),
+        Expect("RCPT TO:<postmaster>\r\n"),
+        Say("250 Ok\r\n"),
+        Expect("DATA\r\n"),
+        Say("354 go\r\n"),
+        Expect("Hi\r\n.\r\n"),
+        Say("250 Ok\r\n"),
+        // All refused: no DATA at all, and RSET by itself.
+        Expect("MAIL FROM:<a@a.example>\r\n"),
+        Say("250 Ok\r\n"),
+        Expect("RCPT TO:<b@b.example>\r\n"),
+        Say("450 later\r\n"),
+        Expect("RSET\r\n"),
+        Say("250 Ok\r\n"),
+        Expect("MAIL FROM:<a@a.example>\r\n"),
+        Say("553 no\r\n"),
+    ]);
+    let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+    let two = envelope(&["b@b.example", "postmaster"]);
+    let outcome = client.send(&two, &mut text()).await.unwrap();
+    assert_eq!(codes(&outcome, 2), [(Stage::RcptTo, 550), (Stage::Reply, 250)]);
+    let one = envelope(&["b@b.example"]);
+    let outcome = client.send(&one, &mut text()).await.unwrap();
+    assert_eq!(codes(&outcome, 1), [(Stage::RcptTo, 450)]);
+    let outcome = client.send(&one, &mut text()).await.unwrap();
+    assert_eq!(codes(&outcome, 1), [(Stage::MailFrom, 553)]);
+    assert!(client.is_usable());
+    host.done().await;
+}
+
+#[tokio::test]
+async fn each_recipient_has_its_own_verdict() {
+    const THREE: &str = "MAIL FROM:<a@a.example>\r\nRCPT TO:<x@b.example>\r\nRCPT TO:<y@b.example>\r\nRCPT TO:<z@b.example>\r\nDATA\r\n";
+    use Stage::{Data, MailFrom, RcptTo, Reply};
+    // replies to the flight; what the client sends then; the reply to that; the verdicts; whether RSET goes before the next MAIL
+    type Row = (&'static str, &'static str, &'static str, [(Stage, u16); 3], bool);
+    let rows: [Row; 9] = [
+        (
+            "250 a\r\n250 b\r\n550 c\r\n250 d\r\n354 e\r\n",
+            "Hi\r\n.\r\n",
+            "250 f\r\n",
+            [(Reply, 250), (RcptTo, 550), (Reply, 250)],
+            false,
+        ),
+        (
+            "250 a\r\n450 b\r\n250 c\r\n571 d\r\n354 e\r\n",
+            "Hi\r\n.\r\n",
+            "554 f\r\n",
+            [(RcptTo, 450), (Reply, 554), (RcptTo, 571)],
+            false,
+        ),
+        (
+            "250\r\n251\r\n252\r\n250\r\n354\r\n",
+            "Hi\r\n.\r\n",
+            "250\r\n",
+            [(Reply, 250), (Reply, 250), (Reply, 250)],
+            false,
+        ),
+        ("250 a\r\n550 b\r\n551 c\r\n450 d\r\n554 e\r\n", "", "", [(RcptTo, 550), (RcptTo, 551), (RcptTo, 450)], true),
+        // DATA accepted without recipients: a lone dot, whose answer counts for nobody (RFC 2920 section 3.1).
+        (
+            "250 a\r\n550 b\r\n551 c\r\n450 d\r\n354 e\r\n",
+            ".\r\n",
+            "250 f\r\n",
+            [(RcptTo, 550), (RcptTo, 551), (RcptTo, 450)],
+            true,
+        ),
+        (
+            "550 5.7.1 a\r\n503 b\r\n503 c\r\n503 d\r\n503 e\r\n",
+            "",
+            "",
+            [(MailFrom, 550), (MailFrom, 550), (MailFrom, 550)],
+            true,
+        ),
+        (
+            "451 a\r\n250 b\r\n250 c\r\n250 d\r\n354 e\r\n",
+            ".\r\n",
+            "554 f\r\n",
+            [(MailFrom, 451), (MailFrom, 451), (MailFrom, 451)],
+            true,
+        ),
+        ("250 a\r\n250 b\r\n550 c\r\n250 d\r\n451 e\r\n", "", "", [(Data, 451), (RcptTo, 550), (Data, 451)], true),
+        (
+            "250-a\r\n250 a\r\n250-b\r\n250-b\r\n250 b\r\n250 c\n250 d\r\n354-e\r\n354 e\r\n",
+            "Hi\r\n.\r\n",
+            "299-f\r\n299 f\r\n",
+            [(Reply, 299), (Reply, 299), (Reply, 299)],
+            false,
+        ),
+    ];
+    for (replies, then, answer, verdicts, reset) in rows {
+        let again: String = if reset { format!("RSET\r\n{THREE}") } else { THREE.into() };
+        let host = Host::start(vec![
+            Say("220 h.example\r\n"),
+            Expect("EHLO c.example\r\n"),
+            Say(EHLO),
+            Expect(THREE),
+            Say(replies),
+            Expect(then),
+            Say(answer),
+            ExpectOwned(again),
+            Say(if reset { "250 reset\r\n" } else { "" }),
+            Say("250 a\r\n250 b\r\n250 c\r\n250 d\r\n354 e\r\n"),
+            Expect("Hi\r\n.\r\n"),
+            Say("250 f\r\n"),
+        ]);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        let three = envelope(&["x@b.example", "y@b.example", "z@b.example"]);
+        let outcome = client.send(&three, &mut text()).await.unwrap();
+        assert_eq!(codes(&outcome, 3), verdicts, "{replies}");
+        let outcome = client.send(&three, &mut text()).await.unwrap();
+        assert_eq!(codes(&outcome, 3), [(Reply, 250); 3], "the next message after {replies}");
+        host.done().await;
+    }
+}
+
+#[tokio::test]
+async fn helo_follows_where_ehlo_is_not_known() {
+    let host = Host::start(vec![
+        Say("220 h.example\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say("502 what?\r\n"),
+        Expect("HELO c.example\r\n"),
+        Say("250-h.example\r\n250 PIPELINING\r\n"),
+    ]);
+    let client = Client::start(host.stream(), config(), ()).await.unwrap();
+    assert_eq!(client.capabilities(), &Capabilities::default());
+    host.done().await;
+}
+
+#[tokio::test]
+async fn capabilities_are_read_in_any_case_and_order() {
+    for (reply, size, pipelining) in [
+        ("250 h.example\r\n", None, false),
+        ("250-h.example\r\n250-size\r\n250 pipelining\r\n", Some(0), true),
+        ("250-PIPELINING\r\n250 SIZE 10\r\n", Some(10), false),
+        ("250-h\r\n250-SIZE  77 x\r\n250-\r\n250 Pipelining\r\n", Some(77), true),
+        ("250-h\r\n250-SIZE big\r\n250 XPIPELINING\r\n", Some(0), false),
+    ] {
+        let host = Host::start(vec![Say("220 h\r\n"), Expect("EHLO c.example\r\n"), Say(reply)]);
+        let client = Client::start(host.stream(), config(), ()).await.unwrap();
+        assert_eq!(client.capabilities().size, size, "{reply}");
+        assert_eq!(client.capabilities().pipelining, pipelining, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_host_announced_that_it_cannot_take_is_not_sent() {
+    let host = Host::start(vec![
+        Say("220 h\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say("250-h\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"),
+        Expect("MAIL FROM:<a@a.example> SIZE=1000\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        Say("250 a\r\n250 b\r\n354 e\r\n"),
+        Expect("Hi\r\n.\r\n"),
+        Say("250 f\r\n"),
+    ]);
+    let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+    let one = envelope(&["b@b.example"]);
+    for (envelope, code, enhanced) in [
+        (Envelope { body: BodyType::EightBitMime, ..one.clone() }, 554, "5.6.3"),
+        (Envelope { size: Some(1001), ..one.clone() }, 552, "5.3.4"),
+        (envelope(&[]), 554, "5.5.1"),
+    ] {
+        let outcome = client.send(&envelope, &mut text()).await.unwrap();
+        assert_eq!(outcome.decided_by, DecidedBy::Client);
+        assert_eq!(outcome.reply.code(), code);
+        assert_eq!(outcome.reply.enhanced_code().unwrap().to_string(), enhanced);
+        assert!(client.is_usable());
+    }
+    let fits = Envelope { size: Some(1000), ..one };
+    let outcome = client.send(&fits, &mut text()).await.unwrap();
+    assert_eq!(outcome.decided_by, DecidedBy::Peer);
+    host.done().await;
+}
+
+#[tokio::test]
+async fn body_8bitmime_is_said_where_it_is_offered() {
+    let host = Host::start(vec![
+        Say("220 h\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say("250-h\r\n250 8BITMIME\r\n"),
+        Expect("MAIL FROM:<> BODY=8BITMIME\r\n"),
+        Say("550 no\r\n"),
+    ]);
+    let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+    let envelope = Envelope {
+        from: "".parse().unwrap(),
+        body: BodyType::EightBitMime,
+        size: Some(4),
+        ..envelope(&["b@b.example"])
+    };
+    client.send(&envelope, &mut text()).await.unwrap();
+    host.done().await;
+}
+
+/// Sends a message to a host that follows this script; gives the error that ends the session.
+async fn failure(lines: Vec<host::Line>) -> ClientError {
+    failure_with(lines, config()).await
+}
+
+async fn failure_with(lines: Vec<host::Line>, config: Arc<Config>) -> ClientError {
+    let host = Host::start(lines);
+    let mut client = match Client::start(host.stream(), config, ()).await {
+        Ok(client) => client,
+        Err(error) => return error,
+    };
+    let one = envelope(&["b@b.example"]);
+    let error = client.send(&one, &mut text()).await.unwrap_err();
+    assert!(!client.is_usable(), "usable after {error}");
+    let again = client.send(&one, &mut text()).await.unwrap_err();
+    assert!(matches!(again.kind, ErrorKind::Closed));
+    error
+}
+
+/// Where a session is cut: what has gone before, the stage, and what it means for the message.
+fn stops() -> Vec<(Vec<host::Line>, Stage, Fate)> {
+    let flight = || Expect("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n");
+    let greeted = || vec![Say("220 h\r\n"), Expect("EHLO c.example\r\n")];
+    let ready = || [greeted(), vec![Say(EHLO), flight()]].concat();
+    let body = || [ready(), vec![Say("250 a\r\n250 b\r\n354 c\r\n"), Expect("Hi\r\n.\r\n")]].concat();
+    use Fate::{NotAccepted, Unknown};
+    vec![
+        (vec![], Stage::Banner, NotAccepted),
+        (vec![Say("220-h\r\n22")], Stage::Banner, NotAccepted),
+        (greeted(), Stage::Ehlo, NotAccepted),
+        (ready(), Stage::MailFrom, NotAccepted),
+        ([ready(), vec![Say("250 a\r\n")]].concat(), Stage::RcptTo, NotAccepted),
+        ([ready(), vec![Say("250 a\r\n250 b\r\n")]].concat(), Stage::Data, NotAccepted),
+        (body(), Stage::Reply, Unknown),
+        ([body(), vec![Say("250-a\r\n25")]].concat(), Stage::Reply, Unknown),
+    ]
+}
+
+#[tokio::test]
+async fn a_lost_connection_says_where_and_whether_the_message_may_be_there() {
+    for (mut lines, stage, fate) in stops() {
+        lines.push(HangUp);
+        let error = failure(lines).await;
+        assert!(matches!(error.kind, ErrorKind::Closed), "{error:?}");
+        assert_eq!((error.stage, error.fate), (stage, fate));
+        assert_eq!(error.errno(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_host_runs_into_the_time_limit_of_its_stage() {
+    const SHORT: Duration = Duration::from_millis(20);
+    // In the order of `stops`: whose limit is short.
+    let shorten: [fn(&mut Timeouts) -> &mut Duration; 8] = [
+        |t| &mut t.banner,
+        |t| &mut t.banner,
+        |t| &mut t.hello,
+        |t| &mut t.mail,
+        |t| &mut t.rcpt,
+        |t| &mut t.data,
+        |t| &mut t.end,
+        |t| &mut t.end,
+    ];
+    for ((mut lines, stage, fate), shorten) in stops().into_iter().zip(shorten) {
+        lines.push(Silence);
+        let mut config = Config::new("c.example");
+        *shorten(&mut config.timeouts) = SHORT;
+        let error = failure_with(lines, Arc::new(config)).await;
+        match error.kind {
+            ErrorKind::TimedOut(limit) => assert_eq!(limit, SHORT, "{stage}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((error.stage, error.fate), (stage, fate));
+    }
+}
+
+#[test]
+fn the_time_limits_are_at_least_those_of_rfc_5321_section_4_5_3_2() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let limits = Timeouts::default();
+    for (name, limit, least) in [
+        ("greeting", limits.banner, 5),
+        ("MAIL", limits.mail, 5),
+        ("RCPT", limits.rcpt, 5),
+        ("DATA", limits.data, 2),
+        ("data block", limits.block, 3),
+        ("final dot", limits.end, 10),
+    ] {
+        assert!(limit >= minutes(least), "{name}: {limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_421_anywhere_is_the_connection_s_end() {
+    for (mut lines, stage, _) in stops() {
+        if matches!(lines.last(), Some(Say(text)) if text.ends_with('2') || text.ends_with('5')) {
+            continue;
+        }
+        lines.push(Say("421 4.3.2 closing\r\n"));
+        lines.push(HangUp);
+        let error = failure(lines).await;
+        assert_eq!(error.reply().map(Reply::code), Some(421), "{error:?}");
+        assert!(matches!(error.kind, ErrorKind::Reply(_)), "{error:?}");
+        assert_eq!((error.stage, error.fate), (stage, Fate::NotAccepted));
+    }
+}
+
+#[tokio::test]
+async fn garbage_ends_the_session_and_is_shown() {
+    for (mut lines, stage, fate) in stops() {
+        let midway = matches!(lines.last(), Some(Say(text)) if !text.ends_with('\n'));
+        lines.push(Say("SSH-2.0-x\r\n"));
+        let error = failure(lines).await;
+        match &error.kind {
+            ErrorKind::Protocol(ReplyError::NotAReply(text)) => {
+                assert!(text.ends_with("SSH-2.0-x"), "{text}, midway {midway}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((error.stage, error.fate), (stage, fate));
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_the_session_ends_it() {
+    let cases: [(Vec<host::Line>, Stage, u16); 5] = [
+        (vec![Say("554 5.7.1 no\r\n")], Stage::Banner, 554),
+        (vec![Say("450 later\r\n")], Stage::Banner, 450),
+        (vec![Say("220 h\r\n"), Expect("EHLO c.example\r\n"), Say("450 x\r\n")], Stage::Ehlo, 450),
+        (vec![Say("220 h\r\n"), Expect("EHLO c.example\r\n"), Say("521 x\r\n")], Stage::Ehlo, 521),
+        (
+            vec![
+                Say("220 h\r\n"),
+                Expect("EHLO c.example\r\n"),
+                Say("500 x\r\n"),
+                Expect("HELO c.example\r\n"),
+                Say("550 y\r\n"),
+            ],
+            Stage::Ehlo,
+            550,
+        ),
+    ];
+    for (lines, stage, code) in cases {
+        let error = failure(lines).await;
+        assert!(matches!(error.kind, ErrorKind::Reply(_)), "{error:?}");
+        assert_eq!((error.stage, error.reply().map(Reply::code)), (stage, Some(code)));
+    }
+}
+
+#[tokio::test]
+async fn replies_that_make_no_sense_end_the_session() {
+    let head = || {
+        vec![
+            Say("220 h\r\n"),
+            Expect("EHLO c.example\r\n"),
+            Say(EHLO),
+            Expect("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        ]
+    };
+    for (replies, stage) in [
+        ("354 a\r\n250 b\r\n354 c\r\n", Stage::MailFrom),
+        ("250 a\r\n354 b\r\n354 c\r\n", Stage::RcptTo),
+        ("250 a\r\n250 b\r\n250 c\r\n", Stage::Data),
+    ] {
+        let error = failure([head(), vec![Say(replies)]].concat()).await;
+        assert!(matches!(error.kind, ErrorKind::Protocol(ReplyError::Unexpected(_))), "{error:?}");
+        assert_eq!(error.stage, stage);
+    }
+}
+
+#[tokio::test]
+async fn a_521_to_a_message_is_the_message_s_and_ends_the_connection() {
+    let host = Host::start(vec![
+        Say("220 h\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say(EHLO),
+        Expect("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        Say("250 a\r\n250 b\r\n354 c\r\n"),
+        Expect("Hi\r\n.\r\n"),
+        Say("521 5.5.2 bare newline\r\n"),
+    ]);
+    let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+    let one = envelope(&["b@b.example"]);
+    let outcome = client.send(&one, &mut text()).await.unwrap();
+    assert_eq!(codes(&outcome, 1), [(Stage::Reply, 521)]);
+    assert!(!client.is_usable());
+}
+
+#[tokio::test]
+async fn what_comes_unasked_between_messages_is_noticed_before_anything_is_sent() {
+    let ready = [Say("220 h\r\n"), Expect("EHLO c.example\r\n")];
+    for (said, code) in [("421 4.4.2 idle too long\r\n", Some(421)), ("250 Ok\r\n", Some(250)), ("", None)] {
+        let together: &'static str = format!("{EHLO}{said}").leak();
+        let mut lines = ready.to_vec();
+        lines.extend([Say(together), HangUp]);
+        let host = Host::start(lines);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        tokio::task::yield_now().await;
+        let one = envelope(&["b@b.example"]);
+        let error = client.send(&one, &mut text()).await.unwrap_err();
+        assert_eq!((error.stage, error.fate), (Stage::Idle, Fate::NotAccepted));
+        assert_eq!(error.reply().map(Reply::code), code, "{error:?}");
+        assert_eq!(code.is_none(), matches!(error.kind, ErrorKind::Closed));
+        assert!(!client.is_usable());
+    }
+}
+
+/// A body that breaks after its first chunk.
+struct Broken(bool);
+
+impl BodySource for Broken {
+    async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
+        if std::mem::replace(&mut self.0, true) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(Some(Bytes::from_static(b"Half\r\n")))
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_never_ended_by_a_dot() {
+    let host = Host::start(vec![
+        Say("220 h\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say(EHLO),
+        Expect("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        Say("250 a\r\n250 b\r\n354 c\r\n"),
+        ExpectEnd,
+    ]);
+    let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+    let one = envelope(&["b@b.example"]);
+    let error = client.send(&one, &mut Broken(false)).await.unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Body(_)));
+    assert_eq!((error.stage, error.errno()), (Stage::Body, Some(5)));
+    assert_eq!(error.fate, Fate::NotAccepted);
+    assert!(!client.is_usable());
+    drop(client);
+    host.done().await;
+}
+
+/// A body of this many chunks of 64 KiB.
+struct Chunks(usize);
+
+impl BodySource for Chunks {
+    async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(left) = self.0.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.0 = left;
+        let line = [&[b'x'; 62][..], b"\r\n"].concat();
+        Ok(Some(line.repeat(1024).into()))
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_in_mid_body_and_hangs_up_is_heard() {
+    for (said, code) in [("552 5.3.4 too large\r\n", Some(552)), ("421 bye\r\n", None)] {
+        let host = Host::start(vec![
+            Say("220 h\r\n"),
+            Expect("EHLO c.example\r\n"),
+            Say(EHLO),
+            Expect("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+            Say("250 a\r\n250 b\r\n354 c\r\n"),
+            Expect("xxx"),
+            Say(said),
+            HangUp,
+        ]);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        let one = envelope(&["b@b.example"]);
+        let result = client.send(&one, &mut Chunks(64)).await;
+        match (result, code) {
+            (Ok(outcome), Some(code)) => assert_eq!(codes(&outcome, 1), [(Stage::Body, code)]),
+            (Err(error), None) => {
+                assert_eq!(error.reply().map(Reply::code), Some(421));
+                assert_eq!((error.stage, error.fate), (Stage::Body, Fate::NotAccepted));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(!client.is_usable());
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_read_runs_into_the_time_limit() {
+    let host = Host::start(vec![
+        Say("220 h\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say(EHLO),
+        Expect("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        Say("250 a\r\n250 b\r\n354 c\r\n"),
+        Silence,
+    ]);
+    let mut config = Config::new("c.example");
+    config.timeouts.block = Duration::from_millis(20);
+    let mut client = Client::start(host.stream(), Arc::new(config), ()).await.unwrap();
+    let one = envelope(&["b@b.example"]);
+    let error = client.send(&one, &mut Chunks(64)).await.unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::TimedOut(limit) if limit.as_millis() == 20));
+    assert_eq!((error.stage, error.fate), (Stage::Body, Fate::NotAccepted));
+}
+
+#[tokio::test]
+async fn a_send_that_is_dropped_midway_leaves_the_client_unusable() {
+    let host = Host::start(vec![Say("220 h\r\n"), Expect("EHLO c.example\r\n"), Say(EHLO), Silence]);
+    let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+    let one = envelope(&["b@b.example"]);
+    let dropped = tokio::time::timeout(Duration::from_millis(20), client.send(&one, &mut text())).await;
+    assert!(dropped.is_err());
+    assert!(!client.is_usable());
+}

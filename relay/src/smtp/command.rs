@@ -1,0 +1,300 @@
+//! Commands: one line in, one [`Command`] out, or the reply that refuses it (RFC 5321 sections 4.1.1 and 4.1.2).
+//!
+//! Decisions where the RFC, practice and Postfix differ:
+//! - A line is at most [`COMMAND_LINE_MAX`] octets.
+//! - Verbs are read in any case; blanks and tabs at the end of a line are dropped, as Postfix does (section 4.1.1 asks for it).
+//! - Blanks after `FROM:` and `TO:` are tolerated as in Postfix: appliances write them, and nothing is ambiguous. An address without
+//!   angle brackets is refused: Postfix takes it unless told otherwise, but RFC 5321 never allowed it.
+//! - A bare CR or LF, or a NUL, anywhere in the line refuses it. After a bare CR or LF the session is over as well: sender and
+//!   receiver disagree on where lines end, so whatever follows may be something else than it seems.
+//! - The name that HELO or EHLO gives is not held against the client, however odd it is (section 4.1.4); what could break a
+//!   Received line is replaced by `?`, as Postfix does.
+//! - Parameters that are not SIZE (RFC 1870) or BODY (RFC 6152) get 555: they belong to extensions that are not offered.
+
+use super::address::{AddressError, ForwardPath, ReversePath, split_path};
+use super::envelope::BodyType;
+use super::reply::Reply;
+
+/// Octets of a command line with its CRLF: Postfix's `line_length_limit`.
+///
+/// RFC 5321 section 4.5.3.1.4 asks for 512; SIZE adds 26 to MAIL and BODY 17. The rest is room for clients that pad and for the
+/// parameters of further extensions, the longest of which (AUTH= and ORCPT=) add 500 each.
+pub const COMMAND_LINE_MAX: usize = 2048;
+
+/// Octets of a host name that are kept of HELO and EHLO; DNS has none longer.
+const HELLO_NAME_MAX: usize = 255;
+
+/// What MAIL may carry beside the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MailParameters {
+    /// SIZE: octets that the message will have, as the client believes (RFC 1870). A number beyond `u64` becomes its maximum.
+    pub size: Option<u64>,
+    /// BODY (RFC 6152).
+    pub body: BodyType,
+}
+
+/// A command, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// HELO with the client's name, safe to put into a Received line.
+    Helo(String),
+    /// EHLO with the client's name, safe to put into a Received line.
+    Ehlo(String),
+    /// MAIL FROM.
+    Mail(ReversePath, MailParameters),
+    /// RCPT TO.
+    Rcpt(ForwardPath),
+    /// DATA.
+    Data,
+    /// RSET.
+    Rset,
+    /// NOOP, its argument ignored.
+    Noop,
+    /// QUIT.
+    Quit,
+    /// VRFY; whom it asks for is nobody's business.
+    Vrfy,
+    /// EXPN; not implemented.
+    Expn,
+    /// HELP, its argument ignored.
+    Help,
+}
+
+/// Why a line was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// More than [`COMMAND_LINE_MAX`] octets.
+    #[error("line is longer than 2048 octets")]
+    TooLong,
+    /// A CR or LF that is not part of a CRLF.
+    #[error("bare CR or LF received: lines end in CR LF")]
+    BareNewline,
+    /// A NUL.
+    #[error("NUL received")]
+    Nul,
+    /// Nothing but blanks.
+    #[error("command expected")]
+    Empty,
+    /// A verb of HTTP, or what is not text at all.
+    #[error("this is an SMTP server")]
+    NotSmtp,
+    /// A verb that is not known.
+    #[error("command not recognized")]
+    Unknown,
+    /// A command that is written wrongly; the text shows how to write it.
+    #[error("syntax: {0}")]
+    Syntax(&'static str),
+    /// MAIL with an address that breaks a rule.
+    #[error("sender {0}")]
+    Sender(AddressError),
+    /// RCPT with an address that breaks a rule.
+    #[error("recipient {0}")]
+    Recipient(AddressError),
+    /// A parameter that is no `keyword` or `keyword=value`, or stands twice, or has a value that makes no sense.
+    #[error("malformed parameter: write KEYWORD=value, each once")]
+    ParameterSyntax,
+    /// A parameter, or a value of BODY, that no extension offered here defines.
+    #[error("unsupported parameter")]
+    ParameterUnknown,
+}
+
+impl CommandError {
+    /// The reply that refuses the line.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::TooLong => Reply::enhanced(500, (5, 2), "Line too long"),
+            Self::BareNewline => {
+                Reply::enhanced(521, (5, 2), "Bare CR or LF received; lines must end in CR LF; closing")
+            }
+            Self::Nul => Reply::enhanced(500, (5, 2), "NUL in command"),
+            Self::Empty => Reply::enhanced(500, (5, 2), "Command expected"),
+            Self::NotSmtp => Reply::enhanced(521, (5, 1), "This is an SMTP server; closing"),
+            Self::Unknown => Reply::enhanced(500, (5, 1), "Command not recognized"),
+            Self::Syntax(usage) => Reply::enhanced(501, (5, 4), *usage),
+            Self::Sender(error) => address_reply(*error, (1, 7), "Sender"),
+            Self::Recipient(error) => address_reply(*error, (1, 3), "Recipient"),
+            Self::ParameterSyntax => Reply::enhanced(501, (5, 4), "Malformed parameter"),
+            Self::ParameterUnknown => Reply::enhanced(555, (5, 4), "Unsupported parameter"),
+        }
+    }
+
+    /// Whether the session must end with this error, because nothing that follows can be trusted to be SMTP.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        matches!(self, Self::BareNewline | Self::NotSmtp)
+    }
+}
+
+fn address_reply(error: AddressError, detail: (u16, u16), whose: &'static str) -> Reply {
+    match error {
+        // RFC 6531 section 3.5 gives the code.
+        AddressError::NotAscii => Reply::enhanced(553, (6, 7), format!("{whose} {error}")),
+        _ => Reply::enhanced(501, detail, format!("{whose} {error}")),
+    }
+}
+
+/// Reads one command line, given without its CRLF.
+///
+/// # Errors
+/// Why it is refused; [`CommandError::reply`] says it to the client.
+pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
+    if line.len() + "\r\n".len() > COMMAND_LINE_MAX {
+        return Err(CommandError::TooLong);
+    }
+    match memchr::memchr3(b'\r', b'\n', 0, line).and_then(|at| line.get(at)) {
+        None => {}
+        Some(0) => {
+            return Err(match memchr::memchr2(b'\r', b'\n', line) {
+                Some(_) => CommandError::BareNewline,
+                None => CommandError::Nul,
+            });
+        }
+        Some(_) => return Err(CommandError::BareNewline),
+    }
+    let line = line.trim_ascii_end();
+    let end = memchr::memchr2(b' ', b'\t', line).unwrap_or(line.len());
+    let (verb, rest) = line.split_at_checked(end).unwrap_or((line, b""));
+    let rest = rest.trim_ascii_start();
+    let is = |name: &[u8]| verb.eq_ignore_ascii_case(name);
+    if is(b"MAIL") {
+        mail(rest)
+    } else if is(b"RCPT") {
+        rcpt(rest)
+    } else if is(b"DATA") {
+        alone(rest, Command::Data, "DATA")
+    } else if is(b"RSET") {
+        alone(rest, Command::Rset, "RSET")
+    } else if is(b"EHLO") {
+        hello(rest, "EHLO hostname").map(Command::Ehlo)
+    } else if is(b"HELO") {
+        hello(rest, "HELO hostname").map(Command::Helo)
+    } else if is(b"QUIT") {
+        alone(rest, Command::Quit, "QUIT")
+    } else if is(b"NOOP") {
+        Ok(Command::Noop)
+    } else if is(b"HELP") {
+        Ok(Command::Help)
+    } else if is(b"VRFY") {
+        match rest {
+            b"" => Err(CommandError::Syntax("VRFY address")),
+            _ => Ok(Command::Vrfy),
+        }
+    } else if is(b"EXPN") {
+        Ok(Command::Expn)
+    } else if line.is_empty() {
+        Err(CommandError::Empty)
+    } else if [&b"GET"[..], b"POST", b"PUT", b"HEAD", b"CONNECT", b"OPTIONS"].iter().any(|name| is(name)) {
+        Err(CommandError::NotSmtp)
+    } else {
+        Err(CommandError::Unknown)
+    }
+}
+
+/// A command that takes no argument.
+fn alone(rest: &[u8], command: Command, usage: &'static str) -> Result<Command, CommandError> {
+    if rest.is_empty() { Ok(command) } else { Err(CommandError::Syntax(usage)) }
+}
+
+/// The name that follows HELO or EHLO.
+fn hello(rest: &[u8], usage: &'static str) -> Result<String, CommandError> {
+    if rest.is_empty() {
+        return Err(CommandError::Syntax(usage));
+    }
+    Ok(rest
+        .iter()
+        .take(HELLO_NAME_MAX)
+        .map(|&octet| match octet {
+            b'(' | b')' | b'<' | b'>' | b'\\' | b'"' | b';' | b'@' | b',' => '?',
+            b'!'..=b'~' => char::from(octet),
+            _ => '?',
+        })
+        .collect())
+}
+
+fn mail(rest: &[u8]) -> Result<Command, CommandError> {
+    const USAGE: CommandError = CommandError::Syntax("MAIL FROM:<address>");
+    let (path, rest) = split_path(after_keyword(rest, b"FROM:").ok_or(USAGE)?).map_err(CommandError::Sender)?;
+    let from = path.parse().map_err(CommandError::Sender)?;
+    let mut parameters = MailParameters::default();
+    let (mut size_seen, mut body_seen) = (false, false);
+    for parameter in words(rest, USAGE)? {
+        let (keyword, value) = keyword_and_value(parameter)?;
+        if keyword.eq_ignore_ascii_case(b"SIZE") {
+            once(&mut size_seen)?;
+            parameters.size = Some(size(value)?);
+        } else if keyword.eq_ignore_ascii_case(b"BODY") {
+            once(&mut body_seen)?;
+            parameters.body = body(value)?;
+        } else {
+            return Err(CommandError::ParameterUnknown);
+        }
+    }
+    Ok(Command::Mail(from, parameters))
+}
+
+fn rcpt(rest: &[u8]) -> Result<Command, CommandError> {
+    const USAGE: CommandError = CommandError::Syntax("RCPT TO:<address>");
+    let (path, rest) = split_path(after_keyword(rest, b"TO:").ok_or(USAGE)?).map_err(CommandError::Recipient)?;
+    let to = path.parse().map_err(CommandError::Recipient)?;
+    match words(rest, USAGE)?.next() {
+        None => Ok(Command::Rcpt(to)),
+        Some(parameter) => {
+            keyword_and_value(parameter)?;
+            Err(CommandError::ParameterUnknown)
+        }
+    }
+}
+
+/// What follows `FROM:` or `TO:`.
+fn after_keyword<'a>(rest: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
+    let (head, tail) = rest.split_at_checked(keyword.len())?;
+    head.eq_ignore_ascii_case(keyword).then(|| tail.trim_ascii_start())
+}
+
+/// The words after an address; the first of them is set off from the address by a blank.
+fn words(rest: &[u8], usage: CommandError) -> Result<impl Iterator<Item = &[u8]>, CommandError> {
+    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    if rest.first().is_some_and(|octet| !blank(octet)) {
+        return Err(usage);
+    }
+    Ok(rest.split(blank).filter(|word| !word.is_empty()))
+}
+
+/// Splits `keyword=value` or `keyword` after the grammar of `esmtp-param` (RFC 5321 section 4.1.2).
+fn keyword_and_value(parameter: &[u8]) -> Result<(&[u8], Option<&[u8]>), CommandError> {
+    let mut halves = parameter.splitn(2, |&octet| octet == b'=');
+    let keyword = halves.next().unwrap_or_default();
+    let value = halves.next();
+    let keyword_ok = keyword.first().is_some_and(u8::is_ascii_alphanumeric)
+        && keyword.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let value_ok = value
+        .is_none_or(|value| !value.is_empty() && value.iter().all(|&octet| matches!(octet, b'!'..=b'<' | b'>'..=b'~')));
+    if keyword_ok && value_ok { Ok((keyword, value)) } else { Err(CommandError::ParameterSyntax) }
+}
+
+fn once(seen: &mut bool) -> Result<(), CommandError> {
+    if std::mem::replace(seen, true) { Err(CommandError::ParameterSyntax) } else { Ok(()) }
+}
+
+/// The value of SIZE: 1 to 20 digits (RFC 1870 section 3).
+fn size(value: Option<&[u8]>) -> Result<u64, CommandError> {
+    let digits = value.unwrap_or_default();
+    if !(1..=20).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(CommandError::ParameterSyntax);
+    }
+    Ok(digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+}
+
+/// The value of BODY (RFC 6152 section 3).
+fn body(value: Option<&[u8]>) -> Result<BodyType, CommandError> {
+    match value {
+        Some(value) if value.eq_ignore_ascii_case(b"7BIT") => Ok(BodyType::SevenBit),
+        Some(value) if value.eq_ignore_ascii_case(b"8BITMIME") => Ok(BodyType::EightBitMime),
+        Some(_) => Err(CommandError::ParameterUnknown),
+        None => Err(CommandError::ParameterSyntax),
+    }
+}
+
+#[cfg(test)]
+mod tests;

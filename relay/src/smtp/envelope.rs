@@ -1,0 +1,51 @@
+//! What travels beside a message: who sent it, who is to get it, and what its body needs.
+
+use super::address::{ForwardPath, ReversePath};
+
+/// What the body of a message needs from every hop (RFC 6152).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum BodyType {
+    /// No octet above 127.
+    #[default]
+    SevenBit,
+    /// May hold octets above 127; lines end in CRLF.
+    EightBitMime,
+}
+
+/// One recipient of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address of RCPT.
+    pub path: ForwardPath,
+}
+
+impl Recipient {
+    /// A recipient without parameters.
+    #[must_use]
+    pub fn new(path: ForwardPath) -> Self {
+        Self { path }
+    }
+}
+
+/// The envelope of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The reverse-path of MAIL; null for bounces.
+    pub from: ReversePath,
+    /// The recipients, in the order of their RCPT commands.
+    pub recipients: Vec<Recipient>,
+    /// In a server session what MAIL declared, and what was measured once the message has ended; in a client session what
+    /// is true of the body.
+    pub body: BodyType,
+    /// Octets of the message as RFC 1870 counts them (CRLF counted, dot-stuffing not): declared, measured or true as for
+    /// [`Envelope::body`].
+    pub size: Option<u64>,
+}
+
+impl Envelope {
+    /// An envelope without recipients, for a 7-bit body of unknown size.
+    #[must_use]
+    pub fn new(from: ReversePath) -> Self {
+        Self { from, recipients: Vec::new(), body: BodyType::SevenBit, size: None }
+    }
+}

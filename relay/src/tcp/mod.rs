@@ -1,0 +1,151 @@
+//! The one way out: every outgoing session is asked for here, and only here is a connection opened.
+//!
+//! [`Gate::ask`] puts the question to the TCP Schedule and the connection limit; the answer is a [`Lease`] to open
+//! connections, or a Suspended Till with its reason. What was asked, what the schedule answered and what came of it is
+//! in the records with the marker `TCP(SMTP)`.
+
+mod connect;
+mod link;
+mod table;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use mailsluice_crds::{LogLevel, monitor, schedule::LinkState};
+use tokio::sync::Notify;
+
+pub use connect::{ConnectError, connect};
+pub use link::Answer;
+pub use table::{Entry, Table};
+
+use crate::{
+    config::TcpSchedule,
+    log::{Log, TCP_SMTP, Tag},
+    queue::Suspension,
+};
+use link::Link;
+
+/// What a host gets when it asks for a session.
+pub enum Permission {
+    /// It may open one, for as long as it holds this.
+    Granted(Lease),
+    /// It waits.
+    Suspended(Suspension),
+    /// The relay has as many connections as it may; ask again when one has ended.
+    NoConnectionLeft,
+}
+
+/// Where sessions are asked for.
+pub struct Gate {
+    state: Mutex<State>,
+    /// A session has ended, so that a connection may be left.
+    ended: Notify,
+    log: Log,
+}
+
+struct State {
+    link: Link,
+    connections: u32,
+    limit: u32,
+}
+
+/// Leave to open connections to one host, one at a time, until it is dropped.
+pub struct Lease {
+    gate: Arc<Gate>,
+}
+
+impl Gate {
+    /// A gate that obeys `schedule` and lets at most `limit` sessions be open.
+    #[must_use]
+    pub fn new(schedule: TcpSchedule, limit: u32, log: Log) -> Arc<Gate> {
+        let state = Mutex::new(State { link: Link::new(schedule), connections: 0, limit });
+        Arc::new(Gate { state, ended: Notify::new(), log })
+    }
+
+    /// Obeys another schedule and limit from here on.
+    pub fn configure(&self, schedule: TcpSchedule, limit: u32) {
+        let mut state = self.lock();
+        state.link.set_schedule(schedule);
+        state.limit = limit;
+    }
+
+    /// Asks for a session with `host`. Writes the `TCP(SMTP)` record.
+    #[must_use]
+    pub fn ask(self: &Arc<Self>, host: &str, now: Timestamp) -> Permission {
+        let mut state = self.lock();
+        if state.connections >= state.limit {
+            return Permission::NoConnectionLeft;
+        }
+        let answer = state.link.ask(now);
+        if matches!(answer, Answer::Open { .. }) {
+            state.connections += 1;
+            state.link.session_opened(now);
+        }
+        drop(state);
+        match answer {
+            Answer::Open { schedule, rule } => {
+                if let Some(rule) = rule {
+                    self.log
+                        .at_question(LogLevel::AllInfo, Tag::Tcp, host)
+                        .marker(TCP_SMTP)
+                        .maybe("schedule", schedule)
+                        .field("rule", rule)
+                        .say("SMTP asked for a TCP/IP session; the TCP Schedule allows it");
+                }
+                Permission::Granted(Lease { gate: self.clone() })
+            }
+            Answer::Wait { schedule, rule, suspension } => {
+                self.log
+                    .at_question(LogLevel::Problems, Tag::Tcp, host)
+                    .marker(TCP_SMTP)
+                    .maybe("schedule", schedule)
+                    .maybe("rule", rule)
+                    .field("reason", suspension.reason.name())
+                    .maybe("suspendedTill", suspension.till)
+                    .say(format_args!("SMTP asked for a TCP/IP session: {}", suspension.problem));
+                Permission::Suspended(suspension)
+            }
+        }
+    }
+
+    /// Waits until a session has ended.
+    pub async fn session_ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Sessions that are open.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.lock().connections
+    }
+
+    /// Whether connections are allowed at `now`, by which schedule, and till when.
+    #[must_use]
+    pub fn link(&self, now: Timestamp) -> monitor::Link {
+        self.lock().link.describe(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Whether the link is still open, so that another message may be sent.
+    #[must_use]
+    pub fn may_go_on(&self, now: Timestamp) -> bool {
+        self.gate.lock().link.describe(now).state == LinkState::Open
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.connections = state.connections.saturating_sub(1);
+        if state.connections == 0 {
+            state.link.last_session_closed(Timestamp::now());
+        }
+        drop(state);
+        self.gate.ended.notify_one();
+    }
+}
