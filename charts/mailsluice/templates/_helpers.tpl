@@ -1,0 +1,38 @@
+{{/* The name of the operator's objects: the release's, with the chart's where it does not say it already. */}}
+{{- define "mailsluice.name" -}}
+{{- if contains "mailsluice" .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-mailsluice" .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What selects the operator's pod. */}}
+{{- define "mailsluice.selector" -}}
+app.kubernetes.io/name: mailsluice-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* The labels of every object of the chart. */}}
+{{- define "mailsluice.labels" -}}
+{{ include "mailsluice.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: mailsluice
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* An image, from a list of the root, the value and the value's name. */}}
+{{- define "mailsluice.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- $name := index . 2 -}}
+{{- $advice := "set %s.image.repository: build the image from images/%s.Containerfile and push it to your registry" -}}
+{{- $repository := $image.repository | required (printf $advice $name $name) -}}
+{{- printf "%s:%s" $repository (default $root.Chart.AppVersion $image.tag) -}}
+{{- end -}}
+
+{{/* The name of the Secret with the Monitor key. */}}
+{{- define "mailsluice.monitorKeySecret" -}}
+{{- default (printf "%s-monitor-key" (include "mailsluice.name" .)) .Values.monitorKey.existingSecret -}}
+{{- end -}}
