@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{GROUP, VERSION, yaml};
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("TCPSchedule", include_str!("../cases/tcpschedule.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay.yaml")),
+    ("SMTPRelay", include_str!("../cases/smtprelay-routes.yaml")),
 ];
 
 /// A manifest, and what becomes of it.
