@@ -4,8 +4,9 @@
 //! - When [`Spool::append`] returns, the message is on the disk: its octets, and the names of new files, are synced. It is found
 //!   after a kill or a power cut at any moment, whole, with every recipient that is not done.
 //! - A message is never changed; what was not answered may be found all the same.
-//! - [`Spool::mark`] does not wait. A mark is on the disk within about a second, and at the latest when the next append returns. A
-//!   crash before that costs a duplicate for each recipient that was marked done, and never a loss.
+//! - [`Spool::mark`] does not wait. A mark is on the disk within about a second, and at the latest when the next append returns;
+//!   on a full disk, when there is room. A crash before that costs a duplicate for each recipient that was marked done, and never
+//!   a loss.
 //! - Recovery tolerates what a power cut leaves at the end of the log, and nothing else: what is damaged anywhere is saved in a
 //!   file whose name begins with `damaged-`, and reported with the message's id where it can be read. Everything else is found.
 //! - A full disk refuses the mail of clients with [`SpoolError::Full`] and loses nothing. Room is kept back for marks and

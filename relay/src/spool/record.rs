@@ -7,7 +7,7 @@
 //! | 8 | magic `MSLSPOOL` |
 //! | 4 | format of the segment, 1 |
 //! | 4 | number of the segment |
-//! | 8 | salt: random, so that no text of a mail can look like a record |
+//! | 8 | salt: random, one for the whole spool, so that no text of a mail can look like a record |
 //! | 8 | floor: every id given out before the segment was born is at most this |
 //! | 28 | zero |
 //! | 4 | CRC-32C of the above |

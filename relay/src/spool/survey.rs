@@ -181,11 +181,12 @@ fn mend(segment: &Segment, whole: Whole, walk: &Walk) -> Result<u64, SpoolError>
     let synced = walk.records.iter().map(|(_, header)| header.synced).max().unwrap_or(0).max(SEGMENT_HEAD as u32);
     let mut torn: Vec<(u32, u32)> = walk.bad.iter().copied().filter(|(offset, _)| *offset >= synced).collect();
     let torn_bytes = torn.iter().map(|(_, len)| u64::from(*len)).sum();
-    for (offset, header) in
-        walk.records.iter().filter(|(offset, header)| *offset >= synced && header.kind == Kind::Mark)
-    {
-        if leads_into(&torn, segment.head.number, &octets, *offset, header) {
+    let mut marks = BTreeSet::new();
+    for (offset, header) in walk.records.iter().filter(|(_, header)| header.kind == Kind::Mark) {
+        if *offset >= synced && leads_nowhere(&marks, (segment.head.number, synced), &octets, *offset, header) {
             torn.push((*offset, header.total() as u32));
+        } else {
+            marks.insert(*offset);
         }
     }
     for (offset, len) in torn.iter().filter(|(offset, _)| *offset < walk.end) {
@@ -201,15 +202,20 @@ fn mend(segment: &Segment, whole: Whole, walk: &Walk) -> Result<u64, SpoolError>
     Ok(torn_bytes)
 }
 
-/// True when a mark defers recipients and the one before it is torn: what still older ones tell could not be found behind it.
-/// It was not synced either, so it may go too.
-fn leads_into(torn: &[(u32, u32)], segment: u32, octets: &[u8], offset: u32, header: &Header) -> bool {
-    let is_torn =
-        |at: At| at.segment == segment && torn.iter().any(|(from, len)| (*from..from + len).contains(&at.offset));
+/// True when a mark defers recipients and the one before it, of the same write, is not among the sound `marks`: what still older
+/// ones tell could not be found behind it. It was not synced either, so it may go too.
+fn leads_nowhere(
+    marks: &BTreeSet<u32>,
+    (segment, synced): (u32, u32),
+    octets: &[u8],
+    offset: u32,
+    header: &Header,
+) -> bool {
+    let is_lost = |at: At| at.segment == segment && at.offset >= synced && !marks.contains(&at.offset);
     let payload = octets.get(offset as usize + RECORD_HEAD..).and_then(|rest| rest.get(..header.len as usize));
     match payload.map(StoredMark::decode) {
         Some(Ok(mark)) => {
-            mark.previous.is_some_and(is_torn)
+            mark.previous.is_some_and(is_lost)
                 && mark.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Deferred(_)))
         }
         _ => false,

@@ -180,10 +180,7 @@ impl Writer {
         self.sync();
         self.shared.set_health(Health::of(self.failed.as_ref().unwrap_or(&SpoolError::Closed)));
         self.lock = None;
-        match self.failed.or(self.short.filter(|_| !self.waiting.is_empty())) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        self.unwritten().map_or(Ok(()), Err)
     }
 
     fn adopt(&mut self, table: Table) {

@@ -169,11 +169,17 @@ impl Writer {
     }
 
     pub(super) fn stage_flush(&mut self, reply: Reply<()>) {
-        let why = self.failed.as_ref().or(self.short.as_ref().filter(|_| !self.waiting.is_empty()));
-        match why {
-            Some(error) => drop(reply.send(Err(error.clone()))),
+        match self.unwritten() {
+            Some(error) => drop(reply.send(Err(error))),
             None => self.batch.flushes.push(reply),
         }
+    }
+
+    /// Why something that was told to the writer is not even in the batch.
+    pub(super) fn unwritten(&self) -> Option<SpoolError> {
+        let waits = || SpoolError::Full { reason: "outcomes wait for room".into() };
+        let short = || (!self.waiting.is_empty()).then(|| self.short.clone().unwrap_or_else(waits));
+        self.failed.clone().or_else(short)
     }
 
     /// The log comes to rest: says so in it, so that whatever is found damaged before this point is known to be no torn tail.
