@@ -49,9 +49,14 @@ pub struct Record<'a>(Option<Shown<'a>>);
 
 struct Shown<'a> {
     writer: &'a Writer,
+    line: Line,
+}
+
+/// The line of a record, being put together.
+pub(super) struct Line {
     text: bool,
     /// Of a text record, the time, level, tag and marker; of a JSON one, everything.
-    line: String,
+    head: String,
     /// Of a text record, the fields, which come last in it.
     fields: String,
 }
@@ -62,15 +67,7 @@ impl<'a> Record<'a> {
     }
 
     pub(super) fn begin(writer: &'a Writer, text: bool, level: LogLevel, tag: Tag, relay: &str) -> Self {
-        let now = Timestamp::now();
-        let mut line = String::with_capacity(256);
-        // Writing into a String cannot fail.
-        let _ = if text {
-            write!(line, "{now:.3} {:<11} {:<6}", level.name(), tag.name())
-        } else {
-            write!(line, r#"{{"time":"{now:.3}","level":"{}","tag":"{}""#, level.name(), tag.name())
-        };
-        let record = Record(Some(Shown { writer, text, line, fields: String::new() }));
+        let record = Record(Some(Shown { writer, line: Line::begin(text, level, tag) }));
         if relay.is_empty() { record } else { record.field("relay", relay) }
     }
 
@@ -83,11 +80,7 @@ impl<'a> Record<'a> {
     /// Adds the marker.
     pub fn marker(mut self, marker: &str) -> Self {
         if let Some(shown) = &mut self.0 {
-            if shown.text {
-                let _ = write!(shown.line, " {marker}");
-            } else {
-                shown.json_string("marker", marker);
-            }
+            shown.line.marker(marker);
         }
         self
     }
@@ -95,11 +88,7 @@ impl<'a> Record<'a> {
     /// Adds a field. Control characters are escaped, so that nothing a peer says can forge a record.
     pub fn field(mut self, name: &str, value: impl Display) -> Self {
         if let Some(shown) = &mut self.0 {
-            if shown.text {
-                let _ = write!(shown.fields, " {name}={}", Quoted(&value.to_string()));
-            } else {
-                shown.json_string(name, &value.to_string());
-            }
+            shown.line.field(name, &value.to_string());
         }
         self
     }
@@ -115,34 +104,69 @@ impl<'a> Record<'a> {
     /// Adds a number.
     pub fn number(mut self, name: &str, value: impl Into<i128>) -> Self {
         if let Some(shown) = &mut self.0 {
-            let value = value.into();
-            let _ = if shown.text {
-                write!(shown.fields, " {name}={value}")
-            } else {
-                write!(shown.line, r#","{name}":{value}"#)
-            };
+            shown.line.number(name, value.into());
         }
         self
     }
 
     /// Says what happened, and writes the record.
-    pub fn say(self, message: impl Display) {
-        let Some(mut shown) = self.0 else { return };
-        if shown.text {
-            let _ = write!(shown.line, " {}", OneLine(&message.to_string()));
-            shown.line.push_str(&shown.fields);
-        } else {
-            shown.json_string("message", &message.to_string());
-            shown.line.push('}');
+    pub fn say(self, what: impl Display) {
+        if let Some(Shown { writer, line }) = self.0 {
+            let text = line.text;
+            writer.write(&line.finish(&what.to_string()), text);
         }
-        shown.line.push('\n');
-        shown.writer.write(&shown.line);
     }
 }
 
-impl Shown<'_> {
+// Writing into a String cannot fail.
+impl Line {
+    pub(super) fn begin(text: bool, level: LogLevel, tag: Tag) -> Self {
+        let now = Timestamp::now();
+        let mut head = String::with_capacity(256);
+        let _ = if text {
+            write!(head, "{now:.3} {:<11} {:<6}", level.name(), tag.name())
+        } else {
+            write!(head, r#"{{"time":"{now:.3}","level":"{}","tag":"{}""#, level.name(), tag.name())
+        };
+        Line { text, head, fields: String::new() }
+    }
+
+    fn marker(&mut self, marker: &str) {
+        if self.text {
+            let _ = write!(self.head, " {marker}");
+        } else {
+            self.json_string("marker", marker);
+        }
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        if self.text {
+            let _ = write!(self.fields, " {name}={}", Quoted(value));
+        } else {
+            self.json_string(name, value);
+        }
+    }
+
+    fn number(&mut self, name: &str, value: i128) {
+        let _ =
+            if self.text { write!(self.fields, " {name}={value}") } else { write!(self.head, r#","{name}":{value}"#) };
+    }
+
+    /// The whole line, its end included. What happened is `msg` in JSON: `message` is the field with a message's id.
+    pub(super) fn finish(mut self, what: &str) -> String {
+        if self.text {
+            let _ = write!(self.head, " {}", OneLine(what));
+            self.head.push_str(&self.fields);
+        } else {
+            self.json_string("msg", what);
+            self.head.push('}');
+        }
+        self.head.push('\n');
+        self.head
+    }
+
     fn json_string(&mut self, name: &str, value: &str) {
-        let _ = write!(self.line, r#","{name}":{}"#, JsonString(value));
+        let _ = write!(self.head, r#","{name}":{}"#, JsonString(value));
     }
 }
 

@@ -6,6 +6,10 @@ use std::{
     thread,
 };
 
+use mailsluice_crds::LogLevel;
+
+use super::record::{Line, Tag};
+
 /// Octets of records that may wait for a reader that is slow. What comes beyond is dropped, counted, and the count written.
 const BACKLOG: usize = 8 << 20;
 
@@ -28,6 +32,8 @@ struct State {
     waiting: Vec<u8>,
     writing: bool,
     dropped: u64,
+    /// Whether the last record was text, not JSON.
+    text: bool,
     closed: bool,
 }
 
@@ -53,15 +59,15 @@ impl Writer {
                 }
                 mem::swap(&mut state.waiting, &mut batch);
                 let dropped = mem::take(&mut state.dropped);
+                let text = state.text;
                 state.writing = true;
                 drop(state);
                 // There is nobody to tell that the log cannot be written.
                 let _ = out.write_all(&batch);
                 if dropped > 0 {
-                    let _ = writeln!(
-                        out,
-                        r#"{{"level":"Problems","tag":"RELAY","message":"the log's reader is slow: {dropped} records were dropped"}}"#
-                    );
+                    let line = Line::begin(text, LogLevel::Problems, Tag::Relay);
+                    let what = format!("the log's reader is slow: {dropped} records were dropped");
+                    let _ = out.write_all(line.finish(&what).as_bytes());
                 }
                 let _ = out.flush();
                 batch.clear();
@@ -73,8 +79,9 @@ impl Writer {
         Ok(Writer { shared })
     }
 
-    pub(super) fn write(&self, line: &str) {
+    pub(super) fn write(&self, line: &str, text: bool) {
         let mut state = self.shared.lock();
+        state.text = text;
         if state.waiting.len() + line.len() > BACKLOG {
             state.dropped += 1;
             return;
