@@ -1,0 +1,3 @@
+module mailsluice.dev/tests/client
+
+go 1.24.0

@@ -1,0 +1,109 @@
+//! A Kubernetes API server alone, with its etcd: no root, no nodes, up in a few seconds.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    cluster::home,
+    process::{self, Process},
+    wait,
+};
+
+/// How long a start may take on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// A random enough credential for a server that only loopback reaches.
+const TOKEN: &str = "mailsluice-tests";
+
+/// An API server that runs until it is dropped.
+#[derive(Debug)]
+pub struct ApiServer {
+    _apiserver: Process,
+    _etcd: Process,
+    address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl ApiServer {
+    /// Starts one, and waits until it is ready.
+    #[must_use]
+    pub fn start() -> ApiServer {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let loopback = || SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+        let (address, client, peer) = (loopback(), format!("http://{}", loopback()), format!("http://{}", loopback()));
+        let etcd = Process::start(
+            Command::new(part("etcd"))
+                .args(["--unsafe-no-fsync", "--log-level", "error", "--data-dir", &path("etcd")])
+                .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+                .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+                .args(["--initial-cluster", &format!("default={peer}")])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        process::run(Command::new("openssl").args(["genrsa", "-out", &path("sa.key"), "2048"]));
+        process::run(Command::new("openssl").args(["rsa", "-in", &path("sa.key"), "-pubout", "-out", &path("sa.pub")]));
+        fs::write(path("tokens"), format!("{TOKEN},admin,admin,system:masters\n")).expect("write the tokens");
+        let apiserver = Process::start(
+            Command::new(part("kube-apiserver"))
+                .arg(format!("--etcd-servers={client}"))
+                .arg("--bind-address=127.0.0.1")
+                .arg(format!("--secure-port={}", address.port()))
+                .arg(format!("--cert-dir={}", path("pki")))
+                .arg(format!("--token-auth-file={}", path("tokens")))
+                .arg(format!("--service-account-key-file={}", path("sa.pub")))
+                .arg(format!("--service-account-signing-key-file={}", path("sa.key")))
+                .args(["--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"])
+                .args(["--service-cluster-ip-range=198.19.0.0/16", "--disable-admission-plugins=ServiceAccount"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        let server = ApiServer { _apiserver: apiserver, _etcd: etcd, address, _folder: folder };
+        wait::until_some(START, "the API server is ready", || {
+            server.kubectl(&["get", "namespace", "default"], "").status.success().then_some(())
+        });
+        server
+    }
+
+    /// Installs the custom resource definitions, and waits until they are served.
+    pub fn install(&self, crds: &str) {
+        let output = self.kubectl(&["apply", "--server-side", "-f", "-"], crds);
+        assert!(output.status.success(), "the CRDs: {}", String::from_utf8_lossy(&output.stderr));
+        let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+        let output = self.kubectl(&wait, "");
+        assert!(output.status.success(), "the CRDs: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs kubectl against it, with something on its standard input.
+    #[must_use]
+    pub fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        use std::io::Write as _;
+        let mut child = Command::new(part("kubectl"))
+            .args(["--kubeconfig=/dev/null", "--insecure-skip-tls-verify", "--token", TOKEN])
+            .args(["--server", &format!("https://{}", self.address)])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start kubectl");
+        let mut stdin = child.stdin.take().expect("its standard input");
+        // One that reads nothing may be gone already.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("wait for kubectl")
+    }
+}
+
+fn part(name: &str) -> PathBuf {
+    let program = home().join("bin").join(name);
+    assert!(program.exists(), "{} is missing: tests/cluster/build makes it", program.display());
+    program
+}

@@ -1,0 +1,129 @@
+//! A client that sends exactly these octets, and shows exactly what comes back.
+
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// A session with a server.
+#[derive(Debug)]
+pub struct Dialogue {
+    reader: BufReader<TcpStream>,
+}
+
+impl Dialogue {
+    /// Connects, and takes the greeting.
+    ///
+    /// # Errors
+    /// When the server is not there, or greets with anything but 220.
+    pub fn try_open(address: SocketAddr) -> io::Result<Dialogue> {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_nodelay(true)?;
+        let mut dialogue = Dialogue { reader: BufReader::new(stream) };
+        let greeting = dialogue.try_reply()?;
+        if greeting.starts_with("220 ") { Ok(dialogue) } else { Err(io::Error::other(greeting)) }
+    }
+
+    /// Connects, takes the greeting, and says EHLO.
+    #[must_use]
+    pub fn open(address: SocketAddr) -> Dialogue {
+        let mut dialogue = Dialogue::try_open(address).unwrap_or_else(|error| panic!("connect to {address}: {error}"));
+        dialogue.expect("EHLO client.test", "250");
+        dialogue
+    }
+
+    /// Sends octets as they are.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub fn try_send(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.reader.get_mut().write_all(octets)
+    }
+
+    /// Sends octets as they are.
+    pub fn send(&mut self, octets: &[u8]) {
+        self.try_send(octets).expect("send to the server");
+    }
+
+    /// The next reply, all its lines.
+    ///
+    /// # Errors
+    /// When the server is gone or silent.
+    pub fn try_reply(&mut self) -> io::Result<String> {
+        let mut reply = String::new();
+        loop {
+            let start = reply.len();
+            if self.reader.read_line(&mut reply)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if reply.as_bytes().get(start + 3) != Some(&b'-') {
+                return Ok(reply.trim_end().to_owned());
+            }
+        }
+    }
+
+    /// The next reply, all its lines.
+    pub fn reply(&mut self) -> String {
+        self.try_reply().expect("a reply of the server")
+    }
+
+    /// Sends a command line; its reply.
+    pub fn say(&mut self, command: &str) -> String {
+        self.send(format!("{command}\r\n").as_bytes());
+        self.reply()
+    }
+
+    /// Sends a command line, whose reply must begin so.
+    pub fn expect(&mut self, command: &str, start: &str) -> String {
+        let reply = self.say(command);
+        assert!(reply.starts_with(start), "{command:?} is answered {reply:?} and not {start}");
+        reply
+    }
+
+    /// Sends a message; the reply to its end.
+    ///
+    /// # Errors
+    /// When the server is gone; with the reply, when it refuses a command.
+    pub fn try_message(&mut self, from: &str, to: &[&str], text: &[u8]) -> io::Result<String> {
+        let mut commands = vec![format!("MAIL FROM:<{from}> BODY=8BITMIME")];
+        commands.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));
+        commands.push("DATA".into());
+        for command in commands {
+            self.try_send(format!("{command}\r\n").as_bytes())?;
+            let reply = self.try_reply()?;
+            if !reply.starts_with(['2', '3']) {
+                return Err(io::Error::other(reply));
+            }
+        }
+        self.try_send(&stuffed(text))?;
+        self.try_reply()
+    }
+
+    /// Sends a message that must be taken.
+    pub fn message(&mut self, from: &str, to: &[&str], text: &[u8]) {
+        let reply = self.try_message(from, to, text).unwrap_or_else(|error| panic!("a message to {to:?}: {error}"));
+        assert!(reply.starts_with("250"), "a message to {to:?} is answered {reply:?}");
+    }
+
+    /// Whether the server has closed the connection, with nothing more to say.
+    pub fn is_closed(&mut self) -> bool {
+        // A server that closes while commands are on their way to it resets the connection.
+        self.reader.fill_buf().map_or_else(|error| error.kind() == io::ErrorKind::ConnectionReset, <[u8]>::is_empty)
+    }
+}
+
+/// A text as DATA carries it: dots doubled at the start of lines, and the closing line.
+#[must_use]
+pub fn stuffed(text: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(text.len() + 16);
+    for line in text.split_inclusive(|octet| *octet == b'\n') {
+        if line.starts_with(b".") {
+            wire.push(b'.');
+        }
+        wire.extend_from_slice(line);
+    }
+    wire.extend_from_slice(b".\r\n");
+    wire
+}

@@ -1,0 +1,57 @@
+//! HTTP, as little of it as the relay's endpoints need.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status code.
+    pub status: u16,
+    /// Its body.
+    pub body: String,
+}
+
+/// Gets a page, with a bearer credential where there is one.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<Answer> {
+    let (status, mut reader) = open(address, path, token)?;
+    let mut body = String::new();
+    reader.read_to_string(&mut body)?;
+    Ok(Answer { status, body })
+}
+
+/// The lines of a stream as they come; an iterator that ends with the stream or when none comes for `patience`.
+///
+/// # Errors
+/// When the server cannot be reached or does not answer 200.
+pub fn lines(address: SocketAddr, path: &str, patience: Duration) -> io::Result<impl Iterator<Item = String>> {
+    let (status, reader) = open(address, path, None)?;
+    if status != 200 {
+        return Err(io::Error::other(format!("{path}: {status}")));
+    }
+    reader.get_ref().set_read_timeout(Some(patience))?;
+    Ok(reader.lines().map_while(Result::ok))
+}
+
+fn open(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<(u16, BufReader<TcpStream>)> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    // 1.0: the answer ends with the connection and comes in no chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{credential}\r\n")?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    while !line.trim_end().is_empty() {
+        line.clear();
+        reader.read_line(&mut line)?;
+    }
+    Ok((status, reader))
+}

@@ -1,0 +1,50 @@
+//! Whole-system tests of Mailsluice: the harness that they are written with.
+//!
+//! - [`relay`]: the real relay, started on free ports, killed, restarted; its Monitor, metrics and log records;
+//! - [`manifest`]: the SMTPRelay and TCPSchedule that it is given;
+//! - [`sink`]: where mail arrives, and what it then looks like;
+//! - [`scripted`]: a host that answers as a test tells it to;
+//! - [`dialogue`]: a client that sends exactly these octets; [`load`]: many clients at once, each answer noted;
+//! - [`clients`]: Python's smtplib, swaks, nodemailer and Go's net/smtp;
+//! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
+//! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
+//! - [`postfix`]: a private Postfix to measure against.
+//!
+//! Everything here panics when it cannot go on: that is how a test fails, with the fact that is wrong.
+
+pub mod api;
+pub mod audit;
+pub mod clients;
+pub mod cluster;
+pub mod dialogue;
+pub mod dns;
+pub mod http;
+pub mod load;
+pub mod mail;
+pub mod manifest;
+pub mod network;
+pub mod pod;
+pub mod postfix;
+pub mod process;
+pub mod record;
+pub mod relay;
+pub mod scripted;
+pub mod sink;
+pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace").to_owned()
+}
+
+/// A number from the environment, or a default: how often or how long a test does what it does.
+#[must_use]
+pub fn setting(name: &str, default: u32) -> u32 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Err(_) => default,
+    }
+}

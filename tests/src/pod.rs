@@ -1,0 +1,120 @@
+//! Pods that tests put beside the relays: sinks to deliver to, and clients with nothing but Python's smtplib.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    cluster::{self, Namespace},
+    sink::{self, Received},
+    wait,
+};
+
+/// What every pod here says, so that a namespace that enforces `restricted` takes it.
+const SECURITY: &str = "securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}";
+const CONTAINER_SECURITY: &str =
+    "securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}";
+
+/// A sink in a pod, behind a Service of its name with port 25; domain NAME.NAMESPACE.mx.test has it as its mail exchanger.
+#[derive(Debug)]
+pub struct SinkPod {
+    folder: PathBuf,
+    /// The mail domain that it is for.
+    pub domain: String,
+}
+
+impl SinkPod {
+    /// Starts one, and waits until it is ready.
+    #[must_use]
+    pub fn start(namespace: &Namespace, name: &str) -> SinkPod {
+        namespace.apply(&format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{sink: {name}}}}}
+spec:
+  automountServiceAccountToken: false
+  {SECURITY}
+  containers:
+  - name: sink
+    image: localhost/mailsluice-relay:test
+    args: [sink, '0.0.0.0:2525', --save, /mail]
+    {CONTAINER_SECURITY}
+    readinessProbe: {{tcpSocket: {{port: 2525}}, periodSeconds: 1}}
+    volumeMounts: [{{name: mail, mountPath: /mail}}]
+  volumes: [{{name: mail, emptyDir: {{}}}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{selector: {{sink: {name}}}, ports: [{{name: smtp, port: 25, targetPort: 2525}}]}}
+"
+        ));
+        namespace.kubectl(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]);
+        let uid = namespace.at("pod", name, "/metadata/uid");
+        // The pod has no shell to look with, but its volume is a folder of this machine.
+        let folder = cluster::run().join(format!("kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/mail"));
+        SinkPod { folder, domain: format!("{name}.{}.mx.test", namespace.name()) }
+    }
+
+    /// The messages that have arrived.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        sink::read(&self.folder)
+    }
+
+    /// Waits for so many messages.
+    #[must_use]
+    pub fn await_messages(&self, count: usize, limit: Duration) -> Vec<Received> {
+        wait::until_some(limit, &format!("{count} messages arrive for {}", self.domain), || {
+            let received = self.received();
+            (received.len() >= count).then_some(received)
+        })
+    }
+}
+
+/// Sends `count` messages to each of `domains` from a pod that has nothing but Python's smtplib, one session for each
+/// domain; their subjects are `message 0` and on, and their text is what [`crate::mail::text`] makes.
+pub fn send(namespace: &Namespace, relay: &str, domains: &[&str], count: usize) {
+    let domains = domains.join(" ");
+    let script = r#"
+import smtplib, sys
+relay, count, *domains = sys.argv[1:]
+lines = [".", "..", ".leading dot", "trailing space ", "", "\ttab", "From here", "caffè", "quoted = =3D"]
+number = 0
+for domain in domains:
+    with smtplib.SMTP(relay, 25, timeout=20) as smtp:
+        for _ in range(int(count)):
+            head = f"From: <shop@example.org>\r\nTo: <someone@example.com>\r\nSubject: message {number}\r\n\r\n"
+            text = head + "".join(line + "\r\n" for line in lines)
+            smtp.sendmail("shop@example.org", [f"someone@{domain}"], text.encode(), mail_options=["BODY=8BITMIME"])
+            number += 1
+print("sent", number)
+"#;
+    let script: String = script.lines().map(|line| format!("      {line}\n")).collect();
+    let arguments: String = domains.split(' ').map(|domain| format!("    - {domain}\n")).collect();
+    namespace.apply(&format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{name: client}}
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  {SECURITY}
+  containers:
+  - name: client
+    image: localhost/python:test
+    {CONTAINER_SECURITY}
+    args:
+    - -c
+    - |
+{script}    - {relay}
+    - \"{count}\"
+{arguments}"
+    ));
+    wait::until_some(cluster::PATIENCE, "the client has ended", || {
+        let phase = namespace.at("pod", "client", "/status/phase");
+        assert_ne!(phase, "Failed", "the client failed:\n{}", namespace.kubectl(&["logs", "client"]));
+        (phase == "Succeeded").then_some(())
+    });
+    namespace.kubectl(&["delete", "pod", "client", "--grace-period=1"]);
+}

@@ -1,0 +1,104 @@
+//! Processes that a test starts: each ends with the value that stands for it.
+
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, ChildStdout, Command, ExitStatus, Output},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait;
+
+/// A process that is killed when it is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    name: String,
+}
+
+impl Process {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Process {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let child = command.spawn().unwrap_or_else(|error| panic!("start {name}: {error}"));
+        Process { child, name }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its standard output, where that is piped and not taken yet.
+    pub fn output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal)
+            .unwrap_or_else(|error| panic!("signal {}: {error}", self.name));
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().expect("wait for a killed process");
+    }
+
+    /// Its status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("look at a process")
+    }
+
+    /// SIGTERM; how long it took to end, and its status.
+    pub fn terminate(&mut self, limit: Duration) -> (Duration, ExitStatus) {
+        let start = Instant::now();
+        self.signal(Signal::TERM);
+        let what = format!("{} ends after SIGTERM", self.name);
+        let status = wait::until_some(limit, &what, || self.ended());
+        (start.elapsed(), status)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end; its output, or a panic that shows what it said.
+pub fn run(command: &mut Command) -> String {
+    let output = output(command);
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}:\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    String::from_utf8(output.stdout).expect("a command's output is UTF-8")
+}
+
+/// Runs a command to its end, whatever that is.
+pub fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("start {command:?}: {error}"))
+}
+
+/// A loopback port that nobody listens on now.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind to a free port");
+    listener.local_addr().expect("the port's number").port()
+}
+
+/// Waits until something listens there.
+pub fn await_port(address: SocketAddr) {
+    wait::until_some(Duration::from_secs(10), &format!("something listens on {address}"), || {
+        TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
+    });
+}

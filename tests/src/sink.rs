@@ -1,0 +1,137 @@
+//! Where mail arrives: the relay's own sink, which keeps every message and its envelope.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{
+    mail,
+    process::{self, Process},
+    relay::program,
+    wait,
+};
+
+/// A message that arrived.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// Its octets as they came.
+    pub octets: Vec<u8>,
+}
+
+/// The envelope of a message that arrived.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    /// When the sink had it whole.
+    pub received_at: Timestamp,
+    /// The reverse-path; empty for a bounce.
+    pub sender: String,
+    /// The recipients, in their order.
+    pub recipients: Vec<String>,
+    /// Whether BODY=8BITMIME was declared.
+    pub eight_bit: bool,
+}
+
+impl Received {
+    /// The message as its first client sent it.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        mail::without_trace(&self.octets)
+    }
+
+    /// Its subject, by which tests tell messages apart.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        mail::header(&self.octets, "Subject").unwrap_or_default()
+    }
+}
+
+/// A sink that runs.
+#[derive(Debug)]
+pub struct Sink {
+    process: Process,
+    folder: TempDir,
+    /// Where it takes mail.
+    pub address: SocketAddr,
+}
+
+impl Sink {
+    /// Starts one on a free port.
+    #[must_use]
+    pub fn start() -> Sink {
+        Sink::start_at(SocketAddr::from(([127, 0, 0, 1], process::free_port())))
+    }
+
+    /// Starts one at this address.
+    #[must_use]
+    pub fn start_at(address: SocketAddr) -> Sink {
+        let folder = TempDir::new().expect("a temporary folder");
+        let process = Process::start(
+            Command::new(program())
+                .arg("sink")
+                .arg(address.to_string())
+                .args(["--quiet", "--save"])
+                .arg(folder.path())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        process::await_port(address);
+        Sink { process, folder, address }
+    }
+
+    /// `kill -9`: connections to it are refused from now on.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// How many messages have arrived.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        names(self.folder.path()).len()
+    }
+
+    /// The messages that have arrived, in the order in which they were whole.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        read(self.folder.path())
+    }
+
+    /// Waits for so many messages.
+    #[must_use]
+    pub fn await_messages(&self, count: usize, limit: Duration) -> Vec<Received> {
+        wait::until_some(limit, &format!("{count} messages arrive"), || (self.count() >= count).then_some(()));
+        self.received()
+    }
+}
+
+/// The messages in a folder in which a sink keeps them.
+#[must_use]
+pub fn read(folder: &Path) -> Vec<Received> {
+    let read = |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    names(folder)
+        .into_iter()
+        .map(|name| Received {
+            envelope: serde_json::from_slice(&read(&name)).expect("an envelope in JSON"),
+            octets: read(&name.with_extension("eml")),
+        })
+        .collect()
+}
+
+/// The envelopes, which have their names when the message is whole, by their number.
+fn names(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut names: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|kind| kind == "json")).collect();
+    names.sort_by_key(|path| path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok()));
+    names
+}

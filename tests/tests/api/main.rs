@@ -1,0 +1,5 @@
+//! What a real API server takes and what it refuses, with etcd and nothing else beside it.
+
+mod definitions;
+mod examples_are_accepted;
+mod manifests_are_refused_with_what_to_write_instead;

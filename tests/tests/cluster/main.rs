@@ -1,0 +1,12 @@
+//! Scenarios on the Kubernetes cluster of tests/cluster, which must be up. One file for each promise.
+//!
+//! They share the cluster and its one operator, and one of them stops the API server: so they run one after another.
+
+mod dangling_schedule_is_named;
+mod held_explained_and_let_out;
+mod idle_operator_writes_nothing;
+mod kill_nine_in_a_pod;
+mod obeys_a_window_without_the_api_server;
+mod restricted_pod_security;
+mod support;
+mod uninstall_leaves_nothing_stuck;

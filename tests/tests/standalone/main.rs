@@ -1,0 +1,16 @@
+//! Scenarios on this machine alone: the real relay, real clients, real hosts. One file for each promise.
+
+mod access;
+mod bounce_by_dsn;
+mod clients;
+mod first_message_within_100ms_of_opening;
+mod held_by_schedule_and_explained;
+mod kill_nine_loses_nothing;
+mod limits;
+mod log_levels_live;
+mod monitor_needs_credential_off_loopback;
+mod mx_delivery;
+mod reload;
+mod retries_with_backoff;
+mod sigterm_is_quick;
+mod smuggling;
