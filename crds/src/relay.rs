@@ -169,7 +169,8 @@ pub struct Client {
     /// The networks, in CIDR notation, from which they connect.
     #[schemars(schema_with = "schema::networks")]
     pub networks: Vec<String>,
-    /// The envelope senders they may use: an address, or `@` and a domain. Any, where it is absent or empty.
+    /// The envelope senders they may use: an address, `@` and a domain, or `<>` for bounces, which have none. Any, where it
+    /// is absent or empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::senders")]
     pub senders: Vec<String>,

@@ -21,6 +21,8 @@ struct Listed {
 
 #[derive(Debug, PartialEq, Eq)]
 enum SenderRule {
+    /// The null reverse-path, which bounces have.
+    Null,
     Address(String),
     Domain(String),
 }
@@ -81,25 +83,27 @@ impl Access {
 
 impl Listed {
     fn allows(&self, sender: &ReversePath) -> bool {
-        // Bounces have no sender, and every client may have to send one.
-        let Some(mailbox) = sender.mailbox() else { return true };
-        self.senders.is_empty() || self.senders.iter().any(|rule| rule.allows(mailbox.as_str(), mailbox.domain()))
+        self.senders.is_empty() || self.senders.iter().any(|rule| rule.allows(sender))
     }
 }
 
 impl SenderRule {
     fn new(rule: &str) -> SenderRule {
         match rule.strip_prefix('@') {
+            _ if rule == "<>" => SenderRule::Null,
             Some(domain) => SenderRule::Domain(domain.to_ascii_lowercase()),
             None => SenderRule::Address(rule.to_owned()),
         }
     }
 
-    fn allows(&self, address: &str, domain: &str) -> bool {
-        match self {
-            SenderRule::Domain(allowed) => domain.eq_ignore_ascii_case(allowed),
+    fn allows(&self, sender: &ReversePath) -> bool {
+        match (self, sender.mailbox()) {
+            (SenderRule::Null, mailbox) => mailbox.is_none(),
             // Senders are compared without regard to case, as every mail system does in practice.
-            SenderRule::Address(allowed) => address.eq_ignore_ascii_case(allowed),
+            (SenderRule::Domain(allowed), Some(mailbox)) => mailbox.domain().eq_ignore_ascii_case(allowed),
+            (SenderRule::Address(allowed), Some(mailbox)) => mailbox.as_str().eq_ignore_ascii_case(allowed),
+            // Whoever is bound to some senders may not avoid that by having none.
+            (SenderRule::Domain(_) | SenderRule::Address(_), None) => false,
         }
     }
 }
@@ -118,6 +122,7 @@ mod tests {
             client(&["192.0.2.0/24", "2001:db8::/32"], &[]),
             client(&["198.51.100.7/32"], &["@shop.test", "root@ops.test"]),
             client(&["198.51.100.0/24"], &["@wide.test"]),
+            client(&["198.51.100.9/32"], &["<>"]),
         ])
         .unwrap();
         for (address, sender, allowed) in [
@@ -130,7 +135,10 @@ mod tests {
             ("198.51.100.7", "other@ops.test", false),
             ("198.51.100.7", "x@wide.test", true),
             ("198.51.100.8", "a@shop.test", false),
-            ("198.51.100.8", "", true),
+            ("198.51.100.7", "", false),
+            ("198.51.100.8", "", false),
+            ("198.51.100.9", "", true),
+            ("198.51.100.9", "a@shop.test", false),
             ("203.0.113.1", "a@shop.test", false),
             ("203.0.113.1", "", false),
         ] {

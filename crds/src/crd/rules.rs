@@ -213,12 +213,14 @@ pub(crate) fn network_is_clean() -> Rule {
 }
 
 /// No network of one's own is wider than an IPv4 `/8` or IPv6's `fc00::/7`; two halves of everything are everything, too.
+/// A bounce needs no sender of one's own, so everybody who may send bounces may send anything.
 pub(crate) fn no_open_relay() -> Rule {
     rule(
-        "(has(self.senders) && self.senders.size() > 0) || self.networks.all(network, !isCIDR(network) || \
+        "(has(self.senders) && self.senders.size() > 0 && !('<>' in self.senders)) || \
+         self.networks.all(network, !isCIDR(network) || \
          cidr(network).prefixLength() >= (cidr(network).ip().family() == 4 ? 8 : 7))",
         "an open relay, which anybody may use to send anything: list the networks of your own clients, or say in `senders` \
-         which addresses may be used",
+         which addresses may be used, without <>",
     )
     .field_path(".networks")
 }
@@ -227,8 +229,8 @@ pub(crate) fn sender() -> Rule {
     let atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
     let label = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?";
     rule(
-        form(&format!("^({atom}([.]{atom})*)?@{label}([.]{label})*$")),
-        "write an address, such as orders@shop.example.org, or @ and a domain, such as @example.org",
+        form(&format!("^(<>|({atom}([.]{atom})*)?@{label}([.]{label})*)$")),
+        "write an address, such as orders@shop.example.org, @ and a domain, such as @example.org, or <> for bounces",
     )
 }
 

@@ -100,7 +100,7 @@ spec:
             "relay.yaml:24: spec.clients[0].networks[1]: bits are set beyond the prefix length: write the first address of the \
              network, such as 192.0.2.0/24, or, for one address alone, 192.0.2.7/32 or 2001:db8::7/128",
             "relay.yaml:25: spec.clients[1].networks: an open relay, which anybody may use to send anything: list the networks of your \
-             own clients, or say in `senders` which addresses may be used",
+             own clients, or say in `senders` which addresses may be used, without <>",
         ]
     );
 }
