@@ -275,7 +275,8 @@ impl Session {
 
     /// The spool cannot give the message back. It is not sent, and not tried again before a restart has looked at it.
     fn unreadable(&self, work: &Work, error: &SpoolError, in_hand: InHand) {
-        let level = if matches!(error, SpoolError::Gone(_)) { LogLevel::Problems } else { LogLevel::CrashesOnly };
+        let gone = matches!(error, SpoolError::Gone(_) | SpoolError::NoRecord { .. });
+        let level = if gone { LogLevel::Problems } else { LogLevel::CrashesOnly };
         self.courier
             .log
             .at_host(level, Tag::Spool, &self.host)
