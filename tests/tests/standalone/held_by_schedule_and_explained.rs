@@ -48,7 +48,7 @@ fn mail_held_by_its_schedule_is_explained_and_let_out_byte_for_byte() {
     assert_eq!(link.schedule.as_deref(), Some(SCHEDULE));
     let asked = relay.await_record("a session was asked for", |record| record.marker.as_deref() == Some("TCP(SMTP)"));
     assert!(
-        asked.message.contains(SCHEDULE) || asked.fields.values().any(|v| v.to_string().contains(SCHEDULE)),
+        asked.msg.contains(SCHEDULE) || asked.fields.values().any(|v| v.to_string().contains(SCHEDULE)),
         "{asked:?}"
     );
     assert_eq!((one.count(), two.count()), (0, 0), "nothing goes out while the link is down");

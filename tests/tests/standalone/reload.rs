@@ -45,7 +45,7 @@ fn a_change_that_cannot_be_obeyed_keeps_the_configuration_before_it_and_says_so(
         ("no YAML", "{ this is: [no YAML".to_owned()),
         ("nothing", String::new()),
     ];
-    for (count, (what, text)) in (1..).zip(invalid) {
+    for (count, (what, text)) in (1_u32..).zip(invalid) {
         relay.rewrite_text(&text);
         wait::until_equal(PATIENCE, &format!("refusals after {what}"), f64::from(count), || {
             relay.metric("mailsluice_config_reloads_total{result=\"refused\"}")
@@ -59,9 +59,9 @@ fn a_change_that_cannot_be_obeyed_keeps_the_configuration_before_it_and_says_so(
         let arrived = sink.await_messages(count as usize, PATIENCE);
         assert_eq!(arrived.last().map(|message| message.subject()), Some(subject), "mail flows as before");
     }
-    let logged = relay.await_record("the refusal", |record| record.message.contains("listenres"));
+    let logged = relay.await_record("the refusal", |record| record.msg.contains("listenres"));
     assert_eq!(logged.level, LogLevel::Failures, "{logged:?}");
-    assert!(logged.message.contains("relay.yaml"), "it names the file: {}", logged.message);
+    assert!(logged.msg.contains("relay.yaml"), "it names the file: {}", logged.msg);
 
     relay.rewrite(&manifest);
     wait::until_equal(PATIENCE, "problems once it is right again", 0, || relay.monitor().problems.len());
