@@ -23,7 +23,10 @@ fn clients_and_senders_that_are_not_listed_are_refused_at_rcpt() {
         (list(&["192.0.2.0/24"], &[]), "shop@example.org", "550 5.7.1"),
         (list(&["127.0.0.1/32"], &[]), "shop@example.org", "250"),
         (list(&["127.0.0.1/32"], &["@example.org"]), "shop@example.org", "250"),
-        (list(&["127.0.0.1/32"], &["@example.org"]), "", "250"),
+        // Whoever is bound to senders may not avoid that by having none.
+        (list(&["127.0.0.1/32"], &["@example.org"]), "", "550 5.7.1"),
+        (list(&["127.0.0.1/32"], &["@example.org", "<>"]), "", "250"),
+        (list(&["127.0.0.1/32"], &[]), "", "250"),
         (list(&["127.0.0.1/32"], &["@example.org"]), "shop@example.com", "550 5.7.1"),
         (list(&["127.0.0.1/32"], &["orders@example.org"]), "shop@example.org", "550 5.7.1"),
     ] {
