@@ -108,11 +108,11 @@ impl Log {
         self.record(self.shows_schedule(level), level, tag)
     }
 
-    /// A record about a host's question to the TCP Schedule: shown where the host's level lets it through, and in any
-    /// case where the schedule is set to AllInfo, to follow every question.
-    pub fn at_question(&self, level: LogLevel, tag: Tag, host: &str) -> Record<'_> {
-        let shown = self.shows_schedule(LogLevel::AllInfo) || self.shows_host(level, host);
-        self.record(shown, level, tag).field("host", host)
+    /// A record, at AllInfo, about a host's question to the TCP Schedule: shown where the host's level lets it through, and
+    /// where the schedule's own does, to follow every question.
+    pub fn at_question(&self, tag: Tag, host: &str) -> Record<'_> {
+        let level = LogLevel::AllInfo;
+        self.record(self.shows_schedule(level) || self.shows_host(level, host), level, tag).field("host", host)
     }
 
     /// Whether a record about `host` would be shown: for callers that would have to gather what goes into it.

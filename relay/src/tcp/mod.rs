@@ -82,21 +82,12 @@ impl Gate {
             state.link.session_opened(now);
         }
         drop(state);
+        self.tell_question(host, &answer);
         match answer {
-            Answer::Open { schedule, rule } => {
-                if let Some(rule) = rule {
-                    self.log
-                        .at_question(LogLevel::AllInfo, Tag::Tcp, host)
-                        .marker(TCP_SMTP)
-                        .maybe("schedule", schedule)
-                        .field("rule", rule)
-                        .say("SMTP asked for a TCP/IP session; the TCP Schedule allows it");
-                }
-                Permission::Granted(Lease { gate: self.clone() })
-            }
+            Answer::Open { .. } => Permission::Granted(Lease { gate: self.clone() }),
             Answer::Wait { schedule, rule, suspension } => {
                 self.log
-                    .at_question(LogLevel::Problems, Tag::Tcp, host)
+                    .at_host(LogLevel::Problems, Tag::Tcp, host)
                     .marker(TCP_SMTP)
                     .maybe("schedule", schedule)
                     .maybe("rule", rule)
@@ -105,6 +96,22 @@ impl Gate {
                     .say(format_args!("SMTP asked for a TCP/IP session: {}", suspension.problem));
                 Permission::Suspended(suspension)
             }
+        }
+    }
+
+    /// Every call of the TCP Schedule is a record, whatever it answers.
+    fn tell_question(&self, host: &str, answer: &Answer) {
+        let (schedule, rule, said) = match answer {
+            Answer::Open { schedule, rule } => (schedule, rule, "allows it"),
+            Answer::Wait { schedule, rule, .. } => (schedule, rule, "does not allow it now"),
+        };
+        if schedule.is_some() {
+            self.log
+                .at_question(Tag::Tcp, host)
+                .marker(TCP_SMTP)
+                .maybe("schedule", schedule.as_ref())
+                .maybe("rule", rule.as_ref())
+                .say(format_args!("SMTP asked for a TCP/IP session: the TCP Schedule {said}"));
         }
     }
 
