@@ -36,171 +36,31 @@
 //! - Bytes that arrive before they should (after DATA, before the 354) are simply read later: the result never depends on how
 //!   the network cut the input.
 
+mod announce;
+mod command;
+mod config;
+mod event;
+mod line;
+mod state;
+mod transaction;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 
-use super::address::{ForwardPath, ReversePath};
-use super::command::{self, COMMAND_LINE_MAX, Command, CommandError, MailParameters};
+use super::command::CommandError;
 use super::data::{Decoder, Fault};
-use super::envelope::{BodyType, Envelope, Recipient};
+use super::envelope::{BodyType, Envelope};
 use super::reply::Reply;
+use line::LineReader;
+use state::{Answer, Question, State, Step};
 
-/// How long a server waits for the next command or the next piece of a message (RFC 5321 section 4.5.3.2.7).
-pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
-/// Recipients of one message: Postfix's `smtpd_recipient_limit`; RFC 5321 section 4.5.3.1.8 wants at least 100.
-pub const MAX_RECIPIENTS: usize = 1000;
-
-/// Junk commands before the session ends: Postfix's `smtpd_hard_error_limit`.
-pub const MAX_ERRORS: u32 = 20;
+pub use config::{COMMAND_TIMEOUT, Config, MAX_ERRORS, MAX_RECIPIENTS};
+pub use event::{CloseReason, Event, Hello};
 
 /// Octets of replies that pile up before they are to be written, so that a client which sends commands and reads nothing costs
 /// no memory.
 const OUTPUT_SOFT_MAX: usize = 8 * 1024;
-
-/// What a server says of itself and how much it takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// The name in the greeting and in the replies to HELO and EHLO.
-    pub hostname: String,
-    /// Octets of a message, as SIZE announces them.
-    pub max_size: u64,
-    /// Recipients of a message; one more gets 452 4.5.3.
-    pub max_recipients: usize,
-    /// Junk commands until 421.
-    pub max_errors: u32,
-}
-
-impl Config {
-    /// A configuration with [`MAX_RECIPIENTS`] and [`MAX_ERRORS`].
-    #[must_use]
-    pub fn new(hostname: impl Into<String>, max_size: u64) -> Self {
-        Self { hostname: hostname.into(), max_size, max_recipients: MAX_RECIPIENTS, max_errors: MAX_ERRORS }
-    }
-}
-
-/// How the client introduced itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hello {
-    /// Whether by EHLO.
-    pub extended: bool,
-    /// The name that it gave; unverified, but safe in a Received line.
-    pub name: String,
-}
-
-impl Hello {
-    /// The protocol's name for a Received line (RFC 3848).
-    #[must_use]
-    pub fn protocol(&self) -> &'static str {
-        if self.extended { "ESMTP" } else { "SMTP" }
-    }
-}
-
-/// Why a session ends by the server's will.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The client said QUIT.
-    Quit,
-    /// Too many junk commands.
-    TooManyErrors,
-    /// The client does not speak SMTP.
-    NotSmtp,
-    /// A bare CR or LF.
-    BareNewline,
-    /// The driver refused with 421 or 521.
-    Refused,
-    /// [`Session::time_out`].
-    TimedOut,
-    /// [`Session::shut_down`].
-    ShutDown,
-}
-
-/// What a session wants of its driver.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// All input is used up: write `output`, then read more.
-    NeedInput,
-    /// All input is used up, in the middle of a message: write `output`, take from `body` what there is, then read more.
-    NeedBody,
-    /// Replies have piled up: write `output`; there may be more input to go through, so call [`Session::next`] before reading.
-    Flush,
-    /// MAIL: may this sender send? To be answered.
-    CheckSender {
-        /// Sender, SIZE and BODY; no recipients yet.
-        envelope: &'a Envelope,
-    },
-    /// RCPT: may mail go there? To be answered.
-    CheckRecipient {
-        /// The envelope so far, without this recipient.
-        envelope: &'a Envelope,
-        /// The recipient in question.
-        recipient: &'a Recipient,
-    },
-    /// DATA with at least one recipient: can a message be taken now? To be answered; accepting sends the 354.
-    BodyStart {
-        /// The envelope, complete but for what is measured.
-        envelope: &'a Envelope,
-        /// How the client introduced itself.
-        hello: &'a Hello,
-    },
-    /// The message is complete, its last octets are in `body`: store it. To be answered; its client waits.
-    MessageEnd(Envelope),
-    /// The message has ended and was refused here; what there is of it is to be thrown away. The reply is in `output`.
-    MessageRefused {
-        /// What the client is told.
-        reply: Reply,
-    },
-    /// Write `output` and close.
-    Close {
-        /// Why.
-        reason: CloseReason,
-    },
-}
-
-/// A question that waits for the driver's answer.
-#[derive(Debug)]
-enum Question {
-    Sender,
-    Recipient(Recipient),
-    Body,
-}
-
-#[derive(Debug)]
-enum Answer {
-    Accept(Option<Reply>),
-    Refuse(Reply),
-}
-
-#[derive(Debug)]
-enum State {
-    /// Nothing said yet.
-    Greeting,
-    /// No transaction.
-    Ready,
-    /// MAIL was accepted.
-    Transaction(Envelope),
-    /// A question is with the driver.
-    Asked(Envelope, Question),
-    /// A message is with the driver.
-    Storing,
-    /// In a message.
-    Data(Envelope, Decoder),
-    /// Over.
-    Closed(CloseReason),
-}
-
-/// An event before it borrows from the session.
-enum Step {
-    NeedInput,
-    NeedBody,
-    Flush,
-    Ask,
-    MessageEnd(Envelope),
-    MessageRefused(Reply),
-    Close(CloseReason),
-}
 
 /// One session with one client.
 #[derive(Debug)]
@@ -210,15 +70,14 @@ pub struct Session {
     state: State,
     answer: Option<Answer>,
     errors: u32,
-    /// Whether the input stands inside a line that was too long.
-    skipping: bool,
+    lines: LineReader,
 }
 
 impl Session {
     /// A session whose greeting is still to be sent.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, hello: None, state: State::Greeting, answer: None, errors: 0, skipping: false }
+        Self { config, hello: None, state: State::Greeting, answer: None, errors: 0, lines: LineReader::default() }
     }
 
     /// Goes on with a changed configuration; what has been announced or accepted already stays.
@@ -407,193 +266,6 @@ impl Session {
             }
         }
     }
-
-    fn too_large(&self) -> Reply {
-        let text = format!("Message is larger than {} octets", self.config.max_size);
-        Reply::enhanced(552, (3, 4), text)
-    }
-
-    /// Takes one command line from the input and carries it out.
-    fn line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Step> {
-        match self.take_line(input) {
-            Line::Missing => Some(Step::NeedInput),
-            Line::Bad(error) => self.bad(error, output),
-            Line::Whole(line) => {
-                let line = line.strip_suffix(b"\r\n").unwrap_or(&line);
-                match command::parse(line) {
-                    Ok(command) => self.command(command, output),
-                    Err(error) => self.bad(error, output),
-                }
-            }
-        }
-    }
-
-    fn take_line(&mut self, input: &mut BytesMut) -> Line {
-        if self.skipping {
-            return self.skip_line(input);
-        }
-        match input.first() {
-            None => return Line::Missing,
-            // A TLS handshake or another binary protocol may never send a line end.
-            Some(b'\r' | b'\n' | b'\t' | b' '..=b'~') => {}
-            Some(_) => return Line::Bad(CommandError::NotSmtp),
-        }
-        let window = input.get(..COMMAND_LINE_MAX).unwrap_or(input);
-        match memchr::memchr(b'\n', window) {
-            Some(end) => {
-                let line = input.split_to(end + 1);
-                if line.ends_with(b"\r\n") { Line::Whole(line) } else { Line::Bad(CommandError::BareNewline) }
-            }
-            None if input.len() < COMMAND_LINE_MAX => Line::Missing,
-            None => {
-                self.skipping = true;
-                self.skip_line(input)
-            }
-        }
-    }
-
-    /// Drops the rest of a line that is too long.
-    fn skip_line(&mut self, input: &mut BytesMut) -> Line {
-        match memchr::memchr(b'\n', input) {
-            Some(end) => {
-                self.skipping = false;
-                let line = input.split_to(end + 1);
-                Line::Bad(if line.ends_with(b"\r\n") { CommandError::TooLong } else { CommandError::BareNewline })
-            }
-            None => {
-                // A CR at the end may be half of the line's end.
-                let keep = usize::from(input.last() == Some(&b'\r'));
-                input.advance(input.len() - keep);
-                Line::Missing
-            }
-        }
-    }
-
-    fn command(&mut self, command: Command, output: &mut BytesMut) -> Option<Step> {
-        match command {
-            Command::Mail(from, parameters) => return self.mail(from, parameters, output),
-            Command::Rcpt(path) => return self.rcpt(path, output),
-            Command::Data => return self.data(output),
-            Command::Ehlo(name) => {
-                self.introduce(true, name);
-                self.ehlo_reply().render(output);
-            }
-            Command::Helo(name) => {
-                self.introduce(false, name);
-                Reply::new(250, self.config.hostname.clone()).render(output);
-            }
-            Command::Rset => {
-                self.state = State::Ready;
-                say(None, (0, 0), output);
-            }
-            Command::Noop => say(None, (0, 0), output),
-            Command::Vrfy => {
-                Reply::enhanced(252, (0, 0), "Not verified, but mail to it will be tried").render(output);
-            }
-            Command::Help => {
-                Reply::enhanced(214, (0, 0), "See RFC 5321").render(output);
-            }
-            Command::Expn => {
-                let reply = Reply::enhanced(502, (5, 1), "EXPN is not implemented");
-                return self.junk(&reply, output);
-            }
-            Command::Quit => {
-                let reply = Reply::enhanced(221, (0, 0), "Bye");
-                self.close(CloseReason::Quit, &reply, output);
-            }
-        }
-        None
-    }
-
-    /// HELO and EHLO end a transaction (RFC 5321 section 4.1.4).
-    fn introduce(&mut self, extended: bool, name: String) {
-        self.hello = Some(Hello { extended, name });
-        self.state = State::Ready;
-    }
-
-    fn ehlo_reply(&self) -> Reply {
-        let Config { hostname, max_size, .. } = &*self.config;
-        Reply::new(250, format!("{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nENHANCEDSTATUSCODES"))
-    }
-
-    fn mail(&mut self, from: ReversePath, parameters: MailParameters, output: &mut BytesMut) -> Option<Step> {
-        if self.hello.is_none() {
-            return self.out_of_order("Send HELO or EHLO first", output);
-        }
-        if matches!(self.state, State::Transaction(_)) {
-            return self.out_of_order("MAIL within a transaction; send RSET first", output);
-        }
-        if parameters.size.is_some_and(|size| size > self.config.max_size) {
-            self.too_large().render(output);
-            return None;
-        }
-        let envelope = Envelope { size: parameters.size, body: parameters.body, ..Envelope::new(from) };
-        self.ask(envelope, Question::Sender)
-    }
-
-    fn rcpt(&mut self, path: ForwardPath, output: &mut BytesMut) -> Option<Step> {
-        match std::mem::replace(&mut self.state, State::Ready) {
-            State::Transaction(envelope) if envelope.recipients.len() < self.config.max_recipients => {
-                self.ask(envelope, Question::Recipient(Recipient::new(path)))
-            }
-            State::Transaction(envelope) => {
-                self.state = State::Transaction(envelope);
-                Reply::enhanced(452, (5, 3), "Too many recipients in one message").render(output);
-                None
-            }
-            _ => self.out_of_order("Send MAIL first", output),
-        }
-    }
-
-    fn data(&mut self, output: &mut BytesMut) -> Option<Step> {
-        match std::mem::replace(&mut self.state, State::Ready) {
-            State::Transaction(envelope) if envelope.recipients.is_empty() => {
-                self.state = State::Transaction(envelope);
-                // Not junk: a client that pipelines says DATA before it knows that no recipient was accepted.
-                Reply::enhanced(554, (5, 1), "No valid recipients").render(output);
-                None
-            }
-            State::Transaction(envelope) => self.ask(envelope, Question::Body),
-            _ => self.out_of_order("Send MAIL first", output),
-        }
-    }
-
-    fn ask(&mut self, envelope: Envelope, question: Question) -> Option<Step> {
-        self.state = State::Asked(envelope, question);
-        Some(Step::Ask)
-    }
-
-    fn out_of_order(&mut self, text: &'static str, output: &mut BytesMut) -> Option<Step> {
-        self.junk(&Reply::enhanced(503, (5, 1), text), output)
-    }
-
-    fn bad(&mut self, error: CommandError, output: &mut BytesMut) -> Option<Step> {
-        let reply = error.reply();
-        match error {
-            CommandError::BareNewline => self.close(CloseReason::BareNewline, &reply, output),
-            CommandError::NotSmtp => self.close(CloseReason::NotSmtp, &reply, output),
-            _ => return self.junk(&reply, output),
-        }
-        None
-    }
-
-    /// Refuses a junk command, and the client with the last one that it is allowed.
-    fn junk(&mut self, reply: &Reply, output: &mut BytesMut) -> Option<Step> {
-        reply.render(output);
-        self.errors += 1;
-        if self.errors >= self.config.max_errors {
-            let reply = Reply::enhanced(421, (7, 0), "Too many errors; closing");
-            self.close(CloseReason::TooManyErrors, &reply, output);
-        }
-        None
-    }
-}
-
-/// What stands at the start of the input.
-enum Line {
-    Whole(BytesMut),
-    Missing,
-    Bad(CommandError),
 }
 
 /// Says yes: in the driver's words, or as 250 with this enhanced code.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::smtp::command::COMMAND_LINE_MAX;
 use proptest::prelude::*;
 
 /// What a driver saw and what the client was sent.

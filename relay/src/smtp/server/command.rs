@@ -1,0 +1,100 @@
+//! What each command does, but for those of a transaction.
+
+use bytes::BytesMut;
+
+use super::{
+    Session,
+    announce::ehlo_reply,
+    event::{CloseReason, Hello},
+    line::Line,
+    say,
+    state::{State, Step},
+};
+use crate::smtp::{
+    command::{self, Command, CommandError},
+    reply::Reply,
+};
+
+impl Session {
+    /// Takes one command line from the input and carries it out.
+    pub(super) fn line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Step> {
+        match self.lines.take(input) {
+            Line::Missing => Some(Step::NeedInput),
+            Line::Bad(error) => self.bad(error, output),
+            Line::Whole(line) => {
+                let line = line.strip_suffix(b"\r\n").unwrap_or(&line);
+                match command::parse(line) {
+                    Ok(command) => self.command(command, output),
+                    Err(error) => self.bad(error, output),
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, output: &mut BytesMut) -> Option<Step> {
+        match command {
+            Command::Mail(from, parameters) => return self.mail(from, parameters, output),
+            Command::Rcpt(path) => return self.rcpt(path, output),
+            Command::Data => return self.data(output),
+            Command::Ehlo(name) => {
+                self.introduce(true, name);
+                ehlo_reply(&self.config).render(output);
+            }
+            Command::Helo(name) => {
+                self.introduce(false, name);
+                Reply::new(250, self.config.hostname.clone()).render(output);
+            }
+            Command::Rset => {
+                self.state = State::Ready;
+                say(None, (0, 0), output);
+            }
+            Command::Noop => say(None, (0, 0), output),
+            Command::Vrfy => {
+                Reply::enhanced(252, (0, 0), "Not verified, but mail to it will be tried").render(output);
+            }
+            Command::Help => {
+                Reply::enhanced(214, (0, 0), "See RFC 5321").render(output);
+            }
+            Command::Expn => {
+                let reply = Reply::enhanced(502, (5, 1), "EXPN is not implemented");
+                return self.junk(&reply, output);
+            }
+            Command::Quit => {
+                let reply = Reply::enhanced(221, (0, 0), "Bye");
+                self.close(CloseReason::Quit, &reply, output);
+            }
+        }
+        None
+    }
+
+    /// HELO and EHLO end a transaction (RFC 5321 section 4.1.4).
+    fn introduce(&mut self, extended: bool, name: String) {
+        self.hello = Some(Hello { extended, name });
+        self.state = State::Ready;
+    }
+
+    pub(super) fn out_of_order(&mut self, text: &'static str, output: &mut BytesMut) -> Option<Step> {
+        self.junk(&Reply::enhanced(503, (5, 1), text), output)
+    }
+
+    fn bad(&mut self, error: CommandError, output: &mut BytesMut) -> Option<Step> {
+        let reply = error.reply();
+        match error {
+            CommandError::BareNewline => self.close(CloseReason::BareNewline, &reply, output),
+            CommandError::NotSmtp => self.close(CloseReason::NotSmtp, &reply, output),
+            _ => return self.junk(&reply, output),
+        }
+        None
+    }
+
+    /// Refuses a junk command, and the client with the last one that it is allowed.
+    fn junk(&mut self, reply: &Reply, output: &mut BytesMut) -> Option<Step> {
+        reply.render(output);
+        self.errors += 1;
+        if self.errors >= self.config.max_errors {
+            let reply = Reply::enhanced(421, (7, 0), "Too many errors; closing");
+            self.close(CloseReason::TooManyErrors, &reply, output);
+        }
+        None
+    }
+}

@@ -1,0 +1,33 @@
+//! What a server says of itself and how much it takes.
+
+use std::time::Duration;
+
+/// How long a server waits for the next command or the next piece of a message (RFC 5321 section 4.5.3.2.7).
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// Recipients of one message: Postfix's `smtpd_recipient_limit`; RFC 5321 section 4.5.3.1.8 wants at least 100.
+pub const MAX_RECIPIENTS: usize = 1000;
+
+/// Junk commands before the session ends: Postfix's `smtpd_hard_error_limit`.
+pub const MAX_ERRORS: u32 = 20;
+
+/// What a server says of itself and how much it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The name in the greeting and in the replies to HELO and EHLO.
+    pub hostname: String,
+    /// Octets of a message, as SIZE announces them.
+    pub max_size: u64,
+    /// Recipients of a message; one more gets 452 4.5.3.
+    pub max_recipients: usize,
+    /// Junk commands until 421.
+    pub max_errors: u32,
+}
+
+impl Config {
+    /// A configuration with [`MAX_RECIPIENTS`] and [`MAX_ERRORS`].
+    #[must_use]
+    pub fn new(hostname: impl Into<String>, max_size: u64) -> Self {
+        Self { hostname: hostname.into(), max_size, max_recipients: MAX_RECIPIENTS, max_errors: MAX_ERRORS }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a session tells its driver and asks of it.
+
+use crate::smtp::{
+    envelope::{Envelope, Recipient},
+    reply::Reply,
+};
+
+/// How the client introduced itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Whether by EHLO.
+    pub extended: bool,
+    /// The name that it gave; unverified, but safe in a Received line.
+    pub name: String,
+}
+
+impl Hello {
+    /// The protocol's name for a Received line (RFC 3848).
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
+        if self.extended { "ESMTP" } else { "SMTP" }
+    }
+}
+
+/// Why a session ends by the server's will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client said QUIT.
+    Quit,
+    /// Too many junk commands.
+    TooManyErrors,
+    /// The client does not speak SMTP.
+    NotSmtp,
+    /// A bare CR or LF.
+    BareNewline,
+    /// The driver refused with 421 or 521.
+    Refused,
+    /// [`Session::time_out`].
+    TimedOut,
+    /// [`Session::shut_down`].
+    ShutDown,
+}
+
+/// What a session wants of its driver.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// All input is used up: write `output`, then read more.
+    NeedInput,
+    /// All input is used up, in the middle of a message: write `output`, take from `body` what there is, then read more.
+    NeedBody,
+    /// Replies have piled up: write `output`; there may be more input to go through, so call [`Session::next`] before reading.
+    Flush,
+    /// MAIL: may this sender send? To be answered.
+    CheckSender {
+        /// Sender, SIZE and BODY; no recipients yet.
+        envelope: &'a Envelope,
+    },
+    /// RCPT: may mail go there? To be answered.
+    CheckRecipient {
+        /// The envelope so far, without this recipient.
+        envelope: &'a Envelope,
+        /// The recipient in question.
+        recipient: &'a Recipient,
+    },
+    /// DATA with at least one recipient: can a message be taken now? To be answered; accepting sends the 354.
+    BodyStart {
+        /// The envelope, complete but for what is measured.
+        envelope: &'a Envelope,
+        /// How the client introduced itself.
+        hello: &'a Hello,
+    },
+    /// The message is complete, its last octets are in `body`: store it. To be answered; its client waits.
+    MessageEnd(Envelope),
+    /// The message has ended and was refused here; what there is of it is to be thrown away. The reply is in `output`.
+    MessageRefused {
+        /// What the client is told.
+        reply: Reply,
+    },
+    /// Write `output` and close.
+    Close {
+        /// Why.
+        reason: CloseReason,
+    },
+}

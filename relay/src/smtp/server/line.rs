@@ -1,0 +1,63 @@
+//! From input to command lines: whole ones, and what is wrong with others.
+
+use bytes::{Buf, BytesMut};
+
+use crate::smtp::command::{COMMAND_LINE_MAX, CommandError};
+
+/// What stands at the start of the input.
+pub(super) enum Line {
+    Whole(BytesMut),
+    Missing,
+    Bad(CommandError),
+}
+
+/// Finds the lines in the input, wherever the network cut it.
+#[derive(Debug, Default)]
+pub(super) struct LineReader {
+    /// Whether the input stands inside a line that was too long.
+    skipping: bool,
+}
+
+impl LineReader {
+    /// Takes what stands at the start of the input.
+    pub(super) fn take(&mut self, input: &mut BytesMut) -> Line {
+        if self.skipping {
+            return self.skip_line(input);
+        }
+        match input.first() {
+            None => return Line::Missing,
+            // A TLS handshake or another binary protocol may never send a line end.
+            Some(b'\r' | b'\n' | b'\t' | b' '..=b'~') => {}
+            Some(_) => return Line::Bad(CommandError::NotSmtp),
+        }
+        let window = input.get(..COMMAND_LINE_MAX).unwrap_or(input);
+        match memchr::memchr(b'\n', window) {
+            Some(end) => {
+                let line = input.split_to(end + 1);
+                if line.ends_with(b"\r\n") { Line::Whole(line) } else { Line::Bad(CommandError::BareNewline) }
+            }
+            None if input.len() < COMMAND_LINE_MAX => Line::Missing,
+            None => {
+                self.skipping = true;
+                self.skip_line(input)
+            }
+        }
+    }
+
+    /// Drops the rest of a line that is too long.
+    fn skip_line(&mut self, input: &mut BytesMut) -> Line {
+        match memchr::memchr(b'\n', input) {
+            Some(end) => {
+                self.skipping = false;
+                let line = input.split_to(end + 1);
+                Line::Bad(if line.ends_with(b"\r\n") { CommandError::TooLong } else { CommandError::BareNewline })
+            }
+            None => {
+                // A CR at the end may be half of the line's end.
+                let keep = usize::from(input.last() == Some(&b'\r'));
+                input.advance(input.len() - keep);
+                Line::Missing
+            }
+        }
+    }
+}

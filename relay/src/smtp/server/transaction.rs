@@ -1,0 +1,73 @@
+//! The commands of a transaction: MAIL, RCPT and DATA.
+
+use bytes::BytesMut;
+
+use super::{
+    Session,
+    state::{Question, State, Step},
+};
+use crate::smtp::{
+    address::{ForwardPath, ReversePath},
+    command::MailParameters,
+    envelope::{Envelope, Recipient},
+    reply::Reply,
+};
+
+impl Session {
+    pub(super) fn mail(
+        &mut self,
+        from: ReversePath,
+        parameters: MailParameters,
+        output: &mut BytesMut,
+    ) -> Option<Step> {
+        if self.hello.is_none() {
+            return self.out_of_order("Send HELO or EHLO first", output);
+        }
+        if matches!(self.state, State::Transaction(_)) {
+            return self.out_of_order("MAIL within a transaction; send RSET first", output);
+        }
+        if parameters.size.is_some_and(|size| size > self.config.max_size) {
+            self.too_large().render(output);
+            return None;
+        }
+        let envelope = Envelope { size: parameters.size, body: parameters.body, ..Envelope::new(from) };
+        self.ask(envelope, Question::Sender)
+    }
+
+    pub(super) fn rcpt(&mut self, path: ForwardPath, output: &mut BytesMut) -> Option<Step> {
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Transaction(envelope) if envelope.recipients.len() < self.config.max_recipients => {
+                self.ask(envelope, Question::Recipient(Recipient::new(path)))
+            }
+            State::Transaction(envelope) => {
+                self.state = State::Transaction(envelope);
+                Reply::enhanced(452, (5, 3), "Too many recipients in one message").render(output);
+                None
+            }
+            _ => self.out_of_order("Send MAIL first", output),
+        }
+    }
+
+    pub(super) fn data(&mut self, output: &mut BytesMut) -> Option<Step> {
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Transaction(envelope) if envelope.recipients.is_empty() => {
+                self.state = State::Transaction(envelope);
+                // Not junk: a client that pipelines says DATA before it knows that no recipient was accepted.
+                Reply::enhanced(554, (5, 1), "No valid recipients").render(output);
+                None
+            }
+            State::Transaction(envelope) => self.ask(envelope, Question::Body),
+            _ => self.out_of_order("Send MAIL first", output),
+        }
+    }
+
+    fn ask(&mut self, envelope: Envelope, question: Question) -> Option<Step> {
+        self.state = State::Asked(envelope, question);
+        Some(Step::Ask)
+    }
+
+    pub(super) fn too_large(&self) -> Reply {
+        let text = format!("Message is larger than {} octets", self.config.max_size);
+        Reply::enhanced(552, (3, 4), text)
+    }
+}
