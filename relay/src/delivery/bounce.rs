@@ -11,6 +11,7 @@ use crate::{
     intake,
     log::Tag,
     report::{self, FailedRecipient, Original},
+    smtp::extensions::Notify,
     spool::{Body, BodyReader, Client, Draft, Envelope, Purpose},
 };
 
@@ -37,7 +38,8 @@ impl Courier {
                 .maybe("remote", failure.remote.as_ref())
                 .say(format_args!("gave a recipient up: {}", failure.reply.as_ref().unwrap_or(&failure.text)));
         }
-        if envelope.sender.is_empty() {
+        let wanted = |failure: &&Failure| wants_failures(envelope, failure.recipient);
+        if envelope.sender.is_empty() || !failed.iter().any(|failure| wanted(&failure)) {
             return Ok(());
         }
         let headers = match body {
@@ -50,6 +52,7 @@ impl Courier {
             Original { sender: &envelope.sender, arrival: envelope.received_at, message_id: &id, headers: &headers };
         let recipients: Vec<FailedRecipient<'_>> = failed
             .iter()
+            .filter(wanted)
             .filter_map(|failure| {
                 Some(FailedRecipient {
                     recipient: envelope.recipients.get(usize::from(failure.recipient))?,
@@ -67,6 +70,7 @@ impl Courier {
             sender: String::new(),
             recipients: vec![envelope.sender.clone()],
             eight_bit: !message.is_ascii(),
+            extras: None,
             client: Client { address: None, helo: self.hostname.clone(), session: format!("bounce-{id}") },
             purpose: Purpose::Report,
         };
@@ -84,6 +88,12 @@ impl Courier {
             .say("returned a message to its sender");
         Ok(())
     }
+}
+
+/// Whether the sender wants to be told that this recipient was given up: unless NOTIFY says otherwise (RFC 3461 section 5.2.3).
+fn wants_failures(envelope: &Envelope, recipient: u16) -> bool {
+    let asked = envelope.extras.as_ref().and_then(|extras| extras.of(recipient));
+    asked.and_then(|asked| asked.notify).is_none_or(|notify| notify.includes(Notify::FAILURE))
 }
 
 /// The original's header, up to its empty line.

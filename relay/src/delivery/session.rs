@@ -350,10 +350,12 @@ fn outgoing(envelope: &Envelope, recipients: &[u16]) -> Option<smtp::Envelope> {
     let mut outgoing = smtp::Envelope::new(envelope.sender.parse().ok()?);
     for recipient in recipients {
         let path = envelope.recipients.get(usize::from(*recipient))?.parse().ok()?;
-        outgoing.recipients.push(Recipient::new(path));
+        let asked = envelope.extras.as_ref().and_then(|extras| extras.of(*recipient));
+        outgoing.recipients.push(Recipient { path, extensions: asked.cloned().map(Box::new) });
     }
     outgoing.body = if envelope.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit };
     outgoing.size = Some(envelope.size);
+    outgoing.extensions = envelope.extras.as_ref().and_then(|extras| extras.message.clone().boxed());
     Some(outgoing)
 }
 

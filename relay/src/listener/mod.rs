@@ -1,5 +1,6 @@
 //! The ports on which mail is taken: accepts connections, within the limit, and gives each a session.
 
+mod draft;
 mod session;
 
 use std::{collections::HashMap, io, net::IpAddr, sync::Arc, time::Duration};

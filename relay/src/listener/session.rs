@@ -12,16 +12,16 @@ use tokio::{
     time,
 };
 
-use super::Reception;
+use super::{Reception, draft::draft};
 use crate::{
     ids::SessionId,
     intake,
     log::{Record, Tag},
     smtp::{
-        BodyType, Envelope, Reply,
+        Envelope, Reply,
         server::{self, COMMAND_TIMEOUT, Event, Hello},
     },
-    spool::{BodyWriter, Client, Draft, Health, MessageId, Purpose, SpoolError},
+    spool::{BodyWriter, Client, Health, MessageId, SpoolError},
 };
 
 /// Octets read at a time: several small messages, or a good part of a large one.
@@ -167,22 +167,14 @@ impl Session {
         &self,
         message: Incoming,
         last: Bytes,
-        envelope: Envelope,
+        mut envelope: Envelope,
         helo: String,
     ) -> Result<MessageId, Reply> {
         let reception = &self.reception;
         let Incoming { mut writer, received_at, id, fault } = message;
-        let recipients: Vec<String> =
-            envelope.recipients.iter().map(|recipient| recipient.path.as_str().to_owned()).collect();
-        let draft = Draft {
-            id: Some(id),
-            received_at,
-            sender: envelope.from.as_str().to_owned(),
-            recipients: recipients.clone(),
-            eight_bit: envelope.body == BodyType::EightBitMime,
-            client: Client { address: Some(self.peer), helo, session: self.id.to_string() },
-            purpose: Purpose::Client,
-        };
+        let client = Client { address: Some(self.peer), helo, session: self.id.to_string() };
+        let draft = draft(&mut envelope, id, received_at, client);
+        let recipients = draft.recipients.clone();
         let stored = async {
             if let Some(fault) = fault {
                 return Err(fault);

@@ -38,6 +38,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::data::Encoder;
 use super::envelope::{BodyType, Envelope};
+use super::extensions::{mail_parameters, rcpt_parameters};
 use super::reply::{Reply, ReplyError, Severity};
 use wire::Wire;
 
@@ -114,6 +115,8 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
     /// ENHANCEDSTATUSCODES (RFC 2034).
     pub enhanced_status_codes: bool,
 }
@@ -133,6 +136,8 @@ impl Capabilities {
                 capabilities.size = Some(limit.unwrap_or(0));
             } else if is("8BITMIME") {
                 capabilities.eight_bit_mime = true;
+            } else if is("DSN") {
+                capabilities.dsn = true;
             } else if is("ENHANCEDSTATUSCODES") {
                 capabilities.enhanced_status_codes = true;
             }
@@ -377,7 +382,8 @@ where
             Command::Data => self.wire.command(&["DATA"]),
             Command::Rcpt(index) => {
                 if let Some(recipient) = envelope.recipients.get(index) {
-                    self.wire.command(&["RCPT TO:<", recipient.path.as_str(), ">"]);
+                    let more = recipient.extensions.as_ref().map(|asked| rcpt_parameters(asked, &self.capabilities));
+                    self.wire.command(&["RCPT TO:<", recipient.path.as_str(), ">", &more.unwrap_or_default()]);
                 }
             }
             Command::Mail => {
@@ -389,7 +395,15 @@ where
                     BodyType::EightBitMime => " BODY=8BITMIME",
                     BodyType::SevenBit => "",
                 };
-                self.wire.command(&["MAIL FROM:<", envelope.from.as_str(), ">", &size, body]);
+                let more = envelope.extensions.as_ref().map(|asked| mail_parameters(asked, &self.capabilities));
+                self.wire.command(&[
+                    "MAIL FROM:<",
+                    envelope.from.as_str(),
+                    ">",
+                    &size,
+                    body,
+                    &more.unwrap_or_default(),
+                ]);
             }
         }
     }

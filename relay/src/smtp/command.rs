@@ -9,11 +9,16 @@
 //!   receiver disagree on where lines end, so whatever follows may be something else than it seems.
 //! - The name that HELO or EHLO gives is not held against the client, however odd it is (section 4.1.4); what could break a
 //!   Received line is replaced by `?`, as Postfix does.
-//! - Parameters that are not SIZE (RFC 1870) or BODY (RFC 6152) get 555: they belong to extensions that are not offered.
+//! - A parameter that belongs to no extension offered here gets 555; which ones are, and in what order they are read, is in
+//!   [`parameters`].
+
+mod parameters;
 
 use super::address::{AddressError, ForwardPath, ReversePath, split_path};
-use super::envelope::BodyType;
+use super::extensions::RecipientExtensions;
 use super::reply::Reply;
+
+pub use parameters::MailParameters;
 
 /// Octets of a command line with its CRLF: Postfix's `line_length_limit`.
 ///
@@ -23,15 +28,6 @@ pub const COMMAND_LINE_MAX: usize = 2048;
 
 /// Octets of a host name that are kept of HELO and EHLO; DNS has none longer.
 const HELLO_NAME_MAX: usize = 255;
-
-/// What MAIL may carry beside the address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MailParameters {
-    /// SIZE: octets that the message will have, as the client believes (RFC 1870). A number beyond `u64` becomes its maximum.
-    pub size: Option<u64>,
-    /// BODY (RFC 6152).
-    pub body: BodyType,
-}
 
 /// A command, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +39,7 @@ pub enum Command {
     /// MAIL FROM.
     Mail(ReversePath, MailParameters),
     /// RCPT TO.
-    Rcpt(ForwardPath),
+    Rcpt(ForwardPath, Option<Box<RecipientExtensions>>),
     /// DATA.
     Data,
     /// RSET.
@@ -216,34 +212,14 @@ fn mail(rest: &[u8]) -> Result<Command, CommandError> {
     const USAGE: CommandError = CommandError::Syntax("MAIL FROM:<address>");
     let (path, rest) = split_path(after_keyword(rest, b"FROM:").ok_or(USAGE)?).map_err(CommandError::Sender)?;
     let from = path.parse().map_err(CommandError::Sender)?;
-    let mut parameters = MailParameters::default();
-    let (mut size_seen, mut body_seen) = (false, false);
-    for parameter in words(rest, USAGE)? {
-        let (keyword, value) = keyword_and_value(parameter)?;
-        if keyword.eq_ignore_ascii_case(b"SIZE") {
-            once(&mut size_seen)?;
-            parameters.size = Some(size(value)?);
-        } else if keyword.eq_ignore_ascii_case(b"BODY") {
-            once(&mut body_seen)?;
-            parameters.body = body(value)?;
-        } else {
-            return Err(CommandError::ParameterUnknown);
-        }
-    }
-    Ok(Command::Mail(from, parameters))
+    Ok(Command::Mail(from, parameters::mail(words(rest, USAGE)?)?))
 }
 
 fn rcpt(rest: &[u8]) -> Result<Command, CommandError> {
     const USAGE: CommandError = CommandError::Syntax("RCPT TO:<address>");
     let (path, rest) = split_path(after_keyword(rest, b"TO:").ok_or(USAGE)?).map_err(CommandError::Recipient)?;
     let to = path.parse().map_err(CommandError::Recipient)?;
-    match words(rest, USAGE)?.next() {
-        None => Ok(Command::Rcpt(to)),
-        Some(parameter) => {
-            keyword_and_value(parameter)?;
-            Err(CommandError::ParameterUnknown)
-        }
-    }
+    Ok(Command::Rcpt(to, parameters::rcpt(words(rest, USAGE)?)?))
 }
 
 /// What follows `FROM:` or `TO:`.
@@ -259,41 +235,6 @@ fn words(rest: &[u8], usage: CommandError) -> Result<impl Iterator<Item = &[u8]>
         return Err(usage);
     }
     Ok(rest.split(blank).filter(|word| !word.is_empty()))
-}
-
-/// Splits `keyword=value` or `keyword` after the grammar of `esmtp-param` (RFC 5321 section 4.1.2).
-fn keyword_and_value(parameter: &[u8]) -> Result<(&[u8], Option<&[u8]>), CommandError> {
-    let mut halves = parameter.splitn(2, |&octet| octet == b'=');
-    let keyword = halves.next().unwrap_or_default();
-    let value = halves.next();
-    let keyword_ok = keyword.first().is_some_and(u8::is_ascii_alphanumeric)
-        && keyword.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'-');
-    let value_ok = value
-        .is_none_or(|value| !value.is_empty() && value.iter().all(|&octet| matches!(octet, b'!'..=b'<' | b'>'..=b'~')));
-    if keyword_ok && value_ok { Ok((keyword, value)) } else { Err(CommandError::ParameterSyntax) }
-}
-
-fn once(seen: &mut bool) -> Result<(), CommandError> {
-    if std::mem::replace(seen, true) { Err(CommandError::ParameterSyntax) } else { Ok(()) }
-}
-
-/// The value of SIZE: 1 to 20 digits (RFC 1870 section 3).
-fn size(value: Option<&[u8]>) -> Result<u64, CommandError> {
-    let digits = value.unwrap_or_default();
-    if !(1..=20).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(CommandError::ParameterSyntax);
-    }
-    Ok(digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
-}
-
-/// The value of BODY (RFC 6152 section 3).
-fn body(value: Option<&[u8]>) -> Result<BodyType, CommandError> {
-    match value {
-        Some(value) if value.eq_ignore_ascii_case(b"7BIT") => Ok(BodyType::SevenBit),
-        Some(value) if value.eq_ignore_ascii_case(b"8BITMIME") => Ok(BodyType::EightBitMime),
-        Some(_) => Err(CommandError::ParameterUnknown),
-        None => Err(CommandError::ParameterSyntax),
-    }
 }
 
 #[cfg(test)]

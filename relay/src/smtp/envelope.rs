@@ -1,6 +1,9 @@
 //! What travels beside a message: who sent it, who is to get it, and what its body needs.
 
-use super::address::{ForwardPath, ReversePath};
+use super::{
+    address::{ForwardPath, ReversePath},
+    extensions::{Extensions, RecipientExtensions},
+};
 
 /// What the body of a message needs from every hop (RFC 6152).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -17,13 +20,15 @@ pub enum BodyType {
 pub struct Recipient {
     /// The address of RCPT.
     pub path: ForwardPath,
+    /// What else RCPT asked for; None for nearly all.
+    pub extensions: Option<Box<RecipientExtensions>>,
 }
 
 impl Recipient {
     /// A recipient without parameters.
     #[must_use]
     pub fn new(path: ForwardPath) -> Self {
-        Self { path }
+        Self { path, extensions: None }
     }
 }
 
@@ -40,12 +45,14 @@ pub struct Envelope {
     /// Octets of the message as RFC 1870 counts them (CRLF counted, dot-stuffing not): declared, measured or true as for
     /// [`Envelope::body`].
     pub size: Option<u64>,
+    /// What else MAIL asked for; None for nearly all.
+    pub extensions: Option<Box<Extensions>>,
 }
 
 impl Envelope {
     /// An envelope without recipients, for a 7-bit body of unknown size.
     #[must_use]
     pub fn new(from: ReversePath) -> Self {
-        Self { from, recipients: Vec::new(), body: BodyType::SevenBit, size: None }
+        Self { from, recipients: Vec::new(), body: BodyType::SevenBit, size: None, extensions: None }
     }
 }

@@ -22,9 +22,11 @@ pub mod client;
 pub mod command;
 pub mod data;
 pub mod envelope;
+pub mod extensions;
 pub mod reply;
 pub mod server;
 
 pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
 pub use envelope::{BodyType, Envelope, Recipient};
+pub use extensions::{Extensions, RecipientExtensions};
 pub use reply::{EnhancedCode, Reply, Severity};

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::extras::Extras;
+
 /// A message's name: unique for ever in its spool, and ordered by reception. Written as 16 upper-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(u64);
@@ -111,6 +113,8 @@ pub struct Draft {
     pub recipients: Vec<String>,
     /// BODY=8BITMIME was declared (RFC 6152).
     pub eight_bit: bool,
+    /// What SMTP extensions ask for; None for nearly all mail.
+    pub extras: Option<Box<Extras>>,
     /// Who handed it in.
     pub client: Client,
     /// What it is appended for.
@@ -130,6 +134,8 @@ pub struct Envelope {
     pub recipients: Vec<String>,
     /// BODY=8BITMIME was declared.
     pub eight_bit: bool,
+    /// What SMTP extensions ask for; None for nearly all mail.
+    pub extras: Option<Box<Extras>>,
     /// Octets of the stored text.
     pub size: u64,
     /// Who handed it in.

@@ -20,7 +20,7 @@
 //! A segment goes when all its messages are done; compaction copies the few that stay from the oldest one, so that they
 //! do not keep the others. In memory, a message costs 32 octets.
 //!
-//! It uses nothing else of the relay, and asks little of a [`Storage`], so that it runs on a simulated disk as well.
+//! It uses nothing else of the relay but the values of SMTP's extensions, and asks little of a [`Storage`], so that it runs on a simulated disk as well.
 
 mod batch;
 mod body;
@@ -28,6 +28,7 @@ mod codec;
 mod damage;
 mod disk;
 mod error;
+mod extras;
 mod message;
 mod payload;
 mod pending;
@@ -55,6 +56,7 @@ use tokio::sync::oneshot;
 pub use body::{Body, BodyWriter};
 pub use disk::Disk;
 pub use error::{Health, SpoolError};
+pub use extras::Extras;
 pub use message::{
     Client, Deferral, Draft, ERROR_TEXT_MAX, Envelope, LastError, Location, Mark, MessageId, NotAMessageId, Outcome,
     Pending, Purpose, Stored,

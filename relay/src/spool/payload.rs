@@ -1,11 +1,13 @@
 //! What a record's payload says: a message (its head and, when small, its text) or a mark. Pure octets, no I/O.
 //!
 //! A message's payload is the length of its head (4 octets, little-endian), the head, and then the text itself, unless the
-//! head says that the text has a file of its own. A later format changes the record's format number; this one stays readable.
+//! head says that the text has a file of its own. A later format changes the record's format number; older ones stay
+//! readable. Format 2 differs from 1 in that a message has [`Extras`]; a message without them is written in format 1.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::codec::{Malformed, Octets, put_number, put_octets, put_text, put_text_cut, put_time};
+use super::extras::{Extras, extras, put_extras};
 use super::message::{At, Client, Deferral, Draft, ERROR_TEXT_MAX, Envelope, LastError, MessageId, Outcome, Pending};
 
 /// The file that holds a large text.
@@ -33,6 +35,7 @@ pub(super) struct Head {
 const EIGHT_BIT: u64 = 1;
 const IN_FILE: u64 = 2;
 const MOVED: u64 = 4;
+const EXTRAS: u64 = 8;
 
 /// Octets of the head's length in front of it.
 const LEN: usize = 4;
@@ -40,17 +43,19 @@ const LEN: usize = 4;
 /// Puts length and head of a new message to `out`; the text, when it has no file, goes right behind.
 pub(super) fn put_draft(out: &mut Vec<u8>, draft: &Draft, size: u64, file: Option<FileRef>) {
     with_length(out, |out| {
-        put_number(out, flags(draft.eight_bit, file.is_some(), false));
+        put_number(out, flags(draft.eight_bit, file.is_some(), false, draft.extras.is_some()));
         put_common(out, &draft.sender, &draft.recipients, &draft.client, draft.received_at, size, file);
+        put_extras_of(out, draft.extras.as_deref());
     });
 }
 
 /// Puts length and head of a message that compaction moves.
 pub(super) fn put_moved(out: &mut Vec<u8>, envelope: &Envelope, file: Option<FileRef>, moved: &MovedPart) {
     with_length(out, |out| {
-        put_number(out, flags(envelope.eight_bit, file.is_some(), true));
+        put_number(out, flags(envelope.eight_bit, file.is_some(), true, envelope.extras.is_some()));
         let Envelope { sender, recipients, client, received_at, size, .. } = envelope;
         put_common(out, sender, recipients, client, *received_at, *size, file);
+        put_extras_of(out, envelope.extras.as_deref());
         put_at(out, moved.from);
         put_number(out, moved.pending.len() as u64);
         for pending in &moved.pending {
@@ -76,8 +81,23 @@ fn with_length(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-fn flags(eight_bit: bool, in_file: bool, moved: bool) -> u64 {
-    u64::from(eight_bit) * EIGHT_BIT + u64::from(in_file) * IN_FILE + u64::from(moved) * MOVED
+fn flags(eight_bit: bool, in_file: bool, moved: bool, extras: bool) -> u64 {
+    u64::from(eight_bit) * EIGHT_BIT
+        + u64::from(in_file) * IN_FILE
+        + u64::from(moved) * MOVED
+        + u64::from(extras) * EXTRAS
+}
+
+fn put_extras_of(out: &mut Vec<u8>, extras: Option<&Extras>) {
+    if let Some(extras) = extras {
+        put_extras(out, extras);
+    }
+}
+
+/// The format of a message's payload, as its flags tell: 2 where extensions ask for something, else 1.
+pub(super) fn format(payload: &[u8]) -> u8 {
+    let flags = Octets(payload.get(LEN..).unwrap_or_default()).number().unwrap_or(0);
+    if flags & EXTRAS == 0 { 1 } else { 2 }
 }
 
 fn put_common(
@@ -172,6 +192,10 @@ impl Head {
             0 => None,
             _ => Some(FileRef { number: from.number()?, crc: u32::from_le_bytes(from.array()?) }),
         };
+        let extras = match flags & EXTRAS {
+            0 => None,
+            _ => Some(Box::new(extras(&mut from)?)),
+        };
         let moved = match flags & MOVED {
             0 => None,
             _ => {
@@ -182,7 +206,7 @@ impl Head {
             }
         };
         let eight_bit = flags & EIGHT_BIT != 0;
-        let envelope = Envelope { id, received_at, sender, recipients, eight_bit, size, client };
+        let envelope = Envelope { id, received_at, sender, recipients, eight_bit, extras, size, client };
         Ok((Self { envelope, file, moved }, LEN + len))
     }
 }
@@ -258,6 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::spool::extras::tests::any_extras;
 
     fn time() -> impl Strategy<Value = Timestamp> {
         (0i64..4_000_000_000_000_000).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap())
@@ -295,12 +320,14 @@ mod tests {
     fn draft() -> impl Strategy<Value = Draft> {
         let client =
             (address(), ".{0,9}", ".{0,9}").prop_map(|(address, helo, session)| Client { address, helo, session });
-        (time(), ".{0,30}", prop::collection::vec(".{0,30}", 0..5), any::<bool>(), client).prop_map(
-            |(received_at, sender, recipients, eight_bit, client)| Draft {
+        let extras = prop::option::of(any_extras().prop_map(Box::new));
+        (time(), ".{0,30}", prop::collection::vec(".{0,30}", 0..5), any::<bool>(), extras, client).prop_map(
+            |(received_at, sender, recipients, eight_bit, extras, client)| Draft {
                 received_at,
                 sender,
                 recipients,
                 eight_bit,
+                extras,
                 client,
                 ..Draft::default()
             },
@@ -321,8 +348,9 @@ mod tests {
             payload.extend_from_slice(&text);
             let (head, taken) = Head::decode(id, &payload).unwrap();
             prop_assert_eq!(taken, head_len);
-            let Draft { received_at, sender, recipients, eight_bit, client, .. } = draft;
-            prop_assert_eq!(head, Head { envelope: Envelope { id, received_at, sender, recipients, eight_bit, size, client }, file, moved: None });
+            prop_assert_eq!(format(&payload), if draft.extras.is_some() { 2 } else { 1 });
+            let Draft { received_at, sender, recipients, eight_bit, extras, client, .. } = draft;
+            prop_assert_eq!(head, Head { envelope: Envelope { id, received_at, sender, recipients, eight_bit, extras, size, client }, file, moved: None });
         }
 
         #[test]

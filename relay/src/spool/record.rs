@@ -19,7 +19,7 @@
 //! | 4 | marker: the low half of the salt |
 //! | 4 | length of the payload |
 //! | 1 | kind: 1 message, 2 moved message, 3 mark, 4 seal |
-//! | 1 | format of the payload, 1 |
+//! | 1 | format of the payload: 2 for a message of which SMTP extensions ask something, else 1 |
 //! | 2 | zero |
 //! | 4 | synced: how far this segment was synced when the record was written |
 //! | 8 | id of the message |
@@ -38,7 +38,7 @@ pub(super) const RECORD_HEAD: usize = 32;
 /// The newest segment format that is written and read.
 pub(super) const SEGMENT_FORMAT: u32 = 1;
 /// The newest payload format that is written and read.
-pub(super) const PAYLOAD_FORMAT: u8 = 1;
+pub(super) const PAYLOAD_FORMAT: u8 = 2;
 
 const MAGIC: &[u8; 8] = b"MSLSPOOL";
 
@@ -141,6 +141,8 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) kind: Kind,
+    /// Of the payload.
+    pub(super) format: u8,
     pub(super) len: u32,
     pub(super) synced: u32,
     pub(super) id: MessageId,
@@ -166,7 +168,7 @@ impl Header {
         let mut out = Vec::with_capacity(RECORD_HEAD);
         out.extend_from_slice(&segment.marker());
         out.extend_from_slice(&self.len.to_le_bytes());
-        out.extend_from_slice(&[self.kind.octet(), PAYLOAD_FORMAT, 0, 0]);
+        out.extend_from_slice(&[self.kind.octet(), self.format, 0, 0]);
         out.extend_from_slice(&self.synced.to_le_bytes());
         out.extend_from_slice(&self.id.get().to_le_bytes());
         out.extend_from_slice(&self.payload_crc.to_le_bytes());
@@ -185,15 +187,16 @@ impl Header {
             return Err(BadRecord::Damaged);
         }
         let [_, _, _, _, _, _, _, _, kind, format, ..] = *octets;
-        let kind = match (kind, format) {
-            (1, PAYLOAD_FORMAT) => Kind::Message,
-            (2, PAYLOAD_FORMAT) => Kind::Moved,
-            (3, PAYLOAD_FORMAT) => Kind::Mark,
-            (4, PAYLOAD_FORMAT) => Kind::Seal,
+        let known = match (kind, format) {
+            (1, 1..=PAYLOAD_FORMAT) => Kind::Message,
+            (2, 1..=PAYLOAD_FORMAT) => Kind::Moved,
+            (3, 1) => Kind::Mark,
+            (4, 1) => Kind::Seal,
             _ => return Err(BadRecord::Unknown),
         };
         Ok(Self {
-            kind,
+            kind: known,
+            format,
             len: le32(octets, 4),
             synced: le32(octets, 12),
             id: MessageId::from_u64(le64(octets, 16)),
@@ -308,6 +311,7 @@ mod tests {
             offsets.push(octets.len());
             let header = Header {
                 kind: Kind::Message,
+                format: 1,
                 len: payload.len() as u32,
                 synced: 64,
                 id: MessageId::from_u64(100 + n as u64),
@@ -344,7 +348,8 @@ mod tests {
 
     #[test]
     fn every_octet_of_a_header_counts_and_so_does_its_place() {
-        let header = Header { kind: Kind::Mark, len: 5, synced: 9, id: MessageId::from_u64(3), payload_crc: 77 };
+        let header =
+            Header { kind: Kind::Mark, format: 1, len: 5, synced: 9, id: MessageId::from_u64(3), payload_crc: 77 };
         let octets = header.encode(&segment(), 640);
         assert_eq!(Header::decode(&octets, &segment(), 640), Ok(header));
         assert_eq!(Header::decode(&octets, &segment(), 641), Err(BadRecord::Damaged));
@@ -389,7 +394,8 @@ mod tests {
         let foreign = SegmentHead { salt: 0x1111_2222_3333_4444, ..segment() };
         let mut text = vec![b'x'; 200];
         for offset in 0..200u32 {
-            let header = Header { kind: Kind::Mark, len: 0, synced: 0, id: MessageId::from_u64(1), payload_crc: 0 };
+            let header =
+                Header { kind: Kind::Mark, format: 1, len: 0, synced: 0, id: MessageId::from_u64(1), payload_crc: 0 };
             text.extend_from_slice(&header.encode(&foreign, offset));
             text.extend_from_slice(&segment().marker());
         }

@@ -229,6 +229,7 @@ fn cover(segment: &Segment, octets: &[u8], synced: u32, offset: u32, len: u32) -
     let Some((_, rest)) = stretch.and_then(|stretch| stretch.split_at_checked(RECORD_HEAD)) else { return Ok(()) };
     let header = Header {
         kind: Kind::Seal,
+        format: 1,
         len: rest.len() as u32,
         synced,
         id: MessageId::from_u64(0),

@@ -1,3 +1,4 @@
+mod extensions;
 mod host;
 mod with_server;
 
@@ -70,8 +71,13 @@ async fn a_pipelined_message_is_two_writes_and_the_connection_serves_the_next() 
     let (stream, writes) = host.counted_stream();
     let mut client = Client::start(stream, config(), Notes::default()).await.unwrap();
     assert_eq!(client.banner().text(), "h.example ESMTP");
-    let expected =
-        Capabilities { pipelining: true, size: Some(1000), eight_bit_mime: true, enhanced_status_codes: true };
+    let expected = Capabilities {
+        pipelining: true,
+        size: Some(1000),
+        eight_bit_mime: true,
+        enhanced_status_codes: true,
+        ..Capabilities::default()
+    };
     assert_eq!(client.capabilities(), &expected);
     let envelope = Envelope { size: Some(4), ..envelope(&["b@b.example"]) };
     for number in 1..=2 {

@@ -1,12 +1,17 @@
 use super::*;
+use crate::smtp::{
+    address::ForwardPath,
+    envelope::BodyType,
+    extensions::{Extensions, Notify, Return},
+};
 use proptest::prelude::*;
 
 fn mail_from(address: &str, size: Option<u64>, body: BodyType) -> Command {
-    Command::Mail(address.parse().unwrap(), MailParameters { size, body })
+    Command::Mail(address.parse().unwrap(), MailParameters { size, body, extensions: None })
 }
 
 fn rcpt_to(address: &str) -> Command {
-    Command::Rcpt(address.parse().unwrap())
+    Command::Rcpt(address.parse().unwrap(), None)
 }
 
 #[test]
@@ -33,8 +38,8 @@ fn commands_are_read_as_rfc_5321_section_4_1_writes_them() {
         ("RCPT TO:<a@b.example>", rcpt_to("a@b.example")),
         ("rcpt to:<a@b.example>   ", rcpt_to("a@b.example")),
         ("RCPT TO: <a@b.example>", rcpt_to("a@b.example")),
-        ("RCPT TO:<postmaster>", Command::Rcpt(ForwardPath::Postmaster)),
-        ("RCPT TO:<PostMaster>", Command::Rcpt(ForwardPath::Postmaster)),
+        ("RCPT TO:<postmaster>", Command::Rcpt(ForwardPath::Postmaster, None)),
+        ("RCPT TO:<PostMaster>", Command::Rcpt(ForwardPath::Postmaster, None)),
         ("RCPT TO:<@r.example,@s.example:a@b.example>", rcpt_to("a@b.example")),
         ("DATA", Command::Data),
         ("data \t ", Command::Data),
@@ -53,8 +58,38 @@ fn commands_are_read_as_rfc_5321_section_4_1_writes_them() {
 }
 
 #[test]
+fn the_parameters_of_dsn_are_read_as_rfc_3461_writes_them() {
+    let never = Notify::NEVER;
+    for (line, ret, envid) in [
+        ("MAIL FROM:<a@b.example> RET=HDRS", Some(Return::Headers), None),
+        ("MAIL FROM:<a@b.example> ret=full ENVID=QQ+2B1", Some(Return::Full), Some("QQ+2B1".into())),
+        ("MAIL FROM:<> ENVID=x BODY=7BIT", None, Some("x".into())),
+    ] {
+        let Ok(Command::Mail(_, parameters)) = parse(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!(parameters.extensions, Some(Box::new(Extensions { ret, envid })), "{line}");
+    }
+    for (line, notify, original) in [
+        ("RCPT TO:<a@b.example> NOTIFY=NEVER", Some(never), None),
+        ("RCPT TO:<a@b.example> notify=success,delay", Some(Notify::SUCCESS.and(Notify::DELAY)), None),
+        ("RCPT TO:<a@b.example> NOTIFY=FAILURE,FAILURE", Some(Notify::FAILURE), None),
+        ("RCPT TO:<a@b.example> ORCPT=rfc822;a+2Bx@b.example", None, Some("rfc822;a+x@b.example")),
+        ("RCPT TO:<a@b.example> NOTIFY=DELAY ORCPT=x-y;z", Some(Notify::DELAY), Some("x-y;z")),
+    ] {
+        let Ok(Command::Rcpt(_, Some(asked))) = parse(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!(asked.notify, notify, "{line}");
+        assert_eq!(
+            asked.original.as_ref().map(|original| original.decoded().into_owned()).as_deref(),
+            original,
+            "{line}"
+        );
+    }
+    assert_eq!(never.to_string(), "NEVER");
+    assert_eq!(Notify::SUCCESS.and(Notify::FAILURE).and(Notify::DELAY).to_string(), "SUCCESS,FAILURE,DELAY");
+}
+
+#[test]
 fn what_is_wrong_gets_the_reply_that_says_so() {
-    let cases: [(&[u8], u16, &str); 57] = [
+    let cases: [(&[u8], u16, &str); 67] = [
         (b"", 500, "5.5.2"),
         (b"   ", 500, "5.5.2"),
         (b"FOO", 500, "5.5.1"),
@@ -105,12 +140,22 @@ fn what_is_wrong_gets_the_reply_that_says_so() {
         (b"MAIL FROM:<a@b.example> BODY=9BIT", 555, "5.5.4"),
         (b"MAIL FROM:<a@b.example> SMTPUTF8", 555, "5.5.4"),
         (b"MAIL FROM:<a@b.example> AUTH=<>", 555, "5.5.4"),
-        (b"MAIL FROM:<a@b.example> RET=HDRS", 555, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> RET=ALL", 501, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> RET", 501, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> RET=FULL RET=FULL", 501, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=a+b", 501, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=a+0D+0Ab", 501, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=", 501, "5.5.4"),
+        (b"RCPT TO:<a@b.example> NOTIFY=NEVER,DELAY", 501, "5.5.4"),
+        (b"RCPT TO:<a@b.example> NOTIFY=SUCCESS,", 501, "5.5.4"),
+        (b"RCPT TO:<a@b.example> NOTIFY=NEVER NOTIFY=NEVER", 501, "5.5.4"),
+        (b"RCPT TO:<a@b.example> ORCPT=a@b.example", 501, "5.5.4"),
+        (b"RCPT TO:<a@b.example> ORCPT=rfc822;a+b", 501, "5.5.4"),
+        (b"RCPT TO:<a@b.example> X=1", 555, "5.5.4"),
         (b"MAIL FROM:<a@b.example> =x", 501, "5.5.4"),
         (b"RCPT TO:<>", 501, "5.1.3"),
         (b"RCPT TO:<root>", 501, "5.1.3"),
         (b"RCPT TO:<\xff@b.example>", 553, "5.6.7"),
-        (b"RCPT TO:<a@b.example> NOTIFY=NEVER", 555, "5.5.4"),
         (b"RCPT FROM:<a@b.example>", 501, "5.5.4"),
     ];
     for (line, code, enhanced) in cases {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::smtp::{
     command::{self, Command, CommandError},
+    envelope::Recipient,
     reply::Reply,
 };
 
@@ -34,7 +35,7 @@ impl Session {
     fn command(&mut self, command: Command, output: &mut BytesMut) -> Option<Step> {
         match command {
             Command::Mail(from, parameters) => return self.mail(from, parameters, output),
-            Command::Rcpt(path) => return self.rcpt(path, output),
+            Command::Rcpt(path, extensions) => return self.rcpt(Recipient { path, extensions }, output),
             Command::Data => return self.data(output),
             Command::Ehlo(name) => {
                 self.introduce(true, name);

@@ -110,7 +110,7 @@ fn a_whole_session_goes_as_in_rfc_5321() {
     assert_eq!(
         seen.output,
         "220 mx.example ESMTP\r\n\
-         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n\
+         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n\
          250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n\
          354 End the message with <CR><LF>.<CR><LF>\r\n250 2.0.0 Queued\r\n221 2.0.0 Bye\r\n"
     );
@@ -126,7 +126,7 @@ fn a_whole_session_goes_as_in_rfc_5321() {
 #[test]
 fn commands_have_their_order_and_each_refusal_its_code() {
     // what the client says after EHLO; the codes of the replies to it
-    let cases: [(&str, &[u16]); 28] = [
+    let cases: [(&str, &[u16]); 29] = [
         ("RCPT TO:<b@b.example>", &[503]),
         ("DATA", &[503]),
         ("MAIL FROM:<a@a.example>|MAIL FROM:<a@a.example>", &[250, 503]),
@@ -148,6 +148,7 @@ fn commands_have_their_order_and_each_refusal_its_code() {
         ("MAIL FROM:<a@a.example> BODY=8BITMIME", &[250]),
         ("MAIL FROM:<a@a.example> SMTPUTF8", &[555]),
         ("MAIL FROM:<>|RCPT TO:<postmaster>", &[250, 250]),
+        ("MAIL FROM:<a@a.example> RET=HDRS ENVID=x|RCPT TO:<b@b.example> NOTIFY=NEVER", &[250, 250]),
         ("RCPT TO:<b@b.example> X=1", &[555]),
         ("EXPN x", &[502]),
         ("VRFY x", &[252]),

@@ -7,7 +7,7 @@ use super::{
     state::{Question, State, Step},
 };
 use crate::smtp::{
-    address::{ForwardPath, ReversePath},
+    address::ReversePath,
     command::MailParameters,
     envelope::{Envelope, Recipient},
     reply::Reply,
@@ -30,14 +30,15 @@ impl Session {
             self.too_large().render(output);
             return None;
         }
-        let envelope = Envelope { size: parameters.size, body: parameters.body, ..Envelope::new(from) };
+        let MailParameters { size, body, extensions } = parameters;
+        let envelope = Envelope { size, body, extensions, ..Envelope::new(from) };
         self.ask(envelope, Question::Sender)
     }
 
-    pub(super) fn rcpt(&mut self, path: ForwardPath, output: &mut BytesMut) -> Option<Step> {
+    pub(super) fn rcpt(&mut self, recipient: Recipient, output: &mut BytesMut) -> Option<Step> {
         match std::mem::replace(&mut self.state, State::Ready) {
             State::Transaction(envelope) if envelope.recipients.len() < self.config.max_recipients => {
-                self.ask(envelope, Question::Recipient(Recipient::new(path)))
+                self.ask(envelope, Question::Recipient(recipient))
             }
             State::Transaction(envelope) => {
                 self.state = State::Transaction(envelope);

@@ -274,6 +274,7 @@ fn check_envelope(envelope: &Envelope, known: &Known) -> Checked {
         sender: draft.sender.clone(),
         recipients: draft.recipients.clone(),
         eight_bit: draft.eight_bit,
+        extras: draft.extras.clone(),
         size: text.len() as u64,
         client: draft.client.clone(),
     };

@@ -9,7 +9,7 @@ use super::{Open, Writer};
 use crate::spool::batch::{Append, Reply, StagedAppend, StagedMark, StagedMove, UnwrittenMark};
 use crate::spool::error::SpoolError;
 use crate::spool::message::{At, Location, Mark, MessageId, Outcome, Purpose, Stored};
-use crate::spool::payload::{OUTCOME_MAX, put_mark};
+use crate::spool::payload::{OUTCOME_MAX, format, put_mark};
 use crate::spool::recipients::RecipientSet;
 use crate::spool::record::{Header, Kind, RECORD_HEAD, SEGMENT_HEAD};
 use crate::spool::table::{BodyRef, NewEntry};
@@ -209,7 +209,11 @@ impl Writer {
         let head = self.head.as_ref()?;
         let offset = head.at + self.batch.len;
         let len = (frame.len() + more) as u32;
-        let header = Header { kind, len: len - RECORD_HEAD as u32, synced: head.synced, id, payload_crc };
+        let format = match kind {
+            Kind::Message | Kind::Moved => format(frame.get(RECORD_HEAD..).unwrap_or_default()),
+            Kind::Mark | Kind::Seal => 1,
+        };
+        let header = Header { kind, format, len: len - RECORD_HEAD as u32, synced: head.synced, id, payload_crc };
         frame.get_mut(..RECORD_HEAD)?.copy_from_slice(&header.encode(&head.segment.head, offset));
         Some(Location { segment: head.segment.head.number, offset, len })
     }

@@ -1,0 +1,46 @@
+//! What MAIL and RCPT ask for beyond an address: the parameters of SMTP extensions, as values, and as they are written.
+//!
+//! Nearly all mail has none of them, so an envelope holds them behind one pointer that is null then. [`super::command`] reads
+//! them, the spool keeps them, and [`super::client`] writes those that the next host's extensions know.
+
+mod dsn;
+mod write;
+pub mod xtext;
+
+pub use dsn::{Notify, OriginalRecipient, Return};
+pub(super) use write::{mail_parameters, rcpt_parameters};
+
+/// What MAIL asks for a message as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extensions {
+    /// RET: how much of the message a report of its failure returns (RFC 3461 section 4.3).
+    pub ret: Option<Return>,
+    /// ENVID: the sender's own name for this envelope, which a report repeats; in xtext, as it was given (RFC 3461 section 4.4).
+    /// [`xtext::decode`] gives its plain text.
+    pub envid: Option<Box<str>>,
+}
+
+/// What RCPT asks for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecipientExtensions {
+    /// NOTIFY: on which occasions the sender wants a report (RFC 3461 section 4.1); FAILURE and perhaps DELAY, where absent.
+    pub notify: Option<Notify>,
+    /// ORCPT: the recipient as the message's author named it (RFC 3461 section 4.2).
+    pub original: Option<OriginalRecipient>,
+}
+
+impl Extensions {
+    /// The same, or None where nothing is asked for: no memory is spent on mail without extensions.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Self>> {
+        if self == Self::default() { None } else { Some(Box::new(self)) }
+    }
+}
+
+impl RecipientExtensions {
+    /// The same, or None where nothing is asked for.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Self>> {
+        if self == Self::default() { None } else { Some(Box::new(self)) }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a client asks for by an extension reaches the next host that knows the extension, over a restart too.
+
+use mailsluice_tests::{
+    dialogue::Dialogue,
+    manifest::Manifest,
+    relay::{PATIENCE, Relay},
+    scripted::Scripted,
+    wait,
+};
+
+/// A host that offers these extensions and takes everything.
+fn host(offered: &'static [&'static str]) -> Scripted {
+    Scripted::start(move |line| {
+        let lines: Vec<String> = offered.iter().map(|keyword| format!("250-{keyword}\r\n")).collect();
+        line.starts_with("EHLO").then(|| format!("250-scripted\r\n{}250 HELP", lines.concat()))
+    })
+}
+
+/// The commands of the first message that the host was given.
+fn heard(host: &Scripted, count: usize) -> Vec<String> {
+    wait::until_some(PATIENCE, "the host has the message", || host.heard().contains(&".".to_owned()).then_some(()));
+    let commands = host.heard().into_iter();
+    commands.filter(|line| line.starts_with("MAIL") || line.starts_with("RCPT")).take(count).collect()
+}
+
+#[test]
+fn the_parameters_of_dsn_reach_a_host_that_offers_it() {
+    let host = host(&["DSN"]);
+    let relay = Relay::start(&Manifest::to(host.address));
+    let mut client = Dialogue::open(relay.smtp);
+    client.expect("MAIL FROM:<shop@example.org> RET=HDRS ENVID=order+2B7", "250");
+    client.expect("RCPT TO:<a@one.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;A@one.test", "250");
+    client.expect("RCPT TO:<b@one.test>", "250");
+    client.expect("DATA", "354");
+    client.send(b"Subject: dsn\r\n\r\n.\r\n");
+    assert!(client.reply().starts_with("250"));
+    assert_eq!(
+        heard(&host, 3),
+        [
+            "MAIL FROM:<shop@example.org> RET=HDRS ENVID=order+2B7",
+            "RCPT TO:<a@one.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;A@one.test",
+            "RCPT TO:<b@one.test>",
+        ]
+    );
+}
+
+#[test]
+fn what_was_asked_for_outlives_the_process_and_a_host_without_the_extension_is_not_bothered() {
+    for (offered, mail, rcpt) in [
+        (&["DSN"][..], "MAIL FROM:<shop@example.org> ENVID=kept", "RCPT TO:<a@one.test> NOTIFY=NEVER"),
+        (&[], "MAIL FROM:<shop@example.org>", "RCPT TO:<a@one.test>"),
+    ] {
+        let nobody = Scripted::start(|_| Some("421 4.3.2 not now".into()));
+        let mut relay = Relay::start(&Manifest::to(nobody.address));
+        let mut client = Dialogue::open(relay.smtp);
+        client.expect("MAIL FROM:<shop@example.org> ENVID=kept", "250");
+        client.expect("RCPT TO:<a@one.test> NOTIFY=NEVER", "250");
+        client.expect("DATA", "354");
+        client.send(b"Subject: kept\r\n\r\n.\r\n");
+        assert!(client.reply().starts_with("250"));
+        relay.kill();
+        let host = host(offered);
+        relay.rewrite(&Manifest::to(host.address));
+        relay.restart();
+        assert_eq!(heard(&host, 2), [mail, rcpt]);
+    }
+}
+
+#[test]
+fn a_recipient_of_notify_never_is_given_up_without_a_word() {
+    let host = Scripted::start(|line| line.starts_with("RCPT TO:<no").then(|| "550 5.1.1 nobody here".into()));
+    let relay = Relay::start(&Manifest::to(host.address));
+    for (recipient, bounces) in
+        [("no1@one.test> NOTIFY=NEVER", 0), ("no2@one.test> NOTIFY=DELAY", 0), ("no3@one.test>", 1)]
+    {
+        let mut client = Dialogue::open(relay.smtp);
+        client.expect("MAIL FROM:<shop@example.org>", "250");
+        client.expect(&format!("RCPT TO:<{recipient}"), "250");
+        client.expect("DATA", "354");
+        client.send(b"Subject: refused\r\n\r\n.\r\n");
+        assert!(client.reply().starts_with("250"));
+        relay.await_empty();
+        let back = host.heard().iter().filter(|line| line.starts_with("MAIL FROM:<>")).count();
+        assert_eq!(back, bounces, "{recipient}: {:?}", host.heard());
+    }
+}
