@@ -54,6 +54,8 @@ pub enum ProblemReason {
     QueueFull,
     /// The `scheduleRef` names a TCP Schedule that the relay was not given: all mail is held.
     ScheduleNotFound,
+    /// Records of the spool are damaged and were set aside: their mail may be lost, all other mail is delivered.
+    SpoolDamaged,
     /// The last change of the configuration was refused; the one before it is in force.
     ConfigurationInvalid,
 }

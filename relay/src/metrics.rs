@@ -52,6 +52,7 @@ struct Sampled {
     spool_live: IntGauge,
     spool_held: IntGauge,
     spool_accepting: IntGauge,
+    spool_damaged: IntGauge,
 }
 
 /// The state of the relay at one moment, for the sampled values.
@@ -72,6 +73,8 @@ pub struct Sample {
     pub spool_held: u64,
     /// Whether the spool takes mail.
     pub spool_accepting: bool,
+    /// Parts of the spool that are known to be damaged.
+    pub spool_damaged: u64,
 }
 
 /// Buckets for what takes from a tenth of a millisecond to a few seconds.
@@ -145,6 +148,10 @@ impl Metrics {
             spool_live: gauge("mailsluice_spool_live_bytes", "Octets in the spool of messages that wait.")?,
             spool_held: gauge("mailsluice_spool_held_bytes", "Octets of disk that the spool holds.")?,
             spool_accepting: gauge("mailsluice_spool_accepting", "1 while the spool takes mail, 0 while it cannot.")?,
+            spool_damaged: gauge(
+                "mailsluice_spool_damaged_records",
+                "Records of the spool that are damaged and were set aside; anything but 0 may be lost mail.",
+            )?,
         };
         Ok(Metrics {
             accepted: counter("mailsluice_messages_accepted_total", "Messages answered 250, each safe on disk.")?,
@@ -223,6 +230,7 @@ impl Sampled {
         self.spool_live.set(whole(sample.spool_live));
         self.spool_held.set(whole(sample.spool_held));
         self.spool_accepting.set(i64::from(sample.spool_accepting));
+        self.spool_damaged.set(whole(sample.spool_damaged));
     }
 }
 

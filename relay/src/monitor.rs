@@ -14,7 +14,7 @@ use crate::{
     log::Log,
     metrics::Sample,
     queue::SharedQueue,
-    spool::{Health, Spool},
+    spool::{DamageSummary, Health, Spool},
     tcp::{Gate, Table},
 };
 
@@ -172,6 +172,7 @@ impl Monitor {
             spool_live: spool.bytes_live,
             spool_held: spool.bytes_held,
             spool_accepting: self.spool.health() == Health::Good,
+            spool_damaged: spool.damaged,
         }
     }
 
@@ -195,7 +196,16 @@ impl Monitor {
             }
             TcpSchedule::None | TcpSchedule::Known(_) => None,
         };
+        let damaged = self.spool.damage().map(|damage| {
+            let DamageSummary { records, first } = damage;
+            let are = if records == 1 { "record of the spool is" } else { "records of the spool are" };
+            format!(
+                "{records} {are} damaged and set aside, all other mail is delivered; the log names the messages; \
+                 remove the damaged-* files and restart when it is dealt with; first: {first}"
+            )
+        });
         let mut problems = self.lock();
+        set(&mut problems, ProblemReason::SpoolDamaged, damaged, now);
         set(&mut problems, ProblemReason::SpoolFailing, failing, now);
         set(&mut problems, ProblemReason::QueueFull, full, now);
         set(&mut problems, ProblemReason::ScheduleNotFound, missing, now);

@@ -36,13 +36,14 @@ pub(super) fn name(reason: ProblemReason) -> &'static str {
         ProblemReason::SpoolFailing => "SpoolFailing",
         ProblemReason::QueueFull => "QueueFull",
         ProblemReason::ScheduleNotFound => "ScheduleNotFound",
+        ProblemReason::SpoolDamaged => "SpoolDamaged",
         ProblemReason::ConfigurationInvalid => "ConfigurationInvalid",
     }
 }
 
 fn of_monitor(facts: &Facts<'_>, merged: &Merged) -> Finding {
-    // A refused configuration leaves the one before it in force, and mail goes out by that.
-    let hinders = |reason| reason != ProblemReason::ConfigurationInvalid;
+    // A refused configuration leaves the one before it in force, and what is damaged is set aside: all other mail goes out.
+    let hinders = |reason| !matches!(reason, ProblemReason::ConfigurationInvalid | ProblemReason::SpoolDamaged);
     if let Some(problem) = merged.problems.iter().find(|problem| hinders(problem.reason)) {
         return Finding::no(name(problem.reason), problem.message.clone());
     }

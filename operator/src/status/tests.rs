@@ -223,6 +223,13 @@ fn ready_says_whether_the_relay_is_as_it_was_asked_to_be() {
                 "EIO",
             ),
             (
+                "damaged records",
+                Case { picture: problem(ProblemReason::SpoolDamaged, "2 records of the spool are damaged"), ..well() },
+                "False",
+                "SpoolDamaged",
+                "2 records",
+            ),
+            (
                 "a silent pod",
                 Case { unreadable, ..well() },
                 "False",
@@ -335,6 +342,13 @@ fn delivering_says_what_hinders_the_mail() {
                 "no mail is accepted",
             ),
             ("the disk is broken", with(problem(ProblemReason::SpoolFailing, "EIO")), "False", "SpoolFailing", "EIO"),
+            (
+                "damaged records let all other mail out",
+                with(problem(ProblemReason::SpoolDamaged, "2 records")),
+                "True",
+                "Delivering",
+                "",
+            ),
             (
                 "a refused change lets mail out",
                 with(problem(ProblemReason::ConfigurationInvalid, "refused")),

@@ -84,6 +84,7 @@ async fn return_one(courier: Arc<Courier>, work: Work) {
     let in_hand = courier.queue.in_hand(work.clone());
     let read = courier.spool.read(work.location).await;
     let result = match &read {
+        Err(error) if error.is_damage() => return courier.unreadable(&work, error, in_hand),
         Ok((envelope, _)) => {
             let since = envelope.received_at;
             let failed: Vec<_> = work

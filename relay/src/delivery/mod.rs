@@ -5,7 +5,8 @@
 //! - [`outcome`]: what replies mean for each recipient (pure);
 //! - [`fault`]: what an error means for the host, and how the Monitor shows it (pure);
 //! - [`bounce`]: mail that is given up goes back to its sender;
-//! - [`reroute`]: mail that waits when the routes change.
+//! - [`reroute`]: mail that waits when the routes change;
+//! - [`unreadable`]: mail that the spool cannot give back.
 
 mod bounce;
 pub mod dispatch;
@@ -13,6 +14,7 @@ mod fault;
 mod outcome;
 pub mod reroute;
 mod session;
+mod unreadable;
 
 use std::sync::Arc;
 

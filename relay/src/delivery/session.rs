@@ -147,12 +147,12 @@ impl Session {
         let (envelope, body) = match self.courier.spool.read(work.location).await {
             Ok(found) => found,
             Err(error) => {
-                self.unreadable(&work, &error, in_hand);
+                self.courier.unreadable(&work, &error, in_hand);
                 return Sent::GoOn;
             }
         };
         let Some(outgoing) = outgoing(&envelope, &work.recipients) else {
-            self.unreadable(&work, &SpoolError::Gone(work.id), in_hand);
+            self.courier.unusable(&work, "the envelope of a message is none that can be sent", in_hand);
             return Sent::GoOn;
         };
         match client.send(&outgoing, &mut Text(body)).await {
@@ -161,6 +161,13 @@ impl Session {
                 let outcome = Outcome::of(&replies, &work.recipients, &target.name, &peer, Timestamp::now());
                 self.settle(in_hand, &envelope, outcome, Some((&replies.reply, &peer))).await;
                 Sent::GoOn
+            }
+            Err(ClientError { kind: ErrorKind::Body(source), .. }) => {
+                // Not the host's fault: it was left without the final dot, and so has not taken the message.
+                let error =
+                    SpoolError::Io { what: "read", file: "the text of a message".into(), source: source.into() };
+                self.courier.unreadable(&work, &error, in_hand);
+                Sent::Over
             }
             Err(error) => {
                 self.broken(in_hand, &work, &error, target, first);
@@ -249,18 +256,16 @@ impl Session {
         // The message waits for itself, so that one which a host cannot bear does not hold up those behind it.
         let attempts = work.attempts + 1;
         let till = courier.queue.read(|queue| queue.retry_at(attempts, now));
-        if !matches!(error.kind, ErrorKind::Body(_)) {
-            let at_fault = spool::LastError { code: fault.error.code.clone(), text: fault.error.text.clone(), at: now };
-            let outcomes = work
-                .recipients
-                .iter()
-                .map(|recipient| {
-                    let deferral = Deferral { attempts, due: till, error: at_fault.clone() };
-                    (*recipient, spool::Outcome::Deferred(deferral))
-                })
-                .collect();
-            courier.spool.mark(Mark { id: work.id, location: work.location, outcomes });
-        }
+        let at_fault = spool::LastError { code: fault.error.code.clone(), text: fault.error.text.clone(), at: now };
+        let outcomes = work
+            .recipients
+            .iter()
+            .map(|recipient| {
+                let deferral = Deferral { attempts, due: till, error: at_fault.clone() };
+                (*recipient, spool::Outcome::Deferred(deferral))
+            })
+            .collect();
+        courier.spool.mark(Mark { id: work.id, location: work.location, outcomes });
         let outcome =
             Outcome { deferred: work.recipients.to_vec(), error: Some(fault.error.clone()), ..Outcome::default() };
         self.tell(work, &outcome, None, till);
@@ -271,18 +276,6 @@ impl Session {
             courier.queue.change(|queue| queue.note_error(self.host_id, fault.error));
         }
         in_hand.settle(Settled::Deferred { recipients: work.recipients.clone(), till });
-    }
-
-    /// The spool cannot give the message back. It is not sent, and not tried again before a restart has looked at it.
-    fn unreadable(&self, work: &Work, error: &SpoolError, in_hand: InHand) {
-        let gone = matches!(error, SpoolError::Gone(_) | SpoolError::NoRecord { .. });
-        let level = if gone { LogLevel::Problems } else { LogLevel::CrashesOnly };
-        self.courier
-            .log
-            .at_host(level, Tag::Spool, &self.host)
-            .field("message", work.id)
-            .say(format_args!("a message cannot be read from the spool: {error}"));
-        in_hand.settle(Settled::Gone);
     }
 
     /// The host as a whole cannot be reached: nothing is tried before its new Suspended Till.
@@ -339,7 +332,7 @@ impl Session {
                     let outcome = Outcome { failed, error: Some(fault.error.clone()), ..Outcome::default() };
                     self.settle(in_hand, &envelope, outcome, None).await;
                 }
-                Err(error) => self.unreadable(&work, &error, in_hand),
+                Err(error) => self.courier.unreadable(&work, &error, in_hand),
             }
         }
     }

@@ -1,12 +1,14 @@
 //! What is damaged is set aside: copied, or moved, to where neither recovery nor compaction touches it, for a human to look at.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use super::message::MessageId;
 use super::record::{Kind, headers_in};
-use super::report::Damage;
-use super::segment::Segment;
+use super::report::{Damage, DamageSummary};
+use super::segment::{Segment, segment_number};
 use super::storage::{Storage, write_all_at};
 
 /// Files of this name are nobody's but the administrator's.
@@ -20,6 +22,40 @@ pub(super) fn damaged_name(name: &str) -> String {
 /// The name that a file had before it was set aside.
 pub(super) fn undamaged_name(name: &str) -> Option<&str> {
     name.strip_prefix(PREFIX)
+}
+
+/// The file and offset of a damaged part that an earlier start has set aside under `name`. Bodies are not told of: what is set
+/// aside of one has a record that is set aside too.
+pub(super) fn set_aside_before(name: &str) -> Option<(&str, u64)> {
+    let part = undamaged_name(name)?;
+    let (segment, offset) = match part.split_once("-at-") {
+        Some((segment, offset)) => (segment, u64::from_str_radix(offset, 16).ok()?),
+        None => (part, 0),
+    };
+    segment_number(segment).map(|_| (segment, offset))
+}
+
+/// What is known to be damaged: each part once, whoever met it and however often.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    known: BTreeSet<(Arc<str>, u64)>,
+    first: Option<Arc<str>>,
+}
+
+impl Register {
+    /// Notes a part; `what` describes it to a human. True when it is new.
+    pub(super) fn note(&mut self, file: &str, offset: u64, what: impl fmt::Display) -> bool {
+        if !self.known.insert((file.into(), offset)) {
+            return false;
+        }
+        self.first.get_or_insert_with(|| what.to_string().into());
+        true
+    }
+
+    pub(super) fn summary(&self) -> Option<DamageSummary> {
+        let records = self.known.len() as u64;
+        self.first.clone().map(|first| DamageSummary { records, first })
+    }
 }
 
 /// Moves a whole file aside.
@@ -98,5 +134,33 @@ impl<'a> Collector<'a> {
     fn add(&mut self, (offset, len): (u32, u32), id: Option<MessageId>, what: &'static str, saved: Option<Arc<str>>) {
         let file = self.segment.name.clone();
         self.found.push(Damage { file, offset: offset.into(), len: len.into(), id, what, saved });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_aside_before_is_known_by_its_name() {
+        let cases = [
+            ("damaged-seg-00000001.log-at-00000040", Some(("seg-00000001.log", 64))),
+            ("damaged-seg-0000000a.log", Some(("seg-0000000a.log", 0))),
+            ("damaged-body-00000000000000ff", None),
+            ("damaged-seg-00000001.log-at-zz", None),
+            ("seg-00000001.log", None),
+            ("damaged-", None),
+        ];
+        for (name, want) in cases {
+            assert_eq!(set_aside_before(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_counted_once_and_the_first_is_told() {
+        let mut register = Register::default();
+        assert_eq!(register.summary(), None);
+        assert!(register.note("seg", 64, "a") && !register.note("seg", 64, "b") && register.note("seg", 65, "c"));
+        assert_eq!(register.summary(), Some(DamageSummary { records: 2, first: "a".into() }));
     }
 }

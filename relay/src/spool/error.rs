@@ -118,6 +118,16 @@ impl SpoolError {
         matches!(self, Self::Full { .. } | Self::ReadOnly { .. })
     }
 
+    /// True when a message cannot be read because the disk does not give back what was written, as opposed to a trouble that
+    /// may pass. Reading it again without a restart makes nothing better.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io { source, .. } => is_damage(source),
+            _ => false,
+        }
+    }
+
     pub(super) fn io(what: &'static str, file: &str, source: io::Error) -> Self {
         Self::Io { what, file: file.into(), source: Arc::new(source) }
     }
@@ -136,6 +146,12 @@ impl SpoolError {
     pub(super) fn writing(what: &'static str, file: &str, error: io::Error) -> Self {
         Self::lack_of_room(what, file, &error).unwrap_or_else(|| Self::io(what, file, error))
     }
+}
+
+/// True when an error of reading means that what was written is not there any more.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    Errno::from_io_error(error) == Some(Errno::IO) || matches!(error.kind(), InvalidData | NotFound | UnexpectedEof)
 }
 
 /// Whether the spool takes mail, and why not: a copy of what the writer last saw, so asking costs no I/O.

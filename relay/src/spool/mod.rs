@@ -63,7 +63,7 @@ pub use message::{
 };
 pub use reader::BodyReader;
 pub use recovery::Recovery;
-pub use report::{Damage, Recovered, RecoveryReport};
+pub use report::{Damage, DamageSummary, Recovered, RecoveryReport};
 pub use shared::{OnSync, Options};
 pub use stats::{SYNC_BUCKETS, Stats};
 pub use storage::{LockError, Storage, StorageFile};
@@ -113,6 +113,10 @@ impl Spool {
         });
         let start = Start { salt: survey.salt, next_segment: survey.next_segment, lock };
         let writer = Writer::new(shared.clone(), start)?;
+        for (file, offset) in &survey.aside {
+            let what = format_args!("{file}, at {offset}: set aside by an earlier start as damaged-{file}…");
+            shared.note_damage(file, *offset, what);
+        }
         let (sender, commands) = mpsc::channel();
         let recovery = Recovery::new(shared.clone(), sender.clone(), survey);
         Ok((Self { shared, commands: sender }, recovery, Engine { writer, commands }))
@@ -211,6 +215,18 @@ impl Spool {
     /// Counters and sizes, as the writer last left them.
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
+    }
+
+    /// What of the spool is known to be damaged; `None` when nothing is. Damaged parts that an earlier start has set aside count
+    /// until their files are removed and the spool is opened again: so a restart does not hide that mail was lost.
+    pub fn damage(&self) -> Option<DamageSummary> {
+        self.shared.damage()
+    }
+
+    /// Notes that the message at `location` is not what was accepted, for a reason that only the caller can tell: `what`.
+    pub fn note_unusable(&self, location: Location, what: &str) {
+        let now = self.shared.forwarded(location).unwrap_or(location.at());
+        self.shared.note_damage(&segment::segment_name(now.segment), now.offset.into(), what);
     }
 
     /// Whether the spool takes mail, as the writer last saw it.

@@ -2,12 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
 use super::body::body_name;
-use super::error::SpoolError;
+use super::error::{SpoolError, is_damage};
 use super::message::{Envelope, Location};
 use super::payload::{FileRef, Head};
 use super::record::Kind;
@@ -33,10 +32,10 @@ pub(super) async fn read_record(shared: &Shared, location: Location) -> Result<(
     let (segment, now) = shared.locate(location)?;
     let record = read_at(segment.file.clone(), now.offset.into(), now.len as usize)
         .await
-        .map_err(|error| SpoolError::io("read", &segment.name, error))?;
-    message(&segment, now, record).inspect_err(|_| {
-        shared.counters.damaged.fetch_add(1, Relaxed);
-    })
+        .map_err(|error| SpoolError::io("read", &segment.name, error));
+    record
+        .and_then(|record| message(&segment, now, record))
+        .inspect_err(|error| shared.note_error(&segment.name, now.offset.into(), error))
 }
 
 /// The head and the text in a message's record.
@@ -89,6 +88,7 @@ enum Source {
     File {
         name: String,
         file: Arc<dyn StorageFile>,
+        shared: Arc<Shared>,
         read: u64,
         crc: u32,
         want: u32,
@@ -100,15 +100,19 @@ impl BodyReader {
         Self { size: text.len() as u64, source: Source::Memory(text) }
     }
 
-    async fn large(shared: &Shared, text: FileRef, size: u64) -> Result<Self, SpoolError> {
+    async fn large(shared: &Arc<Shared>, text: FileRef, size: u64) -> Result<Self, SpoolError> {
         let name = body_name(text.number);
         let storage = shared.storage.clone();
         let open = tokio::task::spawn_blocking({
             let name = name.clone();
             move || storage.open(&name)
         });
-        let file = open.await.map_err(|_| SpoolError::Closed)?.map_err(|error| SpoolError::io("open", &name, error))?;
-        Ok(Self { size, source: Source::File { name, file, read: 0, crc: 0, want: text.crc } })
+        let file = open
+            .await
+            .map_err(|_| SpoolError::Closed)?
+            .map_err(|error| SpoolError::io("open", &name, error))
+            .inspect_err(|error| shared.note_error(&name, 0, error))?;
+        Ok(Self { size, source: Source::File { name, file, shared: shared.clone(), read: 0, crc: 0, want: text.crc } })
     }
 
     /// Octets of the whole text.
@@ -126,29 +130,42 @@ impl BodyReader {
     pub async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
         match &mut self.source {
             Source::Memory(text) => Ok(Some(std::mem::take(text)).filter(|text| !text.is_empty())),
-            Source::File { name, file, read, crc, want } => {
-                let rest = self.size - *read;
-                if rest == 0 {
-                    return Ok(None);
-                }
-                let len = usize::try_from(rest).unwrap_or(READ_SIZE).min(READ_SIZE);
-                let chunk = read_at(file.clone(), *read, len).await?;
-                if chunk.len() < len {
-                    let text = format!(
-                        "{name} in the spool ends after {} of {} octets",
-                        *read + chunk.len() as u64,
-                        self.size
-                    );
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-                }
-                *read += len as u64;
-                *crc = crc32c::crc32c_append(*crc, &chunk);
-                if *read == self.size && crc != want {
-                    let text = format!("{name} in the spool does not fit its checksum");
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-                }
-                Ok(Some(chunk.into()))
+            Source::File { name, file, shared, read, crc, want } => {
+                let chunk = file_chunk(name, file, self.size, read, crc, *want).await;
+                chunk.inspect_err(|error| {
+                    if is_damage(error) {
+                        shared.note_damage(name, 0, error);
+                    }
+                })
             }
         }
     }
+}
+
+/// The next chunk of a text of `size` octets that has a file, of which `read` are read already.
+async fn file_chunk(
+    name: &str,
+    file: &Arc<dyn StorageFile>,
+    size: u64,
+    read: &mut u64,
+    crc: &mut u32,
+    want: u32,
+) -> io::Result<Option<Bytes>> {
+    let rest = size - *read;
+    if rest == 0 {
+        return Ok(None);
+    }
+    let len = usize::try_from(rest).unwrap_or(READ_SIZE).min(READ_SIZE);
+    let chunk = read_at(file.clone(), *read, len).await?;
+    if chunk.len() < len {
+        let text = format!("{name} in the spool ends after {} of {size} octets", *read + chunk.len() as u64);
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+    }
+    *read += len as u64;
+    *crc = crc32c::crc32c_append(*crc, &chunk);
+    if *read == size && *crc != want {
+        let text = format!("{name} in the spool does not fit its checksum");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(Some(chunk.into()))
 }

@@ -56,8 +56,10 @@ impl Recovery {
             moved: HashSet::new(),
             needed: HashSet::new(),
         };
+        report.damage.iter().for_each(|damage| shared.note_damage(&damage.file, damage.offset, damage));
         for segment in segments.iter().rev() {
             let Read { table, messages, damage } = reader.segment(segment)?;
+            damage.iter().for_each(|damage| shared.note_damage(&damage.file, damage.offset, damage));
             report.damage.extend(damage);
             report.messages += messages.len();
             // The writer must know the message before anybody can send a mark for it.

@@ -47,6 +47,15 @@ pub struct Damage {
     pub saved: Option<Arc<str>>,
 }
 
+/// What is known to be damaged, found by recovery, met since, or set aside by an earlier start and not removed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamageSummary {
+    /// Damaged parts, each counted once.
+    pub records: u64,
+    /// The one that was met first, in words.
+    pub first: Arc<str>,
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {} octets at {}: {}", self.file, self.len, self.offset, self.what)?;

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::damage::Register;
 use super::error::{Health, SpoolError};
 use super::message::{At, Location, MessageId};
+use super::report::DamageSummary;
 use super::segment::Segment;
 use super::stats::Counters;
 use super::storage::Storage;
@@ -90,6 +92,7 @@ pub(super) struct Shared {
     next_body: AtomicU64,
     index: RwLock<Index>,
     health: RwLock<Health>,
+    damage: Mutex<Register>,
 }
 
 impl Shared {
@@ -102,6 +105,7 @@ impl Shared {
             next_body: AtomicU64::new(next_body),
             index: RwLock::default(),
             health: RwLock::new(Health::Good),
+            damage: Mutex::default(),
         }
     }
 
@@ -140,6 +144,24 @@ impl Shared {
 
     pub(super) fn set_health(&self, health: Health) {
         *self.health.write().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    /// Notes a damaged part of the spool, for whoever watches it.
+    pub(super) fn note_damage(&self, file: &str, offset: u64, what: impl fmt::Display) {
+        if self.damage.lock().unwrap_or_else(PoisonError::into_inner).note(file, offset, what) {
+            self.counters.damaged.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// As [`Self::note_damage`], when the `error` of reading there is one.
+    pub(super) fn note_error(&self, file: &str, offset: u64, error: &SpoolError) {
+        if error.is_damage() {
+            self.note_damage(file, offset, error);
+        }
+    }
+
+    pub(super) fn damage(&self) -> Option<DamageSummary> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).summary()
     }
 
     /// Where compaction has put what the owner knows as `location`; `None` when it is where it was, or done.

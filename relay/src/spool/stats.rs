@@ -28,7 +28,7 @@ pub struct Stats {
     pub marks_lost: u64,
     /// Octets of records that compaction has copied since the start.
     pub compacted_bytes: u64,
-    /// Records found damaged after recovery.
+    /// Damaged parts that are known, each counted once: see [`DamageSummary`](super::DamageSummary).
     pub damaged: u64,
     /// Messages that live.
     pub live: u64,

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::body::body_number;
-use super::damage::{copy_aside, move_aside, undamaged_name};
+use super::damage::{copy_aside, move_aside, set_aside_before, undamaged_name};
 use super::error::SpoolError;
 use super::message::{At, MessageId, Outcome};
 use super::payload::StoredMark;
@@ -28,6 +28,8 @@ pub(super) struct Survey {
     pub(super) salt: u64,
     pub(super) torn_bytes: u64,
     pub(super) damage: Vec<Damage>,
+    /// File and offset of each part that an earlier start has set aside.
+    pub(super) aside: Vec<(Arc<str>, u64)>,
     /// Files that were removed.
     pub(super) swept: usize,
 }
@@ -45,6 +47,7 @@ impl Survey {
             salt: 0,
             torn_bytes: 0,
             damage: Vec::new(),
+            aside: names.iter().filter_map(|name| set_aside_before(name)).map(|(file, at)| (file.into(), at)).collect(),
             swept: 0,
         };
         survey.open_segments(storage, &names)?;

@@ -3,6 +3,7 @@
 mod access;
 mod bounce_by_dsn;
 mod clients;
+mod damaged_records_are_set_aside;
 mod extensions;
 mod first_message_within_100ms_of_opening;
 mod held_by_schedule_and_explained;

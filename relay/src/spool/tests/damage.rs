@@ -162,6 +162,48 @@ fn what_was_set_aside_outlives_its_segment() {
 }
 
 #[test]
+fn what_is_damaged_is_counted_once_and_not_forgotten_by_a_restart_until_it_is_removed() {
+    let scene = Scene::new(&TEXTS, true);
+    for index in [0, 2] {
+        scene.disk.alter(FIRST, |octets| octets[Spot::LastOctet.of(scene.stored[index].location)] ^= 1);
+    }
+    let (mut stepped, found, report) = Stepped::recover(&scene.disk);
+    let summary = stepped.spool.damage().unwrap();
+    assert_eq!((summary.records, stepped.spool.stats().damaged), (2, 2));
+    assert!(summary.first.contains(FIRST), "{}", summary.first);
+    for message in found {
+        stepped.done(Stored { id: message.envelope.id, location: message.location });
+    }
+    stepped.settle();
+    drop(stepped);
+    // The segment has gone, and with it what recovery could find; what was set aside has not.
+    let disk = scene.disk.kill();
+    assert!(!disk.names().contains(&FIRST.to_owned()));
+    let (stepped, _, again) = Stepped::recover(&disk);
+    assert_eq!((again.damage.len(), stepped.spool.damage().unwrap().records), (0, 2));
+    drop(stepped);
+    let disk = disk.kill();
+    report.damage.iter().for_each(|damage| disk.discard(damage.saved.as_deref().unwrap()));
+    assert_eq!(Stepped::recover(&disk).0.spool.damage(), None);
+}
+
+#[test]
+fn what_is_found_damaged_when_it_is_read_is_counted_once() {
+    let scene = Scene::new(&[b"small", &[7; 9000]], true);
+    let (stepped, found, _) = Stepped::recover(&scene.disk);
+    assert_eq!(stepped.spool.damage(), None);
+    let body = scene.disk.names().into_iter().find(|name| name.starts_with("body-")).unwrap();
+    scene.disk.alter(&body, |octets| octets[4000] ^= 1);
+    scene.disk.alter(FIRST, |octets| octets[Spot::LastOctet.of(scene.stored[0].location)] ^= 1);
+    for _ in 0..2 {
+        found.iter().for_each(|message| drop(stepped.text(message.location).unwrap_err()));
+        assert_eq!(stepped.spool.damage().unwrap().records, 2);
+    }
+    stepped.spool.note_unusable(found[0].location, "known already");
+    assert_eq!(stepped.spool.damage().unwrap().records, 2);
+}
+
+#[test]
 fn a_damaged_segment_without_room_to_save_the_damage_is_kept() {
     let scene = Scene::new(&TEXTS, true);
     let place = scene.stored[1].location;

@@ -308,6 +308,12 @@ impl SimDisk {
         state.inodes[state.names[name]].now.clone()
     }
 
+    /// Removes a file behind everybody's back, for good.
+    pub(super) fn discard(&self, name: &str) {
+        let mut state = self.state();
+        assert!(state.names.remove(name).is_some() && state.synced_names.remove(name).is_some(), "{name} is not there");
+    }
+
     /// Changes a file behind everybody's back, as a broken disk does.
     pub(super) fn alter(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
         let mut state = self.state();

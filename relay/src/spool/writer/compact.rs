@@ -5,8 +5,6 @@
 //! between the state that is copied and the copy, and its share of the disk is bounded (20 MiB/s read and written).
 //! Owners are not asked and not told: the place they know stays good, and is forwarded.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::Writer;
 use crate::spool::error::SpoolError;
 use crate::spool::message::Location;
@@ -14,6 +12,7 @@ use crate::spool::payload::{Head, MovedPart, put_moved};
 use crate::spool::pending::gather;
 use crate::spool::reader::message;
 use crate::spool::record::RECORD_HEAD;
+use crate::spool::segment::segment_name;
 use crate::spool::storage::read_full_at;
 use crate::spool::table::Table;
 
@@ -65,9 +64,9 @@ impl Writer {
         for (offset, len) in living {
             match self.copy(Location { segment: number, offset, len }) {
                 Ok(()) => {}
-                Err(SpoolError::Damaged { .. } | SpoolError::Io { .. } | SpoolError::TooLarge { .. }) => {
+                Err(error @ (SpoolError::Damaged { .. } | SpoolError::Io { .. } | SpoolError::TooLarge { .. })) => {
                     // The segment stays as it is: the evidence, and what else can be read of it, are there.
-                    self.shared.counters.damaged.fetch_add(1, Relaxed);
+                    self.shared.note_error(&segment_name(number), offset.into(), &error);
                     if let Some(table) = self.tables.get_mut(&number) {
                         table.pinned = true;
                     }
