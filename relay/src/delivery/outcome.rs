@@ -40,7 +40,7 @@ impl Outcome {
             match verdict.reply.severity() {
                 Severity::Success => sorted.delivered.push(recipient),
                 Severity::Permanent => {
-                    let by_peer = outcome.decided_by == client::DecidedBy::Peer;
+                    let by_peer = verdict.decided_by == client::DecidedBy::Peer;
                     sorted.failed.push(Failure {
                         recipient,
                         status: status(verdict.reply),

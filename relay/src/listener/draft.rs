@@ -49,7 +49,7 @@ mod tests {
 
         let asked = RecipientExtensions { notify: Some(Notify::NEVER), original: None };
         envelope.recipients[1].extensions = asked.clone().boxed();
-        let message = Extensions { ret: Some(Return::Headers), envid: None };
+        let message = Extensions { ret: Some(Return::Headers), ..Extensions::default() };
         envelope.extensions = message.clone().boxed();
         assert_eq!(store(&mut envelope).extras, Some(Box::new(Extras { message, recipients: vec![(1, asked)] })));
     }

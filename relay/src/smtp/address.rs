@@ -9,7 +9,10 @@
 //!   is an address, which is written in brackets.
 //! - Source routes (`<@a,@b:user@c>`) are accepted and dropped (section 4.1.1.3).
 //! - Address literals are IPv4 and IPv6; any other tag is refused, since no other has ever been registered.
-//! - Addresses outside ASCII are refused with an error of their own, for they need SMTPUTF8.
+//! - A local part may be UTF-8 (RFC 6531 section 3.3), and is kept as it is. Whether the session allows that is for the command's
+//!   reader to say: [`AddressError::NotAscii`].
+//! - A domain outside ASCII is kept as its A-labels (RFC 5890), which mean the same: so both spellings share a queue, a route and
+//!   a rule, DNS is asked for what it knows, and a host without SMTPUTF8 can have such an address.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -29,8 +32,8 @@ const LABEL_MAX: usize = 63;
 /// Why an address was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// An octet above 127.
-    #[error("address is not ASCII: it would need SMTPUTF8")]
+    /// An octet above 127, where the transaction is not SMTPUTF8, or one that is not UTF-8.
+    #[error("address is not ASCII: say SMTPUTF8 in MAIL")]
     NotAscii,
     /// No `<…>` around the address, or text after it.
     #[error("address is not in angle brackets: write <user@example.com>")]
@@ -164,6 +167,12 @@ impl Mailbox {
     #[must_use]
     pub fn domain(&self) -> &str {
         self.text.get(usize::from(self.at) + 1..).unwrap_or_default()
+    }
+
+    /// Whether the local part needs SMTPUTF8; the domain never does.
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.text.is_ascii()
     }
 
     /// The domain as a value of its own; allocates.
@@ -324,9 +333,6 @@ pub(super) fn split_path(input: &[u8]) -> Result<(&str, &[u8]), AddressError> {
     if path.len() + "<>".len() > PATH_MAX {
         return Err(AddressError::TooLong);
     }
-    if !path.is_ascii() {
-        return Err(AddressError::NotAscii);
-    }
     let path = std::str::from_utf8(path).map_err(|_| AddressError::NotAscii)?;
     Ok((path, rest))
 }
@@ -347,15 +353,17 @@ fn without_route(path: &str) -> Result<&str, AddressError> {
 
 /// The local part at the start of `text`: up to, not including, its `@`.
 fn local_part(text: &str) -> Result<&str, AddressError> {
-    if !text.is_ascii() {
-        return Err(AddressError::NotAscii);
-    }
     let length =
         if text.starts_with('"') { quoted_length(text.as_bytes())? } else { dot_string_length(text.as_bytes())? };
     if length > LOCAL_PART_MAX {
         return Err(AddressError::LocalPartTooLong);
     }
-    text.get(..length).ok_or(AddressError::LocalPart)
+    let local = text.get(..length).ok_or(AddressError::LocalPart)?;
+    // The control characters beyond ASCII belong into an address as little as those within it.
+    if !local.is_ascii() && local.contains(char::is_control) {
+        return Err(AddressError::LocalPart);
+    }
+    Ok(local)
 }
 
 /// The octets of a quoted string at the start of `text`, both quotes included.
@@ -363,7 +371,7 @@ fn quoted_length(text: &[u8]) -> Result<usize, AddressError> {
     let mut escaped = false;
     for (index, &octet) in text.iter().enumerate().skip(1) {
         match octet {
-            0..b' ' | 127.. => return Err(AddressError::LocalPart),
+            0..b' ' | 127 => return Err(AddressError::LocalPart),
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
             b'"' => return Ok(index + 1),
@@ -384,15 +392,17 @@ fn dot_string_length(text: &[u8]) -> Result<usize, AddressError> {
     }
 }
 
-/// `atext` of RFC 5322 section 3.2.3.
+/// `atext` of RFC 5322 section 3.2.3, with the UTF-8 of RFC 6531 section 3.3.
 fn is_atext(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet)
+    octet >= 0x80 || octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet)
 }
 
 /// Checks a domain or an address literal and appends its canonical form.
 fn push_domain(text: &str, canonical: &mut String) -> Result<(), AddressError> {
     if !text.is_ascii() {
-        return Err(AddressError::NotAscii);
+        let labels = idna::domain_to_ascii(text).map_err(|_| AddressError::Domain)?;
+        // What has become of it is checked like any other name.
+        return if labels.is_ascii() { push_domain(&labels, canonical) } else { Err(AddressError::Domain) };
     }
     if text.len() > DOMAIN_MAX {
         return Err(AddressError::DomainTooLong);

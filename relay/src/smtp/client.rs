@@ -11,6 +11,8 @@
 //!   recipient's, and the connection goes on (after 521 it does not).
 //! - A body with octets above 127 towards a host without 8BITMIME fails with 5.6.3 without being sent (RFC 6152 section 3): the
 //!   relay passes bodies on as they are and does not convert them.
+//! - Towards a host without SMTPUTF8, recipients outside ASCII fail with 5.6.7 and the others get the message; where the sender or
+//!   the header is outside ASCII, all fail. Domains are in A-labels already, so they never stand in the way (RFC 6531 section 3.2).
 //! - A message larger than the SIZE which the host announced fails with 5.3.4 without being sent (RFC 1870 section 6).
 //! - Before a message, the connection is looked at for what came unasked: a 421 or a close of an idle connection is noticed
 //!   before anything is sent.
@@ -22,6 +24,7 @@
 mod error;
 mod observe;
 mod outcome;
+mod utf8;
 mod wire;
 
 pub use error::{ClientError, ErrorKind, Fate};
@@ -115,6 +118,8 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtp_utf8: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
     /// ENHANCEDSTATUSCODES (RFC 2034).
@@ -136,6 +141,8 @@ impl Capabilities {
                 capabilities.size = Some(limit.unwrap_or(0));
             } else if is("8BITMIME") {
                 capabilities.eight_bit_mime = true;
+            } else if is("SMTPUTF8") {
+                capabilities.smtp_utf8 = true;
             } else if is("DSN") {
                 capabilities.dsn = true;
             } else if is("ENHANCEDSTATUSCODES") {
@@ -330,6 +337,9 @@ where
                 ),
             );
         }
+        if let Some(reply) = utf8::refusal(envelope, &self.capabilities) {
+            return refuse(Stage::MailFrom, reply);
+        }
         match (self.capabilities.size, envelope.size) {
             (Some(limit), Some(size)) if limit > 0 && size > limit => refuse(
                 Stage::MailFrom,
@@ -344,7 +354,8 @@ where
         let timeouts = self.config.timeouts;
         let batch_max = if self.capabilities.pipelining { BATCH_COMMANDS } else { 1 };
         let rset = self.reset_first.then_some(Command::Rset);
-        let rcpts = (0..envelope.recipients.len()).map(Command::Rcpt);
+        let unsendable = utf8::unsendable(envelope, &self.capabilities);
+        let rcpts = (0..envelope.recipients.len()).filter(|index| !unsendable.contains(index)).map(Command::Rcpt);
         let mut left = rset.into_iter().chain([Command::Mail]).chain(rcpts).chain([Command::Data]).peekable();
         let mut done = Commands::default();
         while let Some(&next) = left.peek() {
@@ -372,6 +383,10 @@ where
                 self.take(command, reply, &mut done)?;
             }
         }
+        if !unsendable.is_empty() && done.mail_refused.is_none() {
+            done.refused.extend(unsendable.iter().copied().map(utf8::recipient_refusal));
+            done.refused.sort_by_key(|refusal| refusal.recipient);
+        }
         Ok(done)
     }
 
@@ -395,15 +410,10 @@ where
                     BodyType::EightBitMime => " BODY=8BITMIME",
                     BodyType::SevenBit => "",
                 };
+                let utf8 = if utf8::is_said(envelope, &self.capabilities) { " SMTPUTF8" } else { "" };
                 let more = envelope.extensions.as_ref().map(|asked| mail_parameters(asked, &self.capabilities));
-                self.wire.command(&[
-                    "MAIL FROM:<",
-                    envelope.from.as_str(),
-                    ">",
-                    &size,
-                    body,
-                    &more.unwrap_or_default(),
-                ]);
+                let more = more.unwrap_or_default();
+                self.wire.command(&["MAIL FROM:<", envelope.from.as_str(), ">", &size, body, utf8, &more]);
             }
         }
     }
@@ -423,7 +433,7 @@ where
             Command::Mail if !reply.is_success() => done.mail_refused = Some(reply),
             Command::Mail => {}
             Command::Rcpt(recipient) if !reply.is_success() => {
-                done.refused.push(Refusal { recipient, reply });
+                done.refused.push(Refusal { recipient, reply, decided_by: DecidedBy::Peer });
             }
             Command::Rcpt(_) => done.accepted += 1,
             Command::Data if reply.is_success() => return Err(self.wire.unexpected(reply)),

@@ -130,11 +130,12 @@ fn address_reply(error: AddressError, detail: (u16, u16), whose: &'static str) -
     }
 }
 
-/// Reads one command line, given without its CRLF.
+/// Reads one command line, given without its CRLF. `smtp_utf8` says whether a recipient outside ASCII may be named: whether the
+/// transaction's MAIL said SMTPUTF8 (RFC 6531 section 3.4).
 ///
 /// # Errors
 /// Why it is refused; [`CommandError::reply`] says it to the client.
-pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
+pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
     if line.len() + "\r\n".len() > COMMAND_LINE_MAX {
         return Err(CommandError::TooLong);
     }
@@ -156,7 +157,7 @@ pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
     if is(b"MAIL") {
         mail(rest)
     } else if is(b"RCPT") {
-        rcpt(rest)
+        rcpt(rest, smtp_utf8)
     } else if is(b"DATA") {
         alone(rest, Command::Data, "DATA")
     } else if is(b"RSET") {
@@ -212,14 +213,21 @@ fn mail(rest: &[u8]) -> Result<Command, CommandError> {
     const USAGE: CommandError = CommandError::Syntax("MAIL FROM:<address>");
     let (path, rest) = split_path(after_keyword(rest, b"FROM:").ok_or(USAGE)?).map_err(CommandError::Sender)?;
     let from = path.parse().map_err(CommandError::Sender)?;
-    Ok(Command::Mail(from, parameters::mail(words(rest, USAGE)?)?))
+    let parameters = parameters::mail(words(rest, USAGE)?)?;
+    if !path.is_ascii() && !parameters.extensions.as_ref().is_some_and(|asked| asked.smtp_utf8) {
+        return Err(CommandError::Sender(AddressError::NotAscii));
+    }
+    Ok(Command::Mail(from, parameters))
 }
 
-fn rcpt(rest: &[u8]) -> Result<Command, CommandError> {
+fn rcpt(rest: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
     const USAGE: CommandError = CommandError::Syntax("RCPT TO:<address>");
     let (path, rest) = split_path(after_keyword(rest, b"TO:").ok_or(USAGE)?).map_err(CommandError::Recipient)?;
     let to = path.parse().map_err(CommandError::Recipient)?;
-    Ok(Command::Rcpt(to, parameters::rcpt(words(rest, USAGE)?)?))
+    if !path.is_ascii() && !smtp_utf8 {
+        return Err(CommandError::Recipient(AddressError::NotAscii));
+    }
+    Ok(Command::Rcpt(to, parameters::rcpt(words(rest, USAGE)?, smtp_utf8)?))
 }
 
 /// What follows `FROM:` or `TO:`.

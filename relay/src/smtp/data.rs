@@ -17,9 +17,11 @@
 
 mod decoder;
 mod encoder;
+mod header;
 
 pub use decoder::{Decoder, Fault, Progress};
 pub use encoder::Encoder;
+pub use header::HeaderScan;
 
 #[cfg(test)]
 mod tests;

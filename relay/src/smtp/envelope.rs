@@ -50,6 +50,12 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Whether MAIL said SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn is_smtp_utf8(&self) -> bool {
+        self.extensions.as_ref().is_some_and(|asked| asked.smtp_utf8)
+    }
+
     /// An envelope without recipients, for a 7-bit body of unknown size.
     #[must_use]
     pub fn new(from: ReversePath) -> Self {

@@ -13,6 +13,10 @@ pub(super) use write::{mail_parameters, rcpt_parameters};
 /// What MAIL asks for a message as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extensions {
+    /// SMTPUTF8: addresses and header may be UTF-8 (RFC 6531).
+    pub smtp_utf8: bool,
+    /// Whether the header of a message that came with SMTPUTF8 is UTF-8, as was measured.
+    pub utf8_header: bool,
     /// RET: how much of the message a report of its failure returns (RFC 3461 section 4.3).
     pub ret: Option<Return>,
     /// ENVID: the sender's own name for this envelope, which a report repeats; in xtext, as it was given (RFC 3461 section 4.4).

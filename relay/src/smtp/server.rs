@@ -49,13 +49,13 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 
 use super::command::CommandError;
-use super::data::{Decoder, Fault};
+use super::data::{Decoder, Fault, HeaderScan};
 use super::envelope::{BodyType, Envelope};
 use super::reply::Reply;
 use line::LineReader;
 use state::{Answer, Question, State, Step};
 
-pub use config::{COMMAND_TIMEOUT, Config, MAX_ERRORS, MAX_RECIPIENTS};
+pub use config::{COMMAND_TIMEOUT, Config, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
 pub use event::{CloseReason, Event, Hello};
 
 /// Octets of replies that pile up before they are to be written, so that a client which sends commands and reads nothing costs
@@ -95,7 +95,7 @@ impl Session {
     #[must_use]
     pub fn envelope(&self) -> Option<&Envelope> {
         match &self.state {
-            State::Transaction(envelope) | State::Asked(envelope, _) | State::Data(envelope, _) => Some(envelope),
+            State::Transaction(envelope) | State::Asked(envelope, _) | State::Data(envelope, ..) => Some(envelope),
             State::Greeting | State::Ready | State::Storing | State::Closed(_) => None,
         }
     }
@@ -119,7 +119,9 @@ impl Session {
     /// CR or LF, the client most likely waits in the belief to have ended it, and is told so.
     pub fn time_out(&mut self, output: &mut BytesMut) {
         let reply = match &self.state {
-            State::Data(_, decoder) if decoder.fault() == Some(Fault::BareNewline) => CommandError::BareNewline.reply(),
+            State::Data(_, decoder, _) if decoder.fault() == Some(Fault::BareNewline) => {
+                CommandError::BareNewline.reply()
+            }
             _ => Reply::enhanced(421, (4, 2), "Timed out waiting for the client; closing"),
         };
         self.close(CloseReason::TimedOut, &reply, output);
@@ -184,7 +186,7 @@ impl Session {
                     say(reply, (1, 5), output);
                 }
                 (Question::Body, Answer::Accept(_)) => {
-                    self.state = State::Data(envelope, Decoder::new(self.config.max_size));
+                    self.state = State::Data(envelope, Decoder::new(self.config.max_size), HeaderScan::new());
                     Reply::new(354, "End the message with <CR><LF>.<CR><LF>").render(output);
                 }
                 (Question::Recipient(_), Answer::Refuse(reply)) => {
@@ -229,8 +231,10 @@ impl Session {
             }
             State::Closed(reason) => Some(Step::Close(*reason)),
             State::Asked(..) | State::Storing => Some(Step::Ask),
-            State::Data(_, decoder) => {
+            State::Data(_, decoder, header) => {
+                let start = body.len();
                 let progress = decoder.decode(input, body);
+                header.feed(body.get(start..).unwrap_or_default());
                 input.advance(progress.consumed);
                 if progress.ended { Some(self.message_ended(output)) } else { Some(Step::NeedBody) }
             }
@@ -240,17 +244,25 @@ impl Session {
 
     /// Judges a message whose last octet has come.
     fn message_ended(&mut self, output: &mut BytesMut) -> Step {
-        let (mut envelope, decoder) = match std::mem::replace(&mut self.state, State::Ready) {
-            State::Data(envelope, decoder) => (envelope, decoder),
+        let (mut envelope, decoder, header) = match std::mem::replace(&mut self.state, State::Ready) {
+            State::Data(envelope, decoder, header) => (envelope, decoder, header),
             other => {
                 self.state = other;
                 return Step::NeedInput;
             }
         };
         match decoder.fault() {
+            None if header.hops() > self.config.max_hops => {
+                let reply = Reply::enhanced(554, (4, 6), format!("Too many hops: {} Received lines", header.hops()));
+                reply.render(output);
+                Step::MessageRefused(reply)
+            }
             None => {
                 envelope.size = Some(decoder.octets());
                 envelope.body = if decoder.eight_bit() { BodyType::EightBitMime } else { BodyType::SevenBit };
+                if let Some(asked) = &mut envelope.extensions {
+                    asked.utf8_header = asked.smtp_utf8 && header.eight_bit();
+                }
                 self.state = State::Storing;
                 Step::MessageEnd(envelope)
             }

@@ -29,13 +29,21 @@ impl Extras {
 mod tag {
     pub(super) const RET: u64 = 1;
     pub(super) const ENVID: u64 = 2;
+    pub(super) const SMTPUTF8: u64 = 3;
+    pub(super) const UTF8_HEADER: u64 = 4;
     pub(super) const NOTIFY: u64 = 64;
     pub(super) const ORCPT: u64 = 65;
 }
 
 pub(super) fn put_extras(out: &mut Vec<u8>, extras: &Extras) {
     let mut items = Vec::new();
-    let Extensions { ret, envid } = &extras.message;
+    let Extensions { smtp_utf8, utf8_header, ret, envid } = &extras.message;
+    if *smtp_utf8 {
+        item(&mut items, tag::SMTPUTF8, &[]);
+    }
+    if *utf8_header {
+        item(&mut items, tag::UTF8_HEADER, &[]);
+    }
     if let Some(ret) = ret {
         item(&mut items, tag::RET, &[u8::from(*ret == Return::Full)]);
     }
@@ -75,6 +83,8 @@ pub(super) fn extras(from: &mut Octets<'_>) -> Result<Extras, Malformed> {
             tag::RET => {
                 extras.message.ret = Some(if value.octet()? == 0 { Return::Headers } else { Return::Full });
             }
+            tag::SMTPUTF8 => extras.message.smtp_utf8 = true,
+            tag::UTF8_HEADER => extras.message.utf8_header = true,
             tag::ENVID => extras.message.envid = Some(utf8(value.0)?.into()),
             tag::NOTIFY => {
                 let recipient = recipient(&mut extras, &mut value)?;
@@ -112,10 +122,14 @@ pub(super) mod tests {
     use super::*;
 
     fn message() -> impl Strategy<Value = Extensions> {
-        (prop::option::of(any::<bool>()), prop::option::of("[a-z0-9]{1,20}")).prop_map(|(ret, envid)| Extensions {
-            ret: ret.map(|full| if full { Return::Full } else { Return::Headers }),
-            envid: envid.map(Into::into),
-        })
+        (any::<bool>(), any::<bool>(), prop::option::of(any::<bool>()), prop::option::of("[a-z0-9]{1,20}")).prop_map(
+            |(smtp_utf8, utf8_header, ret, envid)| Extensions {
+                smtp_utf8,
+                utf8_header,
+                ret: ret.map(|full| if full { Return::Full } else { Return::Headers }),
+                envid: envid.map(Into::into),
+            },
+        )
     }
 
     fn recipient() -> impl Strategy<Value = RecipientExtensions> {

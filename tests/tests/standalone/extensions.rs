@@ -84,3 +84,34 @@ fn a_recipient_of_notify_never_is_given_up_without_a_word() {
         assert_eq!(back, bounces, "{recipient}: {:?}", host.heard());
     }
 }
+
+#[test]
+fn mail_in_utf_8_reaches_hosts_that_take_it_and_returns_from_those_that_do_not() {
+    let takes = host(&["8BITMIME", "SMTPUTF8"]);
+    let does_not = host(&["8BITMIME"]);
+    let relay = Relay::start(&Manifest::to(does_not.address).route(&["xn--bcher-kva.test"], takes.address));
+    let mut client = Dialogue::open(relay.smtp);
+    client.expect("MAIL FROM:<caffè@example.org>", "553 5.6.7");
+    let mut send = |sender: &str, recipient: &str, header: &str| {
+        client.expect(&format!("MAIL FROM:<{sender}> SMTPUTF8 BODY=8BITMIME"), "250");
+        client.expect(&format!("RCPT TO:<{recipient}>"), "250");
+        client.expect("DATA", "354");
+        client.send(format!("Subject: {header}\r\n\r\n.\r\n").as_bytes());
+        assert!(client.reply().starts_with("250"));
+        relay.await_empty();
+    };
+    // By its U-labels the domain is found under its A-labels: in the routes, and at the host.
+    send("shop@example.org", "käse@bücher.test", "è");
+    assert_eq!(
+        heard(&takes, 2),
+        ["MAIL FROM:<shop@example.org> BODY=8BITMIME SMTPUTF8", "RCPT TO:<käse@xn--bcher-kva.test>"]
+    );
+    // To a host without the extension goes what fits into ASCII.
+    send("shop@example.org", "a@übung.test", "plain");
+    assert_eq!(heard(&does_not, 2), ["MAIL FROM:<shop@example.org>", "RCPT TO:<a@xn--bung-zra.test>"]);
+    let sent = |start: &str| does_not.heard().iter().filter(|line| line.starts_with(start)).count();
+    for (returned, (recipient, header)) in (1..).zip([("käse@one.test", "plain"), ("a@one.test", "è")]) {
+        send("shop@example.org", recipient, header);
+        assert_eq!((sent("MAIL FROM:<shop"), sent("MAIL FROM:<>")), (1, returned), "{recipient} {header}");
+    }
+}

@@ -12,13 +12,15 @@ pub enum DecidedBy {
     Client,
 }
 
-/// A recipient that was refused at RCPT.
+/// A recipient that was refused at RCPT, or before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Its index in the envelope's recipients.
     pub recipient: usize,
-    /// What the host said.
+    /// What the host said, or what the client knew without asking.
     pub reply: Reply,
+    /// Whose reply it is.
+    pub decided_by: DecidedBy,
 }
 
 /// How a message was answered. The session itself is in order.
@@ -43,6 +45,8 @@ pub struct Verdict<'a> {
     pub stage: Stage,
     /// The reply that decided; a success only at [`Stage::Reply`]: the host has the message for this recipient.
     pub reply: &'a Reply,
+    /// Whose reply it is.
+    pub decided_by: DecidedBy,
 }
 
 impl Outcome {
@@ -63,8 +67,10 @@ impl Outcome {
     pub fn verdicts(&self, recipients: usize) -> impl Iterator<Item = Verdict<'_>> {
         let mut refused = self.refused.iter().peekable();
         (0..recipients).map(move |recipient| match refused.next_if(|refusal| refusal.recipient == recipient) {
-            Some(refusal) => Verdict { recipient, stage: Stage::RcptTo, reply: &refusal.reply },
-            None => Verdict { recipient, stage: self.stage, reply: &self.reply },
+            Some(Refusal { reply, decided_by, .. }) => {
+                Verdict { recipient, stage: Stage::RcptTo, reply, decided_by: *decided_by }
+            }
+            None => Verdict { recipient, stage: self.stage, reply: &self.reply, decided_by: self.decided_by },
         })
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailPara
     let mut extensions = Extensions::default();
     let (mut size_seen, mut body_seen, mut ret_seen, mut envid_seen) = (false, false, false, false);
     for word in words {
-        let (keyword, value) = keyword_and_value(word)?;
+        let (keyword, value) = keyword_and_value(word, false)?;
         let is = |name: &[u8]| keyword.eq_ignore_ascii_case(name);
         if is(b"SIZE") {
             once(&mut size_seen)?;
@@ -38,6 +38,11 @@ pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailPara
         } else if is(b"BODY") {
             once(&mut body_seen)?;
             parameters.body = body(value)?;
+        } else if is(b"SMTPUTF8") {
+            once(&mut extensions.smtp_utf8)?;
+            if value.is_some() {
+                return Err(CommandError::ParameterSyntax);
+            }
         } else if is(b"RET") {
             once(&mut ret_seen)?;
             extensions.ret = Some(ret(value)?);
@@ -52,14 +57,15 @@ pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailPara
     Ok(parameters)
 }
 
-/// Reads the parameters of RCPT.
+/// Reads the parameters of RCPT; their values may be UTF-8 where the transaction is SMTPUTF8 (RFC 6531 section 3.3).
 pub(super) fn rcpt<'a>(
     words: impl Iterator<Item = &'a [u8]>,
+    smtp_utf8: bool,
 ) -> Result<Option<Box<RecipientExtensions>>, CommandError> {
     let mut extensions = RecipientExtensions::default();
     let (mut notify_seen, mut original_seen) = (false, false);
     for word in words {
-        let (keyword, value) = keyword_and_value(word)?;
+        let (keyword, value) = keyword_and_value(word, smtp_utf8)?;
         let is = |name: &[u8]| keyword.eq_ignore_ascii_case(name);
         if is(b"NOTIFY") {
             once(&mut notify_seen)?;
@@ -76,14 +82,16 @@ pub(super) fn rcpt<'a>(
 }
 
 /// Splits `keyword=value` or `keyword` after the grammar of `esmtp-param` (RFC 5321 section 4.1.2).
-fn keyword_and_value(parameter: &[u8]) -> Result<(&[u8], Option<&[u8]>), CommandError> {
+fn keyword_and_value(parameter: &[u8], utf8: bool) -> Result<(&[u8], Option<&[u8]>), CommandError> {
     let mut halves = parameter.splitn(2, |&octet| octet == b'=');
     let keyword = halves.next().unwrap_or_default();
     let value = halves.next();
     let keyword_ok = keyword.first().is_some_and(u8::is_ascii_alphanumeric)
         && keyword.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'-');
-    let value_ok = value
-        .is_none_or(|value| !value.is_empty() && value.iter().all(|&octet| matches!(octet, b'!'..=b'<' | b'>'..=b'~')));
+    let value_ok = value.is_none_or(|value| {
+        !value.is_empty()
+            && value.iter().all(|&octet| matches!(octet, b'!'..=b'<' | b'>'..=b'~') || (utf8 && octet >= 0x80))
+    });
     if keyword_ok && value_ok { Ok((keyword, value)) } else { Err(CommandError::ParameterSyntax) }
 }
 

@@ -53,7 +53,7 @@ fn commands_are_read_as_rfc_5321_section_4_1_writes_them() {
         ("HELP MAIL", Command::Help),
     ];
     for (line, command) in cases {
-        assert_eq!(parse(line.as_bytes()), Ok(command), "{line}");
+        assert_eq!(parse(line.as_bytes(), false), Ok(command), "{line}");
     }
 }
 
@@ -65,8 +65,8 @@ fn the_parameters_of_dsn_are_read_as_rfc_3461_writes_them() {
         ("MAIL FROM:<a@b.example> ret=full ENVID=QQ+2B1", Some(Return::Full), Some("QQ+2B1".into())),
         ("MAIL FROM:<> ENVID=x BODY=7BIT", None, Some("x".into())),
     ] {
-        let Ok(Command::Mail(_, parameters)) = parse(line.as_bytes()) else { panic!("{line}") };
-        assert_eq!(parameters.extensions, Some(Box::new(Extensions { ret, envid })), "{line}");
+        let Ok(Command::Mail(_, parameters)) = parse(line.as_bytes(), false) else { panic!("{line}") };
+        assert_eq!(parameters.extensions, Some(Box::new(Extensions { ret, envid, ..Extensions::default() })), "{line}");
     }
     for (line, notify, original) in [
         ("RCPT TO:<a@b.example> NOTIFY=NEVER", Some(never), None),
@@ -75,7 +75,7 @@ fn the_parameters_of_dsn_are_read_as_rfc_3461_writes_them() {
         ("RCPT TO:<a@b.example> ORCPT=rfc822;a+2Bx@b.example", None, Some("rfc822;a+x@b.example")),
         ("RCPT TO:<a@b.example> NOTIFY=DELAY ORCPT=x-y;z", Some(Notify::DELAY), Some("x-y;z")),
     ] {
-        let Ok(Command::Rcpt(_, Some(asked))) = parse(line.as_bytes()) else { panic!("{line}") };
+        let Ok(Command::Rcpt(_, Some(asked))) = parse(line.as_bytes(), false) else { panic!("{line}") };
         assert_eq!(asked.notify, notify, "{line}");
         assert_eq!(
             asked.original.as_ref().map(|original| original.decoded().into_owned()).as_deref(),
@@ -88,8 +88,21 @@ fn the_parameters_of_dsn_are_read_as_rfc_3461_writes_them() {
 }
 
 #[test]
+fn addresses_are_utf_8_where_mail_says_so() {
+    let line = "MAIL FROM:<caf\u{e9}@b\u{fc}cher.example> SMTPUTF8 BODY=8BITMIME";
+    let Ok(Command::Mail(from, parameters)) = parse(line.as_bytes(), false) else { panic!("{line}") };
+    assert_eq!(from.as_str(), "caf\u{e9}@xn--bcher-kva.example");
+    assert_eq!(parameters.extensions, Some(Box::new(Extensions { smtp_utf8: true, ..Extensions::default() })));
+    let line = "RCPT TO:<\u{e9}@b.example> ORCPT=utf-8;\u{e9}@b.example";
+    assert_eq!(parse(line.as_bytes(), false), Err(CommandError::Recipient(AddressError::NotAscii)));
+    let Ok(Command::Rcpt(to, Some(asked))) = parse(line.as_bytes(), true) else { panic!("{line}") };
+    assert_eq!(to.as_str(), "\u{e9}@b.example");
+    assert_eq!(asked.original.unwrap().as_str(), "utf-8;\u{e9}@b.example");
+}
+
+#[test]
 fn what_is_wrong_gets_the_reply_that_says_so() {
-    let cases: [(&[u8], u16, &str); 67] = [
+    let cases: [(&[u8], u16, &str); 71] = [
         (b"", 500, "5.5.2"),
         (b"   ", 500, "5.5.2"),
         (b"FOO", 500, "5.5.1"),
@@ -138,7 +151,11 @@ fn what_is_wrong_gets_the_reply_that_says_so() {
         (b"MAIL FROM:<a@b.example> BODY", 501, "5.5.4"),
         (b"MAIL FROM:<a@b.example> BODY=BINARYMIME", 555, "5.5.4"),
         (b"MAIL FROM:<a@b.example> BODY=9BIT", 555, "5.5.4"),
-        (b"MAIL FROM:<a@b.example> SMTPUTF8", 555, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> SMTPUTF8=1", 501, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> SMTPUTF8 SMTPUTF8", 501, "5.5.4"),
+        (b"MAIL FROM:<\xff@b.example> SMTPUTF8", 553, "5.6.7"),
+        (b"MAIL FROM:<a@b\xc3\xbc.example>", 553, "5.6.7"),
+        (b"RCPT TO:<a@b.example> ORCPT=utf-8;\xc3\xa9@b", 501, "5.5.4"),
         (b"MAIL FROM:<a@b.example> AUTH=<>", 555, "5.5.4"),
         (b"MAIL FROM:<a@b.example> RET=ALL", 501, "5.5.4"),
         (b"MAIL FROM:<a@b.example> RET", 501, "5.5.4"),
@@ -160,7 +177,7 @@ fn what_is_wrong_gets_the_reply_that_says_so() {
     ];
     for (line, code, enhanced) in cases {
         let shown = line.escape_ascii();
-        let Err(error) = parse(line) else {
+        let Err(error) = parse(line, false) else {
             panic!("{shown} is accepted");
         };
         let reply = error.reply();
@@ -177,14 +194,14 @@ fn a_line_has_at_most_2048_octets_with_its_end() {
         line.resize(length, b'x');
         line
     };
-    assert_eq!(parse(&line(2046)), Ok(Command::Noop));
-    assert_eq!(parse(&line(2047)), Err(CommandError::TooLong));
+    assert_eq!(parse(&line(2046), false), Ok(Command::Noop));
+    assert_eq!(parse(&line(2047), false), Err(CommandError::TooLong));
 }
 
 #[test]
 fn a_hello_name_is_safe_in_a_received_line_whatever_was_sent() {
     let line: Vec<u8> = b"EHLO ".iter().copied().chain(1..=255).filter(|o| !b"\r\n".contains(o)).collect();
-    match parse(&line) {
+    match parse(&line, false) {
         Ok(Command::Ehlo(name)) => {
             assert!(name.len() <= 255);
             assert!(name.bytes().all(|o| o.is_ascii_graphic()), "{name}");
@@ -197,11 +214,11 @@ fn a_hello_name_is_safe_in_a_received_line_whatever_was_sent() {
 proptest! {
     #[test]
     fn no_line_makes_the_parser_panic(line in proptest::collection::vec(any::<u8>(), 0..80)) {
-        let _ = parse(&line);
+        let _ = parse(&line, false);
     }
 
     #[test]
     fn no_address_makes_the_parser_panic(text in "(MAIL FROM|RCPT TO):[ <>@:\"\\\\.,\\[\\]a-zA-Z0-9=-]{0,40}") {
-        let _ = parse(text.as_bytes());
+        let _ = parse(text.as_bytes(), true);
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::smtp::{
     command::{self, Command, CommandError},
-    envelope::Recipient,
+    envelope::{Envelope, Recipient},
     reply::Reply,
 };
 
@@ -24,7 +24,8 @@ impl Session {
             Line::Bad(error) => self.bad(error, output),
             Line::Whole(line) => {
                 let line = line.strip_suffix(b"\r\n").unwrap_or(&line);
-                match command::parse(line) {
+                let smtp_utf8 = self.envelope().is_some_and(Envelope::is_smtp_utf8);
+                match command::parse(line, smtp_utf8) {
                     Ok(command) => self.command(command, output),
                     Err(error) => self.bad(error, output),
                 }

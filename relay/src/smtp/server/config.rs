@@ -8,6 +8,10 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Recipients of one message: Postfix's `smtpd_recipient_limit`; RFC 5321 section 4.5.3.1.8 wants at least 100.
 pub const MAX_RECIPIENTS: usize = 1000;
 
+/// Relays that a message may have passed: what RFC 5321 section 6.3 asks for at least. Postfix cuts at 50, which long ways
+/// through filters and lists can reach.
+pub const MAX_HOPS: u32 = 100;
+
 /// Junk commands before the session ends: Postfix's `smtpd_hard_error_limit`.
 pub const MAX_ERRORS: u32 = 20;
 
@@ -20,14 +24,22 @@ pub struct Config {
     pub max_size: u64,
     /// Recipients of a message; one more gets 452 4.5.3.
     pub max_recipients: usize,
+    /// Received fields of a message; one with more runs in a circle and gets 554 5.4.6.
+    pub max_hops: u32,
     /// Junk commands until 421.
     pub max_errors: u32,
 }
 
 impl Config {
-    /// A configuration with [`MAX_RECIPIENTS`] and [`MAX_ERRORS`].
+    /// A configuration with [`MAX_RECIPIENTS`], [`MAX_HOPS`] and [`MAX_ERRORS`].
     #[must_use]
     pub fn new(hostname: impl Into<String>, max_size: u64) -> Self {
-        Self { hostname: hostname.into(), max_size, max_recipients: MAX_RECIPIENTS, max_errors: MAX_ERRORS }
+        Self {
+            hostname: hostname.into(),
+            max_size,
+            max_recipients: MAX_RECIPIENTS,
+            max_hops: MAX_HOPS,
+            max_errors: MAX_ERRORS,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::event::CloseReason;
 use crate::smtp::{
-    data::Decoder,
+    data::{Decoder, HeaderScan},
     envelope::{Envelope, Recipient},
     reply::Reply,
 };
@@ -34,7 +34,7 @@ pub(super) enum State {
     /// A message is with the driver.
     Storing,
     /// In a message.
-    Data(Envelope, Decoder),
+    Data(Envelope, Decoder, HeaderScan),
     /// Over.
     Closed(CloseReason),
 }

@@ -110,7 +110,7 @@ fn a_whole_session_goes_as_in_rfc_5321() {
     assert_eq!(
         seen.output,
         "220 mx.example ESMTP\r\n\
-         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n\
+         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n\
          250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n\
          354 End the message with <CR><LF>.<CR><LF>\r\n250 2.0.0 Queued\r\n221 2.0.0 Bye\r\n"
     );
@@ -146,7 +146,10 @@ fn commands_have_their_order_and_each_refusal_its_code() {
         ("MAIL FROM:<a@a.example> SIZE=1001", &[552]),
         ("MAIL FROM:<a@a.example> SIZE=99999999999999999999", &[552]),
         ("MAIL FROM:<a@a.example> BODY=8BITMIME", &[250]),
-        ("MAIL FROM:<a@a.example> SMTPUTF8", &[555]),
+        (
+            "MAIL FROM:<a@a.example> SMTPUTF8|RCPT TO:<\u{e9}@b.example>|RSET|MAIL FROM:<>|RCPT TO:<\u{e9}@b.example>",
+            &[250, 250, 250, 250, 553],
+        ),
         ("MAIL FROM:<>|RCPT TO:<postmaster>", &[250, 250]),
         ("MAIL FROM:<a@a.example> RET=HDRS ENVID=x|RCPT TO:<b@b.example> NOTIFY=NEVER", &[250, 250]),
         ("RCPT TO:<b@b.example> X=1", &[555]),

@@ -10,7 +10,8 @@ async fn parameters_are_passed_on_to_a_host_that_offers_their_extension_and_to_n
         original: OriginalRecipient::parse("rfc822;b+2Bx@b.example"),
     };
     let mut envelope = envelope(&["b@b.example", "c@b.example"]);
-    envelope.extensions = Some(Box::new(Extensions { ret: Some(Return::Headers), envid: Some("QQ1".into()) }));
+    envelope.extensions =
+        Some(Box::new(Extensions { ret: Some(Return::Headers), envid: Some("QQ1".into()), ..Extensions::default() }));
     envelope.recipients[0].extensions = Some(Box::new(asked));
     for (offer, mail, rcpt) in [
         (
@@ -35,6 +36,55 @@ async fn parameters_are_passed_on_to_a_host_that_offers_their_extension_and_to_n
         let (stream, _) = host.counted_stream();
         let mut client = Client::start(stream, config(), ()).await.unwrap();
         assert_eq!(client.send(&envelope, &mut text()).await.unwrap().stage, Stage::Reply);
+        host.done().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_outside_ascii_goes_to_hosts_that_take_it_and_fails_for_its_recipients_elsewhere() {
+    let utf8 = |utf8_header| Some(Box::new(Extensions { smtp_utf8: true, utf8_header, ..Extensions::default() }));
+    let (plain, both) = (&["b@b.example", "c@b.example"][..], &["\u{e9}@b.example", "c@b.example"][..]);
+    let offer = "250-h\r\n250-PIPELINING\r\n250 SMTPUTF8\r\n";
+    let none = "250-h\r\n250 PIPELINING\r\n";
+    let none_of_it: Vec<(Stage, u16)> = vec![(Stage::MailFrom, 553), (Stage::MailFrom, 553)];
+    let taken = vec![(Stage::Reply, 250), (Stage::Reply, 250)];
+    for (host, from, recipients, extensions, mail, outcome) in [
+        (offer, "a@a.example", both, utf8(true), "a@a.example> SMTPUTF8", taken.clone()),
+        // A report to such a sender says it of itself.
+        (offer, "a@a.example", both, None, "a@a.example> SMTPUTF8", taken.clone()),
+        (offer, "a@a.example", plain, None, "a@a.example>", taken.clone()),
+        (none, "a@a.example", plain, utf8(false), "a@a.example>", taken),
+        (none, "a@a.example", both, utf8(false), "a@a.example>", vec![(Stage::RcptTo, 553), (Stage::Reply, 250)]),
+        (none, "\u{e9}@a.example", plain, utf8(false), "", none_of_it.clone()),
+        (none, "a@a.example", &["\u{e9}@b.example", "\u{e8}@b.example"], utf8(false), "", none_of_it),
+        (none, "a@a.example", plain, utf8(true), "", vec![(Stage::MailFrom, 554), (Stage::MailFrom, 554)]),
+    ] {
+        let mut envelope = Envelope { extensions, ..envelope(recipients) };
+        envelope.from = from.parse().unwrap();
+        let mut script = vec![
+            Say("220 h.example ESMTP\r\n"),
+            Expect("EHLO c.example\r\n"),
+            Say(if host == offer { offer } else { none }),
+        ];
+        if !mail.is_empty() {
+            let sent: Vec<String> = recipients
+                .iter()
+                .filter(|recipient| host == offer || recipient.is_ascii())
+                .map(|recipient| format!("RCPT TO:<{recipient}>\r\n"))
+                .collect();
+            script.push(ExpectOwned(format!("MAIL FROM:<{mail}\r\n{}DATA\r\n", sent.concat())));
+            script.push(Say(if sent.len() == 2 {
+                "250 Ok\r\n250 Ok\r\n250 Ok\r\n354 go\r\n"
+            } else {
+                "250 Ok\r\n250 Ok\r\n354 go\r\n"
+            }));
+            script.push(Expect("Hi\r\n.\r\n"));
+            script.push(Say("250 Ok\r\n"));
+        }
+        let host = Host::start(script);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        let seen = client.send(&envelope, &mut text()).await.unwrap();
+        assert_eq!(codes(&seen, 2), outcome, "{from} {recipients:?}");
         host.done().await;
     }
 }
