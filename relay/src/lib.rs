@@ -5,7 +5,8 @@
 //! [`queue`] with a Suspended Till, or [`report`].
 //!
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
-//! and [`run`] puts it all together. [`sink`] is the other end for a first try and for benchmarks.
+//! and [`run`] puts it all together. [`sink`] is the other end for a first try and for benchmarks;
+//! [`spool_tool`] reads a spool that no relay has open.
 
 pub mod access;
 pub mod config;
@@ -26,4 +27,5 @@ pub mod sink;
 pub mod smtp;
 pub mod socket;
 pub mod spool;
+pub mod spool_tool;
 pub mod tcp;

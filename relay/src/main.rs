@@ -1,6 +1,7 @@
 //! `mailsluice-relay`: the command line of the relay.
 
 use std::{
+    error::Error,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -12,6 +13,7 @@ use mailsluice_relay::{
     log::Log,
     run::{self, RunError},
     sink,
+    spool_tool::{self, SpoolCommand},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,6 +31,9 @@ enum Command {
     Run(Run),
     /// Run an SMTP server that accepts everything: where a first try and benchmarks deliver to.
     Sink(Sink),
+    /// Read a spool that no relay has open: check it, list or show what waits, export messages.
+    #[command(subcommand)]
+    Spool(SpoolCommand),
 }
 
 #[derive(clap::Args)]
@@ -68,9 +73,10 @@ struct Sink {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(run) => relay(run).await,
-        Command::Sink(sink) => sink_until_stopped(sink).await,
+    let result: Result<(), Box<dyn Error>> = match Cli::parse().command {
+        Command::Run(run) => relay(run).await.map_err(Into::into),
+        Command::Sink(sink) => sink_until_stopped(sink).await.map_err(Into::into),
+        Command::Spool(command) => spool_tool::run(command, &mut io::stdout()).await.map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

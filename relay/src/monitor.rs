@@ -200,8 +200,8 @@ impl Monitor {
             let DamageSummary { records, first } = damage;
             let are = if records == 1 { "record of the spool is" } else { "records of the spool are" };
             format!(
-                "{records} {are} damaged and set aside, all other mail is delivered; the log names the messages; \
-                 remove the damaged-* files and restart when it is dealt with; first: {first}"
+                "{records} {are} damaged and set aside, all other mail is delivered; the log names the messages, and \
+                 `mailsluice-relay spool check` lists what is damaged; remove the damaged-* files and restart when it is dealt with; first: {first}"
             )
         });
         let mut problems = self.lock();

@@ -25,6 +25,8 @@ const FILE_MODE: u32 = 0o600;
 pub struct Disk {
     path: PathBuf,
     directory: File,
+    /// Whether a lock file may be made where there is none.
+    may_make: bool,
 }
 
 impl Disk {
@@ -35,8 +37,38 @@ impl Disk {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, SpoolError> {
         let path = path.into();
         Self::make(&path)
-            .map(|directory| Self { directory, path: path.clone() })
+            .map(|directory| Self { directory, path: path.clone(), may_make: true })
             .map_err(|error| SpoolError::io("open", &path.display().to_string(), error))
+    }
+
+    /// Opens a directory that must be there, and makes nothing in it: for reading a spool.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`] with what the operating system says.
+    pub fn existing(path: impl Into<PathBuf>) -> Result<Self, SpoolError> {
+        let path = path.into();
+        let opened = File::open(&path).and_then(|file| match file.metadata()?.is_dir() {
+            true => Ok(file),
+            false => Err(io::ErrorKind::NotADirectory.into()),
+        });
+        match opened {
+            Ok(directory) => Ok(Self { path, directory, may_make: false }),
+            Err(error) => Err(SpoolError::io("open", &path.display().to_string(), error)),
+        }
+    }
+
+    /// Opens the lock file for writing, or else for reading: on a file system that is read-only a lock can be had all the same.
+    fn lock_file(&self) -> io::Result<Option<File>> {
+        let path = self.path.join(LOCK_FILE);
+        if self.may_make {
+            return Self::options().create(true).truncate(false).open(path).map(Some);
+        }
+        match Self::options().open(&path).or_else(|_| File::open(&path)) {
+            Ok(file) => Ok(Some(file)),
+            // No relay ever had it open.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn make(path: &Path) -> io::Result<File> {
@@ -62,8 +94,7 @@ impl Storage for Disk {
     }
 
     fn lock(&self) -> Result<Box<dyn Any + Send>, LockError> {
-        let mut file =
-            Self::options().create(true).truncate(false).open(self.path.join(LOCK_FILE)).map_err(LockError::Io)?;
+        let Some(mut file) = self.lock_file().map_err(LockError::Io)? else { return Ok(Box::new(())) };
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 // The id is a courtesy to whoever finds the lock held: its failure must not keep the spool shut.

@@ -29,7 +29,9 @@ mod damage;
 mod disk;
 mod error;
 mod extras;
+mod inspect;
 mod message;
+mod overlay;
 mod payload;
 mod pending;
 mod reader;
@@ -57,6 +59,7 @@ pub use body::{Body, BodyWriter};
 pub use disk::Disk;
 pub use error::{Health, SpoolError};
 pub use extras::Extras;
+pub use inspect::Inspection;
 pub use message::{
     Client, Deferral, Draft, ERROR_TEXT_MAX, Envelope, LastError, Location, Mark, MessageId, NotAMessageId, Outcome,
     Pending, Purpose, Stored,

@@ -16,3 +16,4 @@ mod reload;
 mod retries_with_backoff;
 mod sigterm_is_quick;
 mod smuggling;
+mod spool_is_read_off_line;

@@ -2,6 +2,8 @@
 
 mod crash;
 mod damage;
+mod formats;
+mod inspect;
 mod promises;
 mod room;
 mod simdisk;

@@ -308,6 +308,17 @@ impl SimDisk {
         state.inodes[state.names[name]].now.clone()
     }
 
+    /// A disk with these files, all synced.
+    pub(super) fn holding<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut names = BTreeMap::new();
+        let mut inodes = Vec::new();
+        for (name, octets) in files {
+            names.insert(name.to_owned(), inodes.len());
+            inodes.push(Inode { now: octets.to_vec(), synced: octets.to_vec(), changes: Vec::new() });
+        }
+        Self::with(Rng(1), inodes, names)
+    }
+
     /// Removes a file behind everybody's back, for good.
     pub(super) fn discard(&self, name: &str) {
         let mut state = self.state();
