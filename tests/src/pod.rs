@@ -55,6 +55,12 @@ spec: {{selector: {{sink: {name}}}, ports: [{{name: smtp, port: 25, targetPort: 
         SinkPod { folder, domain: format!("{name}.{}.mx.test", namespace.name()) }
     }
 
+    /// How many messages have arrived.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        sink::count(&self.folder)
+    }
+
     /// The messages that have arrived.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {

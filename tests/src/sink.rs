@@ -97,7 +97,7 @@ impl Sink {
     /// How many messages have arrived.
     #[must_use]
     pub fn count(&self) -> usize {
-        names(self.folder.path()).len()
+        count(self.folder.path())
     }
 
     /// The messages that have arrived, in the order in which they were whole.
@@ -112,6 +112,12 @@ impl Sink {
         wait::until_some(limit, &format!("{count} messages arrive"), || (self.count() >= count).then_some(()));
         self.received()
     }
+}
+
+/// How many messages a sink's folder has; it opens none of them.
+#[must_use]
+pub fn count(folder: &Path) -> usize {
+    names(folder).len()
 }
 
 /// The messages in a folder in which a sink keeps them.
