@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    queue::{Arrival, Part},
+    queue::{Arrival, Part, Recipients},
     route::Routes,
     smtp::{Domain, ForwardPath},
     spool::{Location, MessageId, Recovered},
@@ -49,7 +49,7 @@ pub fn recovered(routes: &Routes, found: &Recovered) -> Arrival {
             }
             None => parts.push(Part {
                 host,
-                recipients: Box::from([pending.recipient]),
+                recipients: Recipients::one(pending.recipient),
                 attempts: pending.attempts,
                 due: pending.due,
             }),

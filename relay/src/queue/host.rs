@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::monitor::{LastError, Reason};
 
-use super::Recipients;
+use super::{Recipients, moment::Moment};
 use crate::spool::MessageId;
 
 /// Names a host within one process. Never used again for another host, so that a late answer about a host that is gone
@@ -29,9 +29,12 @@ const FIRST_SESSIONS: u32 = 2;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
+/// A message at this host, in 32 octets.
 #[derive(Debug)]
 struct Entry {
     recipients: Recipients,
+    /// When a deferred one is due; of no meaning otherwise. Beside the state, not in it, so that it costs no padding.
+    due: Moment,
     attempts: u32,
     state: EntryState,
 }
@@ -39,7 +42,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryState {
     Ready,
-    Deferred(Timestamp),
+    Deferred,
     Taken,
 }
 
@@ -51,7 +54,7 @@ pub(super) struct Host {
     /// Ids of ready entries in the order in which they are sent. One that was taken out of turn stays here until it is met.
     ready: VecDeque<MessageId>,
     ready_count: usize,
-    deferred: BTreeSet<(Timestamp, MessageId)>,
+    deferred: BTreeSet<(Moment, MessageId)>,
     pub(super) suspension: Option<Suspension>,
     pub(super) last_error: Option<LastError>,
     /// Failures of the host as a whole since it last took a message.
@@ -89,18 +92,16 @@ impl Host {
     }
 
     pub(super) fn add(&mut self, id: MessageId, recipients: Recipients, attempts: u32, due: Option<Timestamp>) {
-        let state = match due {
-            Some(till) => {
-                self.deferred.insert((till, id));
-                EntryState::Deferred(till)
-            }
-            None => {
-                self.ready.push_back(id);
-                self.ready_count += 1;
-                EntryState::Ready
-            }
+        let till = Moment::not_before(due.unwrap_or_default());
+        let state = if due.is_some() {
+            self.deferred.insert((till, id));
+            EntryState::Deferred
+        } else {
+            self.ready.push_back(id);
+            self.ready_count += 1;
+            EntryState::Ready
         };
-        self.entries.insert(id, Entry { recipients, attempts, state });
+        self.entries.insert(id, Entry { recipients, due: till, attempts, state });
     }
 
     pub(super) fn take(&mut self) -> Option<(MessageId, u32, Recipients)> {
@@ -125,8 +126,8 @@ impl Host {
         match entry.state {
             EntryState::Taken => return None,
             EntryState::Ready => self.ready_count -= 1,
-            EntryState::Deferred(till) => {
-                self.deferred.remove(&(till, id));
+            EntryState::Deferred => {
+                self.deferred.remove(&(entry.due, id));
             }
         }
         entry.state = EntryState::Taken;
@@ -156,8 +157,9 @@ impl Host {
         {
             entry.attempts += 1;
             entry.recipients = recipients;
-            entry.state = EntryState::Deferred(till);
-            self.deferred.insert((till, id));
+            entry.due = Moment::not_before(till);
+            entry.state = EntryState::Deferred;
+            self.deferred.insert((entry.due, id));
         }
     }
 
@@ -167,7 +169,7 @@ impl Host {
 
     pub(super) fn release_due(&mut self, now: Timestamp) {
         while let Some(&(till, id)) = self.deferred.first() {
-            if till > now {
+            if till.timestamp() > now {
                 break;
             }
             self.deferred.pop_first();
@@ -253,7 +255,7 @@ impl Host {
         match &self.suspension {
             Some(held) => held.till,
             None if self.entries.is_empty() => self.minute.map(|(end, _)| end),
-            None => self.deferred.first().map(|(till, _)| *till),
+            None => self.deferred.first().map(|(till, _)| till.timestamp()),
         }
     }
 
@@ -267,10 +269,20 @@ impl Host {
 
     pub(super) fn deferred_only_till(&self) -> Option<Timestamp> {
         let only = self.ready_count == 0 && self.sessions == 0 && self.deferred.len() == self.entries.len();
-        if only { self.deferred.first().map(|(till, _)| *till) } else { None }
+        if only { self.deferred.first().map(|(till, _)| till.timestamp()) } else { None }
     }
 
     pub(super) fn deferred_count(&self) -> usize {
         self.deferred.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_costs_thirty_two_octets() {
+        assert_eq!(size_of::<Entry>(), 32);
     }
 }

@@ -10,7 +10,9 @@
 //! Every future moment is in one ordered set, one entry per host: [`Queue::advance`] touches only what is due.
 
 mod backoff;
+mod few;
 mod host;
+mod moment;
 mod rows;
 mod shared;
 
@@ -20,15 +22,17 @@ use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::monitor::{LastError, QueueTotals, Reason};
 
 pub use backoff::Backoff;
+pub use few::Few;
 use host::Host;
 pub use host::{HostId, Suspension};
+use moment::Moment;
 pub use rows::HostSummary;
 pub use shared::{Idle, InHand, Next, SessionHold, SharedQueue};
 
 use crate::spool::{Location, MessageId};
 
 /// Indexes into an envelope's recipients: those of a message's recipients that one host is to take.
-pub type Recipients = Box<[u16]>;
+pub type Recipients = Few<u16>;
 
 /// A message as the queue needs it.
 #[derive(Debug)]
@@ -94,9 +98,9 @@ pub enum Settled {
 struct Message {
     location: Location,
     size: u64,
-    received_at: Timestamp,
+    received_at: Moment,
     /// The hosts that still have recipients of it. One, nearly always.
-    hosts: Vec<HostId>,
+    hosts: Few<HostId>,
 }
 
 /// All waiting mail, by host.
@@ -167,7 +171,8 @@ impl Queue {
         }
         self.bytes += arrival.size;
         let Arrival { id, location, size, received_at, .. } = arrival;
-        self.messages.insert(id, Message { location, size, received_at, hosts });
+        let received_at = Moment::not_before(received_at);
+        self.messages.insert(id, Message { location, size, received_at, hosts: hosts.into() });
         wakes
     }
 
@@ -375,10 +380,10 @@ impl Queue {
     pub fn take_expired(&mut self, age: SignedDuration, now: Timestamp, most: usize) -> Vec<Work> {
         let mut expired = Vec::new();
         for (id, message) in &self.messages {
-            if expired.len() >= most || message.received_at.duration_until(now) < age {
+            if expired.len() >= most || message.received_at.timestamp().duration_until(now) < age {
                 break;
             }
-            for host_id in &message.hosts {
+            for host_id in message.hosts.iter() {
                 let Some(host) = self.hosts.get_mut(host_id) else { continue };
                 if let Some((attempts, recipients)) = host.take_message(*id) {
                     expired.push(Work { host: *host_id, id: *id, location: message.location, recipients, attempts });
@@ -394,7 +399,7 @@ impl Queue {
     /// When the oldest message reaches `age`.
     #[must_use]
     pub fn next_expiry(&self, age: SignedDuration) -> Option<Timestamp> {
-        self.messages.first_key_value().and_then(|(_, message)| message.received_at.checked_add(age).ok())
+        self.messages.first_key_value().and_then(|(_, message)| message.received_at.timestamp().checked_add(age).ok())
     }
 
     /// All hosts that have mail.
@@ -427,8 +432,7 @@ impl Queue {
             self.settle(work, Settled::Untried);
             return;
         }
-        message.hosts.retain(|host| *host != work.host);
-        message.hosts.extend(&hosts);
+        message.hosts = message.hosts.iter().filter(|host| **host != work.host).chain(&hosts).copied().collect();
         for (id, part) in hosts.into_iter().zip(parts) {
             if let Some(host) = self.hosts.get_mut(&id) {
                 host.add(work.id, part.recipients, part.attempts, part.due.filter(|due| *due > now));
@@ -458,7 +462,7 @@ impl Queue {
     /// Totals over all hosts.
     #[must_use]
     pub fn totals(&self) -> QueueTotals {
-        let oldest = self.messages.first_key_value().map(|(_, message)| message.received_at);
+        let oldest = self.messages.first_key_value().map(|(_, message)| message.received_at.timestamp());
         let hosts = self.hosts.values().filter(|host| host.has_mail()).count();
         QueueTotals {
             messages: self.messages.len() as u64,
@@ -514,7 +518,7 @@ impl Queue {
     /// Strikes a host from a message; true when it was the last one.
     fn part_gone(&mut self, id: MessageId, host: HostId) -> bool {
         let Some(message) = self.messages.get_mut(&id) else { return false };
-        message.hosts.retain(|other| *other != host);
+        message.hosts = message.hosts.iter().filter(|other| **other != host).copied().collect();
         if !message.hosts.is_empty() {
             return false;
         }

@@ -66,7 +66,7 @@ impl Queue {
     }
 
     fn summary(&self, id: HostId, host: &Host) -> HostSummary {
-        let oldest = host.oldest().and_then(|id| self.messages.get(&id)).map(|message| message.received_at);
+        let oldest = host.oldest().and_then(|id| self.messages.get(&id)).map(|message| message.received_at.timestamp());
         let deferred_till = host.deferred_only_till();
         let (suspended_till, reason, problem) = match &host.suspension {
             Some(held) => (held.till, Some(held.reason), Some(held.problem.clone())),

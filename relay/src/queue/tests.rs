@@ -24,7 +24,7 @@ fn arrival(id: u64, hosts: &[&str]) -> Arrival {
         received_at: after(id as i64),
         parts: hosts
             .iter()
-            .map(|host| Part { host: (*host).to_owned(), recipients: Box::from([0]), attempts: 0, due: None })
+            .map(|host| Part { host: (*host).to_owned(), recipients: Recipients::one(0), attempts: 0, due: None })
             .collect(),
     }
 }
@@ -145,7 +145,7 @@ fn a_deferred_message_waits_alone() {
     queue.insert(arrival(2, &["a.test"]), START);
     let host = open(&mut queue);
     let first = queue.take(host, START).unwrap();
-    queue.settle(&first, Settled::Deferred { recipients: Box::from([0]), till: after(300) });
+    queue.settle(&first, Settled::Deferred { recipients: Recipients::one(0), till: after(300) });
     let second = queue.take(host, START).expect("the next message is not held back by it");
     queue.settle(&second, Settled::Gone);
     queue.session_closed(host);
@@ -290,7 +290,7 @@ fn a_changed_route_moves_what_waits_even_for_a_suspended_host() {
     queue.suspend(old, closed_till(after(3_600)));
     let all = queue.take_all(old);
     assert_eq!(all.len(), 2);
-    let part = |host: &str| vec![Part { host: host.into(), recipients: Box::from([0]), attempts: 0, due: None }];
+    let part = |host: &str| vec![Part { host: host.into(), recipients: Recipients::one(0), attempts: 0, due: None }];
     queue.reassign(&all[0], part("new.test:25"), START);
     queue.reassign(&all[1], part("new.test:25"), START);
     assert_eq!(queue.host_name(old), None, "the old host has no mail any more");
@@ -310,7 +310,12 @@ fn a_part_whose_new_host_has_the_message_already_stays() {
     queue.insert(arrival(1, &["a.test", "b.test"]), START);
     let (a, _) = queue.next_host().unwrap();
     let taken = queue.take_all(a);
-    let part = Part { host: "b.test".into(), recipients: Box::from([0]), attempts: 0, due: None };
+    let part = Part { host: "b.test".into(), recipients: Recipients::one(0), attempts: 0, due: None };
     queue.reassign(&taken[0], vec![part], START);
     assert_eq!(queue.totals().hosts, 2, "neither part is lost");
+}
+
+#[test]
+fn a_message_costs_no_more_than_promised() {
+    assert_eq!(size_of::<Message>(), 48);
 }
