@@ -346,7 +346,11 @@ fn outgoing(envelope: &Envelope, recipients: &[u16]) -> Option<smtp::Envelope> {
         let asked = envelope.extras.as_ref().and_then(|extras| extras.of(*recipient));
         outgoing.recipients.push(Recipient { path, extensions: asked.cloned().map(Box::new) });
     }
-    outgoing.body = if envelope.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit };
+    outgoing.body = match &envelope.extras {
+        Some(extras) if extras.message.binary => BodyType::BinaryMime,
+        _ if envelope.eight_bit => BodyType::EightBitMime,
+        _ => BodyType::SevenBit,
+    };
     outgoing.size = Some(envelope.size);
     outgoing.extensions = envelope.extras.as_ref().and_then(|extras| extras.message.clone().boxed());
     Some(outgoing)

@@ -12,7 +12,7 @@ pub(super) fn draft(envelope: &mut Envelope, id: MessageId, received_at: jiff::T
         received_at,
         sender: envelope.from.as_str().to_owned(),
         recipients: envelope.recipients.iter().map(|recipient| recipient.path.as_str().to_owned()).collect(),
-        eight_bit: envelope.body == BodyType::EightBitMime,
+        eight_bit: envelope.body != BodyType::SevenBit,
         extras: extras(envelope),
         client,
         purpose: Purpose::Client,
@@ -21,6 +21,9 @@ pub(super) fn draft(envelope: &mut Envelope, id: MessageId, received_at: jiff::T
 
 /// What extensions ask for, taken out of the envelope; nothing is allocated where they ask for nothing.
 fn extras(envelope: &mut Envelope) -> Option<Box<Extras>> {
+    if envelope.body == BodyType::BinaryMime {
+        envelope.extensions.get_or_insert_default().binary = true;
+    }
     if envelope.extensions.is_none() && envelope.recipients.iter().all(|recipient| recipient.extensions.is_none()) {
         return None;
     }

@@ -74,7 +74,7 @@ impl Session {
             match session.next(&mut input, &mut output, &mut body) {
                 event @ (Event::NeedInput | Event::NeedBody) => {
                     let in_body = matches!(event, Event::NeedBody);
-                    if in_body && body.len() >= CHUNK_SIZE {
+                    if body.len() >= CHUNK_SIZE {
                         spill(incoming.as_mut(), &mut body).await;
                     }
                     if !output.is_empty() {
@@ -156,6 +156,10 @@ impl Session {
                     body = Vec::new();
                     self.record(LogLevel::Problems).say(format_args!("refused: {reply}"));
                     self.count_refusal(&reply);
+                }
+                Event::MessageDropped => {
+                    incoming = None;
+                    body = Vec::new();
                 }
                 Event::Close { .. } => return stream.write_all(&output).await,
             }

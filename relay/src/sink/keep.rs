@@ -54,7 +54,7 @@ impl KeptEnvelope {
             sender: envelope.from.as_str().to_owned(),
             recipients: envelope.recipients.iter().map(|recipient| recipient.path.as_str().to_owned()).collect(),
             size: envelope.size.unwrap_or_default(),
-            eight_bit: envelope.body == BodyType::EightBitMime,
+            eight_bit: envelope.body != BodyType::SevenBit,
         }
     }
 }

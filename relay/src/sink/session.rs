@@ -83,7 +83,7 @@ pub(super) async fn run(sink: &Sink, mut stream: TcpStream, peer: SocketAddr) ->
                     }
                 }
             }
-            Event::MessageRefused { .. } => incoming = None,
+            Event::MessageRefused { .. } | Event::MessageDropped => incoming = None,
             Event::Close { .. } => return send(&mut stream, &mut output).await,
         }
     }

@@ -11,6 +11,8 @@
 //!   recipient's, and the connection goes on (after 521 it does not).
 //! - A body with octets above 127 towards a host without 8BITMIME fails with 5.6.3 without being sent (RFC 6152 section 3): the
 //!   relay passes bodies on as they are and does not convert them.
+//! - A body that is not made of lines goes by BDAT, as one chunk, to a host that offers BINARYMIME, and fails with 5.6.3 elsewhere
+//!   (RFC 3030 section 3).
 //! - Towards a host without SMTPUTF8, recipients outside ASCII fail with 5.6.7 and the others get the message; where the sender or
 //!   the header is outside ASCII, all fail. Domains are in A-labels already, so they never stand in the way (RFC 6531 section 3.2).
 //! - A message larger than the SIZE which the host announced fails with 5.3.4 without being sent (RFC 1870 section 6).
@@ -21,6 +23,7 @@
 //!
 //! Writes are whole flights: a small message is two of them. Give the session a TCP connection with `TCP_NODELAY`.
 
+mod binary;
 mod error;
 mod observe;
 mod outcome;
@@ -118,6 +121,10 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
+    /// CHUNKING (RFC 3030).
+    pub chunking: bool,
+    /// BINARYMIME (RFC 3030).
+    pub binary_mime: bool,
     /// SMTPUTF8 (RFC 6531).
     pub smtp_utf8: bool,
     /// DSN (RFC 3461).
@@ -141,6 +148,10 @@ impl Capabilities {
                 capabilities.size = Some(limit.unwrap_or(0));
             } else if is("8BITMIME") {
                 capabilities.eight_bit_mime = true;
+            } else if is("CHUNKING") {
+                capabilities.chunking = true;
+            } else if is("BINARYMIME") {
+                capabilities.binary_mime = true;
             } else if is("SMTPUTF8") {
                 capabilities.smtp_utf8 = true;
             } else if is("DSN") {
@@ -285,6 +296,7 @@ where
         // Set back only at the end: an error, or a future that is dropped midway, leaves replies of unknown meaning behind.
         self.usable = false;
         self.wire.expect_silence(LAST_WORDS).await?;
+        let binary = envelope.body == BodyType::BinaryMime;
         let mut commands = self.commands(envelope).await?;
         let outcome = match self.settled_before_body(&mut commands) {
             Some((stage, reply)) => {
@@ -296,6 +308,10 @@ where
             }
             None if commands.data.as_ref().is_some_and(goes_on) => {
                 let (stage, reply) = self.body(body).await?;
+                Outcome::of_peer(stage, reply, commands.refused)
+            }
+            None if binary => {
+                let (stage, reply) = self.chunk(envelope, body).await?;
                 Outcome::of_peer(stage, reply, commands.refused)
             }
             // DATA is left out only when what went before it has settled the message.
@@ -337,6 +353,9 @@ where
                 ),
             );
         }
+        if let Some(reply) = binary::refusal(envelope, &self.capabilities) {
+            return refuse(Stage::MailFrom, reply);
+        }
         if let Some(reply) = utf8::refusal(envelope, &self.capabilities) {
             return refuse(Stage::MailFrom, reply);
         }
@@ -356,7 +375,9 @@ where
         let rset = self.reset_first.then_some(Command::Rset);
         let unsendable = utf8::unsendable(envelope, &self.capabilities);
         let rcpts = (0..envelope.recipients.len()).filter(|index| !unsendable.contains(index)).map(Command::Rcpt);
-        let mut left = rset.into_iter().chain([Command::Mail]).chain(rcpts).chain([Command::Data]).peekable();
+        // What is not made of lines goes by BDAT, once it is known that there is somebody for it.
+        let data = (envelope.body != BodyType::BinaryMime).then_some(Command::Data);
+        let mut left = rset.into_iter().chain([Command::Mail]).chain(rcpts).chain(data).peekable();
         let mut done = Commands::default();
         while let Some(&next) = left.peek() {
             // What is known by now may make the rest pointless.
@@ -408,6 +429,7 @@ where
                 };
                 let body = match envelope.body {
                     BodyType::EightBitMime => " BODY=8BITMIME",
+                    BodyType::BinaryMime => " BODY=BINARYMIME",
                     BodyType::SevenBit => "",
                 };
                 let utf8 = if utf8::is_said(envelope, &self.capabilities) { " SMTPUTF8" } else { "" };

@@ -42,6 +42,13 @@ pub enum Command {
     Rcpt(ForwardPath, Option<Box<RecipientExtensions>>),
     /// DATA.
     Data,
+    /// BDAT: a chunk of so many octets follows (RFC 3030).
+    Bdat {
+        /// Octets of the chunk.
+        size: u64,
+        /// Whether it is the last of its message.
+        last: bool,
+    },
     /// RSET.
     Rset,
     /// NOOP, its argument ignored.
@@ -74,6 +81,9 @@ pub enum CommandError {
     /// A verb of HTTP, or what is not text at all.
     #[error("this is an SMTP server")]
     NotSmtp,
+    /// BDAT whose count cannot be read: what follows are so many octets of a message, and nobody knows how many.
+    #[error("syntax: BDAT octets [LAST]")]
+    ChunkSize,
     /// A verb that is not known.
     #[error("command not recognized")]
     Unknown,
@@ -106,6 +116,7 @@ impl CommandError {
             Self::Nul => Reply::enhanced(500, (5, 2), "NUL in command"),
             Self::Empty => Reply::enhanced(500, (5, 2), "Command expected"),
             Self::NotSmtp => Reply::enhanced(521, (5, 1), "This is an SMTP server; closing"),
+            Self::ChunkSize => Reply::enhanced(521, (5, 4), "Syntax: BDAT octets [LAST]; closing"),
             Self::Unknown => Reply::enhanced(500, (5, 1), "Command not recognized"),
             Self::Syntax(usage) => Reply::enhanced(501, (5, 4), *usage),
             Self::Sender(error) => address_reply(*error, (1, 7), "Sender"),
@@ -118,7 +129,7 @@ impl CommandError {
     /// Whether the session must end with this error, because nothing that follows can be trusted to be SMTP.
     #[must_use]
     pub fn ends_session(&self) -> bool {
-        matches!(self, Self::BareNewline | Self::NotSmtp)
+        matches!(self, Self::BareNewline | Self::ChunkSize | Self::NotSmtp)
     }
 }
 
@@ -160,6 +171,8 @@ pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
         rcpt(rest, smtp_utf8)
     } else if is(b"DATA") {
         alone(rest, Command::Data, "DATA")
+    } else if is(b"BDAT") {
+        bdat(rest)
     } else if is(b"RSET") {
         alone(rest, Command::Rset, "RSET")
     } else if is(b"EHLO") {
@@ -207,6 +220,19 @@ fn hello(rest: &[u8], usage: &'static str) -> Result<String, CommandError> {
             _ => '?',
         })
         .collect())
+}
+
+/// BDAT with the octets that follow, at most 20 digits (RFC 3030 section 2).
+fn bdat(rest: &[u8]) -> Result<Command, CommandError> {
+    let mut words = rest.split(|octet| matches!(octet, b' ' | b'\t')).filter(|word| !word.is_empty());
+    let digits = words.next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default();
+    let plain = digits.bytes().all(|octet| octet.is_ascii_digit());
+    let size = if plain { digits.parse().ok() } else { None };
+    let last = words.next();
+    match (size, last.is_none_or(|word| word.eq_ignore_ascii_case(b"LAST")), words.next()) {
+        (Some(size), true, None) => Ok(Command::Bdat { size, last: last.is_some() }),
+        _ => Err(CommandError::ChunkSize),
+    }
 }
 
 fn mail(rest: &[u8]) -> Result<Command, CommandError> {

@@ -1,4 +1,4 @@
-//! The framing of DATA: from the wire to the stored text and back (RFC 5321 sections 4.1.1.4 and 4.5.2).
+//! The framing of DATA, and of BDAT ([`Chunks`]): from the wire to the stored text and back (RFC 5321 sections 4.1.1.4 and 4.5.2).
 //!
 //! The stored text is the message as its author means it: lines end in CRLF, no dot is stuffed, the closing dot is not there.
 //! It ends in CRLF unless it is empty.
@@ -15,10 +15,12 @@
 //! - Octets above 127 are taken whether or not BODY=8BITMIME was declared, as by Postfix; they are noted, for the next host
 //!   may not take them.
 
+mod chunks;
 mod decoder;
 mod encoder;
 mod header;
 
+pub use chunks::Chunks;
 pub use decoder::{Decoder, Fault, Progress};
 pub use encoder::Encoder;
 pub use header::HeaderScan;

@@ -13,6 +13,8 @@ pub enum BodyType {
     SevenBit,
     /// May hold octets above 127; lines end in CRLF.
     EightBitMime,
+    /// Any octets, lines or none (RFC 3030): only BDAT can carry it.
+    BinaryMime,
 }
 
 /// One recipient of a transaction.

@@ -17,6 +17,8 @@ pub struct Extensions {
     pub smtp_utf8: bool,
     /// Whether the header of a message that came with SMTPUTF8 is UTF-8, as was measured.
     pub utf8_header: bool,
+    /// Whether the text is not made of lines, so that only hosts with BINARYMIME can have it (RFC 3030), as was measured.
+    pub binary: bool,
     /// RET: how much of the message a report of its failure returns (RFC 3461 section 4.3).
     pub ret: Option<Return>,
     /// ENVID: the sender's own name for this envelope, which a report repeats; in xtext, as it was given (RFC 3461 section 4.4).

@@ -27,6 +27,9 @@
 //!   message smuggled inside a message; none of it is looked at. 521 is what Postfix documents for
 //!   `smtpd_forbid_bare_newline = reject` with disconnection: permanent, so that the message returns to its author instead
 //!   of being retried for days, and announcing the close (RFC 7504).
+//! - BDAT is framed by its counts alone: the octets of a chunk are passed over where it is refused, and where its count cannot be
+//!   read, 521 5.5.4 ends the session, for nobody could tell what follows from commands. A bare CR or LF in a text that is not
+//!   BODY=BINARYMIME ends it as in DATA, at the end of the chunk. After a chunk that failed, others get 503 until the next MAIL.
 //! - Clients that do not speak SMTP (an HTTP request, a TLS handshake) are cut off with 521 5.5.1 at the first line, or at the
 //!   first octet that no command begins with; Postfix has `smtpd_forbidden_commands` for it. A web page that makes a
 //!   browser post to port 25 must not get to the lines which it planted in the body.
@@ -41,19 +44,20 @@ mod command;
 mod config;
 mod event;
 mod line;
+mod message;
 mod state;
 mod transaction;
 
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
 use super::command::CommandError;
 use super::data::{Decoder, Fault, HeaderScan};
-use super::envelope::{BodyType, Envelope};
+use super::envelope::Envelope;
 use super::reply::Reply;
 use line::LineReader;
-use state::{Answer, Question, State, Step};
+use state::{Answer, Chunked, Question, State, Step};
 
 pub use config::{COMMAND_TIMEOUT, Config, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
 pub use event::{CloseReason, Event, Hello};
@@ -96,7 +100,8 @@ impl Session {
     pub fn envelope(&self) -> Option<&Envelope> {
         match &self.state {
             State::Transaction(envelope) | State::Asked(envelope, _) | State::Data(envelope, ..) => Some(envelope),
-            State::Greeting | State::Ready | State::Storing | State::Closed(_) => None,
+            State::Chunk { message, .. } | State::BetweenChunks(message) => Some(&message.envelope),
+            State::Greeting | State::Ready | State::Storing | State::Skip { .. } | State::Closed(_) => None,
         }
     }
 
@@ -152,11 +157,12 @@ impl Session {
             Step::Flush => Event::Flush,
             Step::MessageEnd(envelope) => Event::MessageEnd(envelope),
             Step::MessageRefused(reply) => Event::MessageRefused { reply },
+            Step::MessageDropped => Event::MessageDropped,
             Step::Close(reason) => Event::Close { reason },
             Step::Ask => match &self.state {
                 State::Asked(envelope, Question::Sender) => Event::CheckSender { envelope },
                 State::Asked(envelope, Question::Recipient(recipient)) => Event::CheckRecipient { envelope, recipient },
-                State::Asked(envelope, Question::Body) => match &self.hello {
+                State::Asked(envelope, Question::Body | Question::Chunk { .. }) => match &self.hello {
                     Some(hello) => Event::BodyStart { envelope, hello },
                     // MAIL was not taken without it.
                     None => Event::NeedInput,
@@ -189,11 +195,18 @@ impl Session {
                     self.state = State::Data(envelope, Decoder::new(self.config.max_size), HeaderScan::new());
                     Reply::new(354, "End the message with <CR><LF>.<CR><LF>").render(output);
                 }
+                (Question::Chunk { size, last }, Answer::Accept(_)) => {
+                    let message = Box::new(Chunked::new(envelope, self.config.max_size));
+                    self.state = State::Chunk { message, size, left: size, last };
+                }
+                (Question::Chunk { size, .. }, Answer::Refuse(reply)) if !reply.closes() => {
+                    self.state = State::Skip { left: size, reply };
+                }
                 (Question::Recipient(_), Answer::Refuse(reply)) => {
                     self.state = State::Transaction(envelope);
                     self.refused(&reply, output);
                 }
-                (Question::Sender | Question::Body, Answer::Refuse(reply)) => {
+                (Question::Sender | Question::Body | Question::Chunk { .. }, Answer::Refuse(reply)) => {
                     self.refused(&reply, output);
                 }
             },
@@ -231,51 +244,10 @@ impl Session {
             }
             State::Closed(reason) => Some(Step::Close(*reason)),
             State::Asked(..) | State::Storing => Some(Step::Ask),
-            State::Data(_, decoder, header) => {
-                let start = body.len();
-                let progress = decoder.decode(input, body);
-                header.feed(body.get(start..).unwrap_or_default());
-                input.advance(progress.consumed);
-                if progress.ended { Some(self.message_ended(output)) } else { Some(Step::NeedBody) }
-            }
-            State::Ready | State::Transaction(_) => self.line(input, output),
-        }
-    }
-
-    /// Judges a message whose last octet has come.
-    fn message_ended(&mut self, output: &mut BytesMut) -> Step {
-        let (mut envelope, decoder, header) = match std::mem::replace(&mut self.state, State::Ready) {
-            State::Data(envelope, decoder, header) => (envelope, decoder, header),
-            other => {
-                self.state = other;
-                return Step::NeedInput;
-            }
-        };
-        match decoder.fault() {
-            None if header.hops() > self.config.max_hops => {
-                let reply = Reply::enhanced(554, (4, 6), format!("Too many hops: {} Received lines", header.hops()));
-                reply.render(output);
-                Step::MessageRefused(reply)
-            }
-            None => {
-                envelope.size = Some(decoder.octets());
-                envelope.body = if decoder.eight_bit() { BodyType::EightBitMime } else { BodyType::SevenBit };
-                if let Some(asked) = &mut envelope.extensions {
-                    asked.utf8_header = asked.smtp_utf8 && header.eight_bit();
-                }
-                self.state = State::Storing;
-                Step::MessageEnd(envelope)
-            }
-            Some(Fault::TooLarge) => {
-                let reply = self.too_large();
-                reply.render(output);
-                Step::MessageRefused(reply)
-            }
-            Some(Fault::BareNewline) => {
-                let reply = CommandError::BareNewline.reply();
-                self.close(CloseReason::BareNewline, &reply, output);
-                Step::MessageRefused(reply)
-            }
+            State::Data(..) => Some(self.text(input, output, body)),
+            State::Chunk { .. } => self.chunk(input, output, body),
+            State::Skip { .. } => self.skip(input, output),
+            State::Ready | State::Transaction(_) | State::BetweenChunks(_) => self.line(input, output),
         }
     }
 }

@@ -31,18 +31,22 @@ mod tag {
     pub(super) const ENVID: u64 = 2;
     pub(super) const SMTPUTF8: u64 = 3;
     pub(super) const UTF8_HEADER: u64 = 4;
+    pub(super) const BINARY: u64 = 5;
     pub(super) const NOTIFY: u64 = 64;
     pub(super) const ORCPT: u64 = 65;
 }
 
 pub(super) fn put_extras(out: &mut Vec<u8>, extras: &Extras) {
     let mut items = Vec::new();
-    let Extensions { smtp_utf8, utf8_header, ret, envid } = &extras.message;
+    let Extensions { smtp_utf8, utf8_header, binary, ret, envid } = &extras.message;
     if *smtp_utf8 {
         item(&mut items, tag::SMTPUTF8, &[]);
     }
     if *utf8_header {
         item(&mut items, tag::UTF8_HEADER, &[]);
+    }
+    if *binary {
+        item(&mut items, tag::BINARY, &[]);
     }
     if let Some(ret) = ret {
         item(&mut items, tag::RET, &[u8::from(*ret == Return::Full)]);
@@ -85,6 +89,7 @@ pub(super) fn extras(from: &mut Octets<'_>) -> Result<Extras, Malformed> {
             }
             tag::SMTPUTF8 => extras.message.smtp_utf8 = true,
             tag::UTF8_HEADER => extras.message.utf8_header = true,
+            tag::BINARY => extras.message.binary = true,
             tag::ENVID => extras.message.envid = Some(utf8(value.0)?.into()),
             tag::NOTIFY => {
                 let recipient = recipient(&mut extras, &mut value)?;
@@ -122,10 +127,11 @@ pub(super) mod tests {
     use super::*;
 
     fn message() -> impl Strategy<Value = Extensions> {
-        (any::<bool>(), any::<bool>(), prop::option::of(any::<bool>()), prop::option::of("[a-z0-9]{1,20}")).prop_map(
-            |(smtp_utf8, utf8_header, ret, envid)| Extensions {
+        (any::<[bool; 3]>(), prop::option::of(any::<bool>()), prop::option::of("[a-z0-9]{1,20}")).prop_map(
+            |([smtp_utf8, utf8_header, binary], ret, envid)| Extensions {
                 smtp_utf8,
                 utf8_header,
+                binary,
                 ret: ret.map(|full| if full { Return::Full } else { Return::Headers }),
                 envid: envid.map(Into::into),
             },

@@ -2,9 +2,11 @@
 
 use mailsluice_tests::{
     dialogue::Dialogue,
+    mail,
     manifest::Manifest,
     relay::{PATIENCE, Relay},
     scripted::Scripted,
+    sink::Sink,
     wait,
 };
 
@@ -114,4 +116,27 @@ fn mail_in_utf_8_reaches_hosts_that_take_it_and_returns_from_those_that_do_not()
         send("shop@example.org", recipient, header);
         assert_eq!((sent("MAIL FROM:<shop"), sent("MAIL FROM:<>")), (1, returned), "{recipient} {header}");
     }
+}
+
+#[test]
+fn binary_text_goes_by_bdat_to_the_octet_or_returns_to_its_sender() {
+    let sink = Sink::start();
+    let plain = host(&["8BITMIME", "CHUNKING"]);
+    let relay = Relay::start(&Manifest::to(sink.address).route(&["plain.test"], plain.address));
+    let text = b"Subject: binary\r\n\r\n\0\n\r\xff no end of line";
+    let mut client = Dialogue::open(relay.smtp);
+    for recipient in ["a@one.test", "a@plain.test"] {
+        client.expect("MAIL FROM:<shop@example.org> BODY=BINARYMIME", "250");
+        client.expect(&format!("RCPT TO:<{recipient}>"), "250");
+        let (first, last) = text.split_at(30);
+        client.send(&[format!("BDAT {}\r\n", first.len()).as_bytes(), first].concat());
+        assert_eq!(client.reply(), "250 2.0.0 30 octets received");
+        client.send(&[format!("BDAT {} LAST\r\n", last.len()).as_bytes(), last].concat());
+        assert!(client.reply().starts_with("250 2.0.0 queued"));
+        relay.await_empty();
+    }
+    let arrived = sink.await_messages(2, PATIENCE);
+    assert_eq!(mail::without_trace(&arrived[0].octets), text);
+    assert_eq!(arrived[1].envelope.sender, "", "what the plain host could not have is returned");
+    assert!(!plain.heard().iter().any(|line| line.starts_with("MAIL")), "{:?}", plain.heard());
 }

@@ -12,6 +12,7 @@ mod limits;
 mod log_levels_live;
 mod monitor_needs_credential_off_loopback;
 mod mx_delivery;
+mod refusals;
 mod reload;
 mod retries_with_backoff;
 mod sigterm_is_quick;

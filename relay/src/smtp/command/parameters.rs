@@ -18,7 +18,7 @@ const ENVID_MAX: usize = 100;
 pub struct MailParameters {
     /// SIZE: octets that the message will have, as the client believes (RFC 1870). A number beyond `u64` becomes its maximum.
     pub size: Option<u64>,
-    /// BODY (RFC 6152).
+    /// BODY (RFC 6152, RFC 3030).
     pub body: BodyType,
     /// All others.
     pub extensions: Option<Box<Extensions>>,
@@ -144,11 +144,12 @@ fn size(value: Option<&[u8]>) -> Result<u64, CommandError> {
     Ok(digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
 
-/// The value of BODY (RFC 6152 section 3).
+/// The value of BODY (RFC 6152 section 3, RFC 3030 section 3).
 fn body(value: Option<&[u8]>) -> Result<BodyType, CommandError> {
     match value {
         Some(value) if value.eq_ignore_ascii_case(b"7BIT") => Ok(BodyType::SevenBit),
         Some(value) if value.eq_ignore_ascii_case(b"8BITMIME") => Ok(BodyType::EightBitMime),
+        Some(value) if value.eq_ignore_ascii_case(b"BINARYMIME") => Ok(BodyType::BinaryMime),
         Some(_) => Err(CommandError::ParameterUnknown),
         None => Err(CommandError::ParameterSyntax),
     }

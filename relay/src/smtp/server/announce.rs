@@ -6,5 +6,10 @@ use crate::smtp::reply::Reply;
 /// The reply to EHLO.
 pub(super) fn ehlo_reply(config: &Config) -> Reply {
     let Config { hostname, max_size, .. } = config;
-    Reply::new(250, format!("{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES"))
+    Reply::new(
+        250,
+        format!(
+            "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nBINARYMIME\nCHUNKING\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES"
+        ),
+    )
 }

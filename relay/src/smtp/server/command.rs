@@ -34,21 +34,30 @@ impl Session {
     }
 
     fn command(&mut self, command: Command, output: &mut BytesMut) -> Option<Step> {
+        let midway = matches!(self.state, State::BetweenChunks(_));
+        let dropped = midway.then_some(Step::MessageDropped);
         match command {
+            Command::Mail(..) | Command::Rcpt(..) | Command::Data if midway => {
+                return self.out_of_order("A message is under way by BDAT; end it by LAST or RSET", output);
+            }
+            Command::Bdat { size, last } => return self.bdat(size, last),
             Command::Mail(from, parameters) => return self.mail(from, parameters, output),
             Command::Rcpt(path, extensions) => return self.rcpt(Recipient { path, extensions }, output),
             Command::Data => return self.data(output),
             Command::Ehlo(name) => {
                 self.introduce(true, name);
                 ehlo_reply(&self.config).render(output);
+                return dropped;
             }
             Command::Helo(name) => {
                 self.introduce(false, name);
                 Reply::new(250, self.config.hostname.clone()).render(output);
+                return dropped;
             }
             Command::Rset => {
                 self.state = State::Ready;
                 say(None, (0, 0), output);
+                return dropped;
             }
             Command::Noop => say(None, (0, 0), output),
             Command::Vrfy => {
@@ -83,6 +92,7 @@ impl Session {
         let reply = error.reply();
         match error {
             CommandError::BareNewline => self.close(CloseReason::BareNewline, &reply, output),
+            CommandError::ChunkSize => self.close(CloseReason::BadChunk, &reply, output),
             CommandError::NotSmtp => self.close(CloseReason::NotSmtp, &reply, output),
             _ => return self.junk(&reply, output),
         }

@@ -33,6 +33,8 @@ pub enum CloseReason {
     NotSmtp,
     /// A bare CR or LF.
     BareNewline,
+    /// A chunk of unknown length.
+    BadChunk,
     /// The driver refused with 421 or 521.
     Refused,
     /// [`Session::time_out`].
@@ -62,7 +64,8 @@ pub enum Event<'a> {
         /// The recipient in question.
         recipient: &'a Recipient,
     },
-    /// DATA with at least one recipient: can a message be taken now? To be answered; accepting sends the 354.
+    /// DATA, or the first BDAT, with at least one recipient: can a message be taken now? To be answered; accepting DATA sends the
+    /// 354.
     BodyStart {
         /// The envelope, complete but for what is measured.
         envelope: &'a Envelope,
@@ -76,6 +79,8 @@ pub enum Event<'a> {
         /// What the client is told.
         reply: Reply,
     },
+    /// The client gave a message up between two chunks: what there is of it is to be thrown away.
+    MessageDropped,
     /// Write `output` and close.
     Close {
         /// Why.

@@ -2,7 +2,7 @@
 
 use super::event::CloseReason;
 use crate::smtp::{
-    data::{Decoder, HeaderScan},
+    data::{Chunks, Decoder, HeaderScan},
     envelope::{Envelope, Recipient},
     reply::Reply,
 };
@@ -13,6 +13,11 @@ pub(super) enum Question {
     Sender,
     Recipient(Recipient),
     Body,
+    /// The first chunk of BDAT.
+    Chunk {
+        size: u64,
+        last: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -35,8 +40,22 @@ pub(super) enum State {
     Storing,
     /// In a message.
     Data(Envelope, Decoder, HeaderScan),
+    /// In a chunk of BDAT, of which `left` octets are to come.
+    Chunk { message: Box<Chunked>, size: u64, left: u64, last: bool },
+    /// After a chunk that was not the last.
+    BetweenChunks(Box<Chunked>),
+    /// In a chunk that is refused.
+    Skip { left: u64, reply: Reply },
     /// Over.
     Closed(CloseReason),
+}
+
+/// A message that comes by BDAT.
+#[derive(Debug)]
+pub(super) struct Chunked {
+    pub(super) envelope: Envelope,
+    pub(super) chunks: Chunks,
+    pub(super) header: HeaderScan,
 }
 
 /// An event before it borrows from the session.
@@ -47,5 +66,6 @@ pub(super) enum Step {
     Ask,
     MessageEnd(Envelope),
     MessageRefused(Reply),
+    MessageDropped,
     Close(CloseReason),
 }

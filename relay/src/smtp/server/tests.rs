@@ -1,5 +1,7 @@
+mod chunks;
+
 use super::*;
-use crate::smtp::command::COMMAND_LINE_MAX;
+use crate::smtp::{command::COMMAND_LINE_MAX, envelope::BodyType};
 use proptest::prelude::*;
 
 /// What a driver saw and what the client was sent.
@@ -8,6 +10,7 @@ struct Seen {
     output: String,
     messages: Vec<(Envelope, Vec<u8>)>,
     refused_messages: usize,
+    dropped_messages: usize,
     closed: Option<CloseReason>,
 }
 
@@ -85,6 +88,12 @@ fn drive(config: Config, pieces: &[&[u8]]) -> Seen {
                 seen.refused_messages += 1;
                 continue;
             }
+            Event::MessageDropped => {
+                body.clear();
+                message.clear();
+                seen.dropped_messages += 1;
+                continue;
+            }
             Event::Close { reason } => {
                 seen.output.push_str(std::str::from_utf8(&output.split()).unwrap());
                 seen.closed = Some(reason);
@@ -110,7 +119,7 @@ fn a_whole_session_goes_as_in_rfc_5321() {
     assert_eq!(
         seen.output,
         "220 mx.example ESMTP\r\n\
-         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n\
+         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-BINARYMIME\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n\
          250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n\
          354 End the message with <CR><LF>.<CR><LF>\r\n250 2.0.0 Queued\r\n221 2.0.0 Bye\r\n"
     );

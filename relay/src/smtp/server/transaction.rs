@@ -1,4 +1,4 @@
-//! The commands of a transaction: MAIL, RCPT and DATA.
+//! The commands of a transaction: MAIL, RCPT, DATA and BDAT.
 
 use bytes::BytesMut;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::smtp::{
     address::ReversePath,
     command::MailParameters,
-    envelope::{Envelope, Recipient},
+    envelope::{BodyType, Envelope, Recipient},
     reply::Reply,
 };
 
@@ -57,9 +57,31 @@ impl Session {
                 Reply::enhanced(554, (5, 1), "No valid recipients").render(output);
                 None
             }
+            State::Transaction(envelope) if envelope.body == BodyType::BinaryMime => {
+                self.state = State::Transaction(envelope);
+                // RFC 3030 section 3.
+                self.out_of_order("A message of BODY=BINARYMIME comes by BDAT", output)
+            }
             State::Transaction(envelope) => self.ask(envelope, Question::Body),
             _ => self.out_of_order("Send MAIL first", output),
         }
+    }
+
+    /// A refused chunk is passed over before it is answered, and is no junk: it may be on its way behind one that failed.
+    pub(super) fn bdat(&mut self, size: u64, last: bool) -> Option<Step> {
+        let reply = match std::mem::replace(&mut self.state, State::Ready) {
+            State::BetweenChunks(message) => {
+                self.state = State::Chunk { message, size, left: size, last };
+                return None;
+            }
+            State::Transaction(envelope) if envelope.recipients.is_empty() => {
+                Reply::enhanced(554, (5, 1), "No valid recipients")
+            }
+            State::Transaction(envelope) => return self.ask(envelope, Question::Chunk { size, last }),
+            _ => Reply::enhanced(503, (5, 1), "Send MAIL first"),
+        };
+        self.state = State::Skip { left: size, reply };
+        None
     }
 
     fn ask(&mut self, envelope: Envelope, question: Question) -> Option<Step> {

@@ -88,3 +88,61 @@ async fn what_is_outside_ascii_goes_to_hosts_that_take_it_and_fails_for_its_reci
         host.done().await;
     }
 }
+
+#[tokio::test]
+async fn a_text_that_is_not_made_of_lines_goes_by_bdat_or_not_at_all() {
+    let binary = Envelope { body: BodyType::BinaryMime, size: Some(4), ..envelope(&["b@b.example"]) };
+    let host = Host::start(vec![
+        Say("220 h.example ESMTP\r\n"),
+        Expect("EHLO c.example\r\n"),
+        Say("250-h\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"),
+        Expect("MAIL FROM:<a@a.example> BODY=BINARYMIME\r\nRCPT TO:<b@b.example>\r\n"),
+        Say("250 Ok\r\n250 Ok\r\n"),
+        Expect("BDAT 4 LAST\r\na\n\n."),
+        Say("250 Ok\r\n"),
+        // What is refused as a whole leaves a transaction to be ended.
+        Expect("MAIL FROM:<a@a.example> BODY=BINARYMIME\r\nRCPT TO:<b@b.example>\r\n"),
+        Say("250 Ok\r\n250 Ok\r\n"),
+        Expect("BDAT 4 LAST\r\na\n\n."),
+        Say("554 No\r\n"),
+        Expect("RSET\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"),
+        Say("250 Ok\r\n250 Ok\r\n250 Ok\r\n354 go\r\n"),
+        Expect("Hi\r\n.\r\n"),
+        Say("250 Ok\r\n"),
+    ]);
+    let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+    let text_of = || WholeBody::new(&b"a\n\n."[..]);
+    assert_eq!(codes(&client.send(&binary, &mut text_of()).await.unwrap(), 1), [(Stage::Reply, 250)]);
+    assert_eq!(codes(&client.send(&binary, &mut text_of()).await.unwrap(), 1), [(Stage::Reply, 554)]);
+    assert_eq!(codes(&client.send(&envelope(&["b@b.example"]), &mut text()).await.unwrap(), 1), [(Stage::Reply, 250)]);
+    host.done().await;
+
+    for offer in ["250-h\r\n250 CHUNKING\r\n", "250-h\r\n250 BINARYMIME\r\n", "250-h\r\n250 8BITMIME\r\n"] {
+        let host = Host::start(vec![Say("220 h.example ESMTP\r\n"), Expect("EHLO c.example\r\n"), Say(offer)]);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        let outcome = client.send(&binary, &mut text_of()).await.unwrap();
+        assert_eq!(codes(&outcome, 1), [(Stage::MailFrom, 554)], "{offer}");
+        assert_eq!(outcome.decided_by, DecidedBy::Client);
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_as_long_as_was_said_is_never_taken_for_whole() {
+    for size in [3, 5] {
+        let binary = Envelope { body: BodyType::BinaryMime, size: Some(size), ..envelope(&["b@b.example"]) };
+        let host = Host::start(vec![
+            Say("220 h.example ESMTP\r\n"),
+            Expect("EHLO c.example\r\n"),
+            Say("250-h\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"),
+            Expect("MAIL FROM:<a@a.example> BODY=BINARYMIME\r\n"),
+            Say("250 Ok\r\n"),
+            Expect("RCPT TO:<b@b.example>\r\n"),
+            Say("250 Ok\r\n"),
+        ]);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        let error = client.send(&binary, &mut WholeBody::new(&b"a\n\n."[..])).await.unwrap_err();
+        assert!(matches!(error.kind, ErrorKind::Body(_)), "{error}");
+        assert_eq!(error.fate, Fate::NotAccepted);
+        host.done().await;
+    }
+}

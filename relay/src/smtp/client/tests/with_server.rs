@@ -33,7 +33,7 @@ async fn serve(mut stream: DuplexStream, config: server::Config) -> Messages {
                 messages.push((envelope, std::mem::take(&mut body)));
                 session.accept();
             }
-            Event::MessageRefused { .. } => body.clear(),
+            Event::MessageRefused { .. } | Event::MessageDropped => body.clear(),
             Event::Close { .. } => {
                 stream.write_all(&output.split()).await.unwrap();
                 return messages;
