@@ -122,10 +122,31 @@ pub struct HostRow {
     /// What went wrong at the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+    /// Those of its addresses that are suspended while others are left, or that led to its suspension, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub addresses: Vec<AddressRow>,
     /// The outgoing connections to it, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub connections: Vec<Connection>,
+}
+
+/// An address of a host that is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressRow {
+    /// The address and port.
+    #[schemars(length(max = 64))]
+    pub address: String,
+    /// No connection to it is tried before this moment.
+    #[schemars(schema_with = "crate::crd::schema::time")]
+    pub suspended_till: Timestamp,
+    /// Why: stable, in CamelCase.
+    pub reason: Reason,
+    /// The code of the error that it gave: `ECONNREFUSED`, or `421 4.7.0`.
+    #[schemars(length(max = 32))]
+    pub code: String,
 }
 
 /// What is done about a host's mail now.

@@ -97,6 +97,7 @@ impl Monitor {
         let monitor = rows
             .into_iter()
             .map(|row| HostRow {
+                addresses: self.gate.addresses(|addresses| addresses.rows(&row.host, now)),
                 connections: self.table.of(row.id, CONNECTIONS_SHOWN),
                 host: row.host,
                 state: row.state,

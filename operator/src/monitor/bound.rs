@@ -23,6 +23,10 @@ pub fn row(mut row: HostRow) -> HostRow {
         error.peer = error.peer.take().map(|peer| shortened(&peer, PEER));
         error.text = shortened(&error.text, TEXT);
     }
+    for address in &mut row.addresses {
+        address.address = shortened(&address.address, PEER);
+        address.code = shortened(&address.code, CODE);
+    }
     for connection in &mut row.connections {
         connection.peer = shortened(&connection.peer, PEER);
         connection.last_reply = connection.last_reply.take().map(|reply| shortened(&reply, TEXT));

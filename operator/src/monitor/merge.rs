@@ -15,6 +15,9 @@ use mailsluice_crds::{
 /// Connections shown for one host.
 const CONNECTIONS: usize = 10;
 
+/// Suspended addresses shown for one host.
+const ADDRESSES: usize = 8;
+
 /// The replicas' Monitors as one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
@@ -92,6 +95,7 @@ fn rows(snapshots: &[Arc<Snapshot>]) -> Vec<HostRow> {
     }
     let mut rows: Vec<_> = by_host.into_values().collect();
     for row in &mut rows {
+        row.addresses.truncate(ADDRESSES);
         row.connections.sort_by(|a, b| (a.since, &a.peer).cmp(&(b.since, &b.peer)));
         row.connections.truncate(CONNECTIONS);
     }
@@ -117,6 +121,14 @@ fn add(merged: &mut HostRow, row: &HostRow) {
     merged.oldest = [merged.oldest, row.oldest].into_iter().flatten().min();
     if row.last_error.as_ref().map(|error| error.at) > merged.last_error.as_ref().map(|error| error.at) {
         merged.last_error.clone_from(&row.last_error);
+    }
+    for address in &row.addresses {
+        match merged.addresses.iter_mut().find(|known| known.address == address.address) {
+            // Replicas find out for themselves; mail moves again over the one that waits least.
+            Some(known) if address.suspended_till < known.suspended_till => known.clone_from(address),
+            Some(_) => {}
+            None => merged.addresses.push(address.clone()),
+        }
     }
     merged.connections.extend(row.connections.iter().cloned());
 }

@@ -33,6 +33,7 @@ fn row(host: &str, state: HostState) -> HostRow {
         reason: None,
         problem: None,
         last_error: None,
+        addresses: Vec::new(),
         connections: Vec::new(),
     }
 }

@@ -85,6 +85,7 @@ fn row(host: &str, state: HostState, reason: Option<Reason>, problem: Option<&st
         reason,
         problem: problem.map(str::to_owned),
         last_error: None,
+        addresses: Vec::new(),
         connections: Vec::new(),
     }
 }

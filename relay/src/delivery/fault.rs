@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use mailsluice_crds::monitor::{LastError, Reason, Stage};
+use rustix::io::Errno;
 
 use crate::{
     errors::{errno_name, shortened},
@@ -14,14 +15,34 @@ use crate::{
 };
 
 /// The longest text of an error in the Monitor, in characters.
-const TEXT_LENGTH: usize = 256;
+pub(super) const TEXT_LENGTH: usize = 256;
 
-/// An attempt that failed for the host as a whole.
+/// What a failure says something about. A refused recipient or message is an [`Outcome`](super::outcome::Outcome) and no
+/// fault at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// This connection only: it has taken mail, and a new one goes on.
+    Connection,
+    /// The address, whatever mail goes there.
+    Address,
+    /// The address, as far as mail of this host is concerned.
+    HostAtAddress,
+    /// The host, over whatever address.
+    Host,
+    /// The relay itself: nothing can be sent anywhere.
+    Everything,
+}
+
+/// An attempt that failed for more than a recipient or a message.
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
+    pub(super) scope: Scope,
     pub(super) reason: Reason,
     pub(super) error: LastError,
 }
+
+/// Errors that are the relay's own want: of file descriptors, of memory, of a network.
+const OWN: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::NETDOWN];
 
 impl Fault {
     pub(super) fn route(error: &RouteError, now: Timestamp) -> Fault {
@@ -33,7 +54,7 @@ impl Fault {
             at: now,
             text: shortened(&error.text, TEXT_LENGTH),
         };
-        Fault { reason: Reason::DnsFailed, error }
+        Fault { scope: Scope::Host, reason: Reason::DnsFailed, error }
     }
 
     pub(super) fn connect(error: &ConnectError, peer: &str, now: Timestamp) -> Fault {
@@ -46,15 +67,18 @@ impl Fault {
             at: now,
             text: shortened(&error.to_string(), TEXT_LENGTH),
         };
-        Fault { reason: Reason::ConnectionFailed, error }
+        let own = number.is_some_and(|number| OWN.iter().any(|errno| errno.raw_os_error() == number));
+        let scope = if own { Scope::Everything } else { Scope::Address };
+        Fault { scope, reason: Reason::ConnectionFailed, error }
     }
 
     pub(super) fn client(error: &ClientError, peer: &str, now: Timestamp) -> Fault {
-        let (reason, code, number) = match &error.kind {
+        let (kind, at_stage) = (&error.kind, error.stage);
+        let (reason, code, number) = match kind {
             ErrorKind::Reply(reply) => (Reason::HostRefused, reply_code(reply), Some(i32::from(reply.code()))),
             ErrorKind::Protocol(_) => (Reason::HostRefused, "PROTOCOL".to_owned(), None),
             ErrorKind::TimedOut(_) => {
-                let errno = rustix::io::Errno::TIMEDOUT.raw_os_error();
+                let errno = Errno::TIMEDOUT.raw_os_error();
                 (Reason::ConnectionFailed, errno_name(errno), Some(errno))
             }
             ErrorKind::Closed => (Reason::ConnectionFailed, "CLOSED".to_owned(), None),
@@ -75,7 +99,12 @@ impl Fault {
             at: now,
             text: shortened(&text, TEXT_LENGTH),
         };
-        Fault { reason, error }
+        let scope = match at_stage {
+            // Till then the host cannot know whose mail it is.
+            client::Stage::Banner | client::Stage::Ehlo => Scope::Address,
+            _ => Scope::HostAtAddress,
+        };
+        Fault { scope, reason, error }
     }
 
     /// The sentence for the Monitor's Problem.
@@ -118,5 +147,47 @@ pub(super) fn stage(stage: client::Stage) -> Stage {
         client::Stage::Reply => Stage::Reply,
         client::Stage::Quit => Stage::Quit,
         client::Stage::Idle => Stage::Idle,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::smtp::client::Fate;
+
+    #[test]
+    fn a_failure_has_the_scope_of_what_it_says_something_about() {
+        use client::Stage::{Banner, Body, Data, Ehlo, Idle, MailFrom, RcptTo, Reply as End};
+        let said = |code| ErrorKind::Reply(Reply::enhanced(code, (0, 0), "no"));
+        let broke = || ErrorKind::Io(io::Error::from_raw_os_error(104));
+        for (stage, kind, scope) in [
+            (Banner, said(421), Scope::Address),
+            (Banner, said(554), Scope::Address),
+            (Banner, ErrorKind::Closed, Scope::Address),
+            (Ehlo, said(421), Scope::Address),
+            (Ehlo, broke(), Scope::Address),
+            (MailFrom, said(421), Scope::HostAtAddress),
+            (RcptTo, said(421), Scope::HostAtAddress),
+            (Data, ErrorKind::Closed, Scope::HostAtAddress),
+            (Body, broke(), Scope::HostAtAddress),
+            (End, ErrorKind::TimedOut(std::time::Duration::from_secs(600)), Scope::HostAtAddress),
+            (Idle, ErrorKind::Closed, Scope::HostAtAddress),
+        ] {
+            let error = ClientError { stage, kind, fate: Fate::NotAccepted };
+            assert_eq!(Fault::client(&error, "192.0.2.1:25", Timestamp::UNIX_EPOCH).scope, scope, "{error}");
+        }
+        for (errno, scope) in [
+            (Errno::CONNREFUSED, Scope::Address),
+            (Errno::TIMEDOUT, Scope::Address),
+            (Errno::HOSTUNREACH, Scope::Address),
+            (Errno::MFILE, Scope::Everything),
+            (Errno::NETDOWN, Scope::Everything),
+        ] {
+            let source = io::Error::from_raw_os_error(errno.raw_os_error());
+            let error = ConnectError::Io { peer: ([192, 0, 2, 1], 25).into(), source };
+            assert_eq!(Fault::connect(&error, "192.0.2.1:25", Timestamp::UNIX_EPOCH).scope, scope, "{error}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! - [`dispatch`]: the loop that lets hosts have their turn;
 //! - [`session`]: one session with one host, for as many messages as it has;
+//! - [`transfer`]: a message's envelope and text on their way through the client;
+//! - [`settle`]: what became of a message, on disk, in the queue and in the log;
 //! - [`outcome`]: what replies mean for each recipient (pure);
 //! - [`fault`]: what an error means for the host, and how the Monitor shows it (pure);
 //! - [`bounce`]: mail that is given up goes back to its sender;
@@ -14,6 +16,8 @@ mod fault;
 mod outcome;
 pub mod reroute;
 mod session;
+mod settle;
+mod transfer;
 mod unreadable;
 
 use std::sync::Arc;

@@ -1,8 +1,12 @@
 //! One session with one host: look up where it is, connect, and send what waits, until nothing does.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
@@ -12,46 +16,53 @@ use tokio::{net::TcpStream, time};
 
 use super::{
     Courier,
-    fault::{self, Fault},
-    outcome::{Failure, Outcome},
+    fault::{Fault, Scope, TEXT_LENGTH},
+    outcome::Outcome,
+    transfer::{Text, Watcher, outgoing},
 };
 use crate::{
+    errors::shortened,
     ids::SessionId,
     log::Tag,
-    queue::{HostId, InHand, Next, SessionHold, Settled, Work},
-    route::{NextHop, RouteError, Target},
-    smtp::{
-        self, BodyType, Recipient, Reply,
-        client::{BodySource, Client, ClientError, ErrorKind, Observer},
-    },
-    spool::{self, BodyReader, Deferral, Envelope, Mark, SpoolError},
-    tcp::{Entry, Lease, connect},
+    queue::{HostId, InHand, Next, SessionHold, Settled, Suspension, Work},
+    route::{NextHop, Target, next_race},
+    smtp::client::{self, Client, ClientError, ErrorKind, Fate},
+    spool::{self, Deferral, Mark, SpoolError},
+    tcp::{Addresses, Blame, Entry, Held, Lease, connect},
 };
 
 /// How long a session waits for more mail before it says QUIT: long enough to be used again under steady flow, short
 /// enough that no host minds.
 const IDLE_TIME: Duration = Duration::from_secs(2);
 
-/// After so many messages a session ends where other hosts wait for a connection.
+/// After so many messages, or so much time, a session ends where other hosts wait for a connection.
 const MESSAGES_PER_TURN: u32 = 100;
+const TURN_TIME: Duration = Duration::from_secs(5);
+
+/// After so many messages, or so much time (that of Postfix), a connection is not used for another: hosts count both, and what
+/// the DNS says of the host may have changed.
+const MESSAGES_PER_CONNECTION: u32 = 1_000;
+const CONNECTION_AGE: Duration = Duration::from_secs(300);
 
 /// One session, from its turn to its end.
 pub(super) struct Session {
-    courier: Arc<Courier>,
-    host_id: HostId,
-    host: String,
-    id: SessionId,
-    hold: SessionHold,
-    entry: Arc<Entry>,
-    lease: Lease,
+    pub(super) courier: Arc<Courier>,
+    pub(super) host_id: HostId,
+    pub(super) host: String,
+    pub(super) id: SessionId,
+    pub(super) hold: SessionHold,
+    pub(super) entry: Arc<Entry>,
+    pub(super) lease: Lease,
 }
 
 /// What ended the sending of one message.
 enum Sent {
     /// The connection can take another.
     GoOn,
-    /// The connection is over.
-    Over,
+    /// The connection is over, and why.
+    Over(Fault),
+    /// The connection is over, because the message could not be read.
+    Unread,
 }
 
 impl Session {
@@ -61,31 +72,62 @@ impl Session {
     }
 
     pub(super) async fn run(self) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let hop = NextHop::from_host_name(&self.host);
         match self.courier.resolver.targets(&hop).await {
-            Ok(targets) => self.with_targets(&targets).await,
+            Ok(targets) => self.with_targets(targets).await,
             Err(error) if error.permanent => self.give_up_all(&error).await,
             Err(error) => self.suspend(&Fault::route(&error, Timestamp::now())),
         }
         self.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
     }
 
-    async fn with_targets(&self, targets: &[Target]) {
+    /// Tries the addresses in their order, those that are suspended left out, until one has taken what waits.
+    async fn with_targets(&self, targets: Vec<Target>) {
+        let Some(mut left) = self.not_suspended(targets) else { return };
         let mut last = None;
-        for target in targets {
-            match self.open(target).await {
-                Ok(client) => return self.send_all(client, target).await,
-                Err(fault) => {
-                    self.courier
-                        .log
-                        .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
-                        .field("session", self.id)
-                        .field("peer", target.address)
-                        .field("code", &fault.error.code)
-                        .say(format_args!("no session with {}: {}", target.name, fault.error.text));
-                    last = Some(fault);
+        while let Some((first, second)) = next_race(&left)
+            && !self.courier.stop.is_cancelled()
+        {
+            self.entry.connecting(first.address);
+            let race = connect(&self.lease, first.address, second.map(|second| second.address)).await;
+            let mut fault = None;
+            let tried: Vec<Target> = [Some(first), second].into_iter().flatten().cloned().collect();
+            for (target, error) in race.failed.iter().filter_map(|(index, error)| Some((tried.get(*index)?, error))) {
+                fault = Some((target, Fault::connect(error, &target.address.to_string(), Timestamp::now())));
+                left.retain(|other| other.address != target.address);
+                if let Some((target, fault)) = &fault
+                    && self.blame(target, fault).is_break()
+                {
+                    return;
                 }
+            }
+            if let Some((index, stream)) = race.won
+                && let Some(target) = tried.get(index)
+            {
+                left.retain(|other| other.address != target.address);
+                fault = match self.greet(stream, target).await {
+                    Ok(client) => match self.send_all(client, target, !left.is_empty()).await {
+                        None => return,
+                        Some(fault) => Some((target, fault)),
+                    },
+                    Err(fault) => Some((target, fault)),
+                };
+                if let Some((target, fault)) = &fault
+                    && self.blame(target, fault).is_break()
+                {
+                    return;
+                }
+            }
+            if let Some((target, fault)) = fault {
+                self.courier
+                    .log
+                    .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
+                    .field("session", self.id)
+                    .field("peer", target.address)
+                    .field("code", &fault.error.code)
+                    .say(format_args!("no session with {}: {}", target.name, fault.error.text));
+                last = Some(fault);
             }
         }
         if let Some(fault) = last {
@@ -93,12 +135,90 @@ impl Session {
         }
     }
 
-    async fn open(&self, target: &Target) -> Result<Client<TcpStream, Watcher>, Fault> {
+    /// The addresses that may be tried; none where all are suspended, and then the host is suspended till the first of them
+    /// is free.
+    fn not_suspended(&self, mut targets: Vec<Target>) -> Option<Vec<Target>> {
+        let now = Timestamp::now();
+        let first_free = self.courier.gate.addresses(|addresses| {
+            if addresses.is_empty() {
+                return None;
+            }
+            let mut first_free: Option<(SocketAddr, Held)> = None;
+            targets.retain(|target| {
+                let Some(held) = addresses.held(target.address, &self.host, now).cloned() else { return true };
+                addresses.note(&self.host, target.address);
+                if first_free.as_ref().is_none_or(|(_, known)| held.till < known.till) {
+                    first_free = Some((target.address, held));
+                }
+                false
+            });
+            first_free
+        });
+        let goes_on = |addresses: &mut Addresses| {
+            first_free.as_ref().is_some_and(|(address, _)| addresses.live(*address, &self.host) > 0)
+        };
+        if targets.is_empty() && self.courier.gate.addresses(goes_on) {
+            // Others have found the address wanting, and yet this host's mail goes on over it: no more sessions, then.
+            self.courier.queue.change(|queue| queue.crowded(self.host_id));
+            return None;
+        }
+        match first_free {
+            Some((address, Held { till, reason, error, .. })) if targets.is_empty() => {
+                let problem = format!(
+                    "{} at {:?} with {address}: its addresses are suspended, the first of them till {till:.0}: {}",
+                    error.code, error.stage, error.text
+                );
+                let problem = shortened(&problem, TEXT_LENGTH);
+                let suspension = Suspension { till: Some(till), reason, problem };
+                self.courier.queue.change(|queue| {
+                    queue.note_error(self.host_id, error);
+                    queue.suspend(self.host_id, suspension)
+                });
+                None
+            }
+            _ => Some(targets),
+        }
+    }
+
+    /// Suspends what is at fault, if that is less than the host. Break: nothing more is to be tried in this session.
+    fn blame(&self, target: &Target, fault: &Fault) -> ControlFlow<()> {
+        let courier = &self.courier;
+        let now = Timestamp::now();
+        let blame = match fault.scope {
+            Scope::Connection => return ControlFlow::Break(()),
+            Scope::Host => return ControlFlow::Continue(()),
+            Scope::Everything => {
+                let suspension = courier.gate.pause(&fault.error, now);
+                courier.queue.change(|queue| {
+                    queue.note_error(self.host_id, fault.error.clone());
+                    queue.suspend(self.host_id, suspension)
+                });
+                return ControlFlow::Break(());
+            }
+            Scope::Address => Blame::Address,
+            Scope::HostAtAddress => Blame::HostThere,
+        };
+        // Where other sessions of the host go on there, it takes no more at a time than those.
+        if courier.gate.addresses(|addresses| addresses.live(target.address, &self.host)) > 0 {
+            courier.queue.change(|queue| queue.crowded(self.host_id));
+            courier
+                .log
+                .at_host(LogLevel::Problems, Tag::Smtp, &self.host)
+                .field("session", self.id)
+                .field("peer", target.address)
+                .field("code", &fault.error.code)
+                .say(format_args!("takes no more connections at a time than are open: {}", fault.error.text));
+            return ControlFlow::Break(());
+        }
+        let backoff = courier.queue.read(|queue| queue.backoff());
+        let why = (fault.reason, fault.error.clone());
+        courier.gate.suspend_address(target.address, &self.host, blame, why, backoff, now);
+        ControlFlow::Continue(())
+    }
+
+    async fn greet(&self, stream: TcpStream, target: &Target) -> Result<Client<TcpStream, Watcher>, Fault> {
         let peer = target.address.to_string();
         self.entry.connecting(target.address);
-        let stream = connect(&self.lease, target.address)
-            .await
-            .map_err(|error| Fault::connect(&error, &peer, Timestamp::now()))?;
         let watcher = Watcher {
             courier: self.courier.clone(),
             host: self.host.clone(),
@@ -111,16 +231,31 @@ impl Session {
             .map_err(|error| Fault::client(&error, &peer, Timestamp::now()))
     }
 
-    async fn send_all(&self, mut client: Client<TcpStream, Watcher>, target: &Target) {
+    /// Sends what waits; what broke the connection, where something did. `others`: addresses that are left to be tried then.
+    async fn send_all(&self, mut client: Client<TcpStream, Watcher>, target: &Target, others: bool) -> Option<Fault> {
+        let live = Live::new(self, target.address);
+        let begun = Instant::now();
         let mut messages = 0_u32;
         while !self.courier.stop.is_cancelled() && client.is_usable() && self.lease.may_go_on(Timestamp::now()) {
-            if messages >= MESSAGES_PER_TURN && self.courier.queue.read(|queue| queue.has_turns()) {
+            if messages >= MESSAGES_PER_CONNECTION || begun.elapsed() >= CONNECTION_AGE {
+                break;
+            }
+            if (messages >= MESSAGES_PER_TURN || begun.elapsed() >= TURN_TIME)
+                && messages > 0
+                && self.courier.queue.read(|queue| queue.has_turns())
+            {
                 break;
             }
             match self.hold.next(Timestamp::now()) {
-                Next::Message(in_hand) => match self.send(&mut client, target, in_hand, messages == 0).await {
-                    Sent::GoOn => messages += 1,
-                    Sent::Over => return,
+                Next::Message(in_hand) => match self.send(&mut client, target, in_hand, messages, others).await {
+                    Sent::GoOn => {
+                        if messages == 0 {
+                            live.answered();
+                        }
+                        messages += 1;
+                    }
+                    Sent::Over(fault) => return Some(fault),
+                    Sent::Unread => return None,
                 },
                 Next::Idle(idle) => {
                     self.entry.stage(Stage::Idle);
@@ -134,6 +269,7 @@ impl Session {
         }
         // What the host thinks of our leaving changes nothing.
         let _ = client.quit().await;
+        None
     }
 
     async fn send(
@@ -141,7 +277,8 @@ impl Session {
         client: &mut Client<TcpStream, Watcher>,
         target: &Target,
         in_hand: InHand,
-        first: bool,
+        messages: u32,
+        others: bool,
     ) -> Sent {
         let Some(work) = in_hand.work().cloned() else { return Sent::GoOn };
         let (envelope, body) = match self.courier.spool.read(work.location).await {
@@ -167,92 +304,38 @@ impl Session {
                 let error =
                     SpoolError::Io { what: "read", file: "the text of a message".into(), source: source.into() };
                 self.courier.unreadable(&work, &error, in_hand);
-                Sent::Over
+                Sent::Unread
             }
-            Err(error) => {
-                self.broken(in_hand, &work, &error, target, first);
-                Sent::Over
-            }
+            Err(error) => Sent::Over(self.broken(in_hand, &work, &error, target, (messages, others))),
         }
     }
 
-    /// Puts an outcome on disk, then into the queue, then into the log.
-    async fn settle(&self, in_hand: InHand, envelope: &Envelope, mut outcome: Outcome, said: Option<(&Reply, &str)>) {
-        let courier = &self.courier;
-        let Some(work) = in_hand.work().cloned() else { return };
-        if !outcome.failed.is_empty() {
-            let body = courier.spool.body(work.location).await.ok();
-            if let Err(error) = courier.bounce(envelope, body, &outcome.failed).await {
-                courier
-                    .log
-                    .at(LogLevel::Problems, Tag::Report)
-                    .field("message", work.id)
-                    .say(format_args!("could not return a message to its sender, trying again later: {error}"));
-                outcome.deferred.extend(outcome.failed.drain(..).map(|failure| failure.recipient));
-            }
-        }
-        let now = Timestamp::now();
-        let attempts = work.attempts + 1;
-        let till = courier.queue.read(|queue| queue.retry_at(attempts, now));
-        let deferral = || {
-            let (code, text) = outcome.error.as_ref().map_or_else(
-                || ("BOUNCE".to_owned(), "could not be returned to its sender".to_owned()),
-                |error| (error.code.clone(), error.text.clone()),
-            );
-            spool::Outcome::Deferred(Deferral { attempts, due: till, error: spool::LastError { code, text, at: now } })
-        };
-        let delivered = outcome.delivered.iter().map(|recipient| (*recipient, spool::Outcome::Delivered));
-        let failed = outcome.failed.iter().map(|failure| (failure.recipient, spool::Outcome::Failed));
-        let deferred = outcome.deferred.iter().map(|recipient| (*recipient, deferral()));
-        courier.spool.mark(Mark {
-            id: work.id,
-            location: work.location,
-            outcomes: delivered.chain(failed).chain(deferred).collect(),
-        });
-        self.tell(&work, &outcome, said, till);
-        if let Some(error) = outcome.error.take() {
-            courier.queue.change(|queue| queue.note_error(self.host_id, error));
-        } else if !outcome.delivered.is_empty() {
-            self.hold.succeeded();
-        }
-        in_hand.settle(if outcome.deferred.is_empty() {
-            Settled::Gone
-        } else {
-            Settled::Deferred { recipients: outcome.deferred.into(), till }
-        });
-    }
-
-    fn tell(&self, work: &Work, outcome: &Outcome, said: Option<(&Reply, &str)>, till: Timestamp) {
-        let metrics = &self.courier.metrics;
-        metrics.delivered.inc_by(outcome.delivered.len() as u64);
-        metrics.deferred.inc_by(outcome.deferred.len() as u64);
-        let record = |level| {
-            self.courier.log.at_host(level, Tag::Smtp, &self.host).field("session", self.id).field("message", work.id)
-        };
-        if !outcome.delivered.is_empty() {
-            record(LogLevel::Major)
-                .maybe("peer", said.map(|(_, peer)| peer))
-                .maybe("reply", said.map(|(reply, _)| reply))
-                .number("recipients", outcome.delivered.len() as u64)
-                .say("delivered");
-        }
-        if !outcome.deferred.is_empty() {
-            record(LogLevel::Problems)
-                .maybe("peer", said.map(|(_, peer)| peer))
-                .maybe("code", outcome.error.as_ref().map(|error| &error.code))
-                .maybe("reply", outcome.error.as_ref().map(|error| &error.text))
-                .number("recipients", outcome.deferred.len() as u64)
-                .field("till", till)
-                .say("deferred");
-        }
-    }
-
-    /// The connection broke, or the host ended it, in the middle of a message.
-    fn broken(&self, in_hand: InHand, work: &Work, error: &ClientError, target: &Target, first: bool) {
+    /// The connection broke, or the host ended it, in the middle of a message. Says whose failure that is.
+    fn broken(
+        &self,
+        in_hand: InHand,
+        work: &Work,
+        error: &ClientError,
+        target: &Target,
+        (messages, others): (u32, bool),
+    ) -> Fault {
         let courier = &self.courier;
         let now = Timestamp::now();
-        let peer = target.address.to_string();
-        let fault = Fault::client(error, &peer, now);
+        let mut fault = Fault::client(error, &target.address.to_string(), now);
+        // Over a connection that has taken mail it is the connection that has had enough: a new one goes on.
+        if messages > 0 && fault.scope == Scope::HostAtAddress {
+            fault.scope = Scope::Connection;
+        }
+        let unheard = matches!(error.stage, client::Stage::Idle | client::Stage::Rset | client::Stage::MailFrom);
+        let at_once = match fault.scope {
+            Scope::Connection => unheard,
+            _ => others && error.fate == Fate::NotAccepted,
+        };
+        if at_once {
+            // Nothing is known against the message: another connection, or another address, is tried at once.
+            in_hand.settle(Settled::Untried);
+            return fault;
+        }
         // The message waits for itself, so that one which a host cannot bear does not hold up those behind it.
         let attempts = work.attempts + 1;
         let till = courier.queue.read(|queue| queue.retry_at(attempts, now));
@@ -269,13 +352,9 @@ impl Session {
         let outcome =
             Outcome { deferred: work.recipients.to_vec(), error: Some(fault.error.clone()), ..Outcome::default() };
         self.tell(work, &outcome, None, till);
-        // A host that took messages before over this connection is not at fault as a whole: a new session goes on.
-        if first {
-            self.suspend(&fault);
-        } else {
-            courier.queue.change(|queue| queue.note_error(self.host_id, fault.error));
-        }
+        courier.queue.change(|queue| queue.note_error(self.host_id, fault.error.clone()));
         in_hand.settle(Settled::Deferred { recipients: work.recipients.clone(), till });
+        fault
     }
 
     /// The host as a whole cannot be reached: nothing is tried before its new Suspended Till.
@@ -307,94 +386,32 @@ impl Session {
         };
         record.say(format_args!("the host is suspended: {text}"));
     }
+}
 
-    /// The host can take no mail, ever: all that waits for it goes back to its senders.
-    async fn give_up_all(&self, error: &RouteError) {
-        let fault = Fault::route(error, Timestamp::now());
-        while !self.courier.stop.is_cancelled()
-            && let Next::Message(in_hand) = self.hold.next(Timestamp::now())
-        {
-            let Some(work) = in_hand.work().cloned() else { continue };
-            match self.courier.spool.envelope(work.location).await {
-                Ok(envelope) => {
-                    let (class, subject, detail) = error.enhanced;
-                    let failed = work
-                        .recipients
-                        .iter()
-                        .map(|recipient| Failure {
-                            recipient: *recipient,
-                            status: format!("{class}.{subject}.{detail}"),
-                            reply: None,
-                            remote: None,
-                            text: error.text.clone(),
-                        })
-                        .collect();
-                    let outcome = Outcome { failed, error: Some(fault.error.clone()), ..Outcome::default() };
-                    self.settle(in_hand, &envelope, outcome, None).await;
-                }
-                Err(error) => self.courier.unreadable(&work, &error, in_hand),
-            }
-        }
+/// A session over an address that has said EHLO, counted for as long as it lasts.
+struct Live<'a> {
+    session: &'a Session,
+    address: SocketAddr,
+}
+
+impl<'a> Live<'a> {
+    fn new(session: &'a Session, address: SocketAddr) -> Self {
+        session.courier.gate.addresses(|addresses| {
+            addresses.opened(address, &session.host);
+            addresses.answered(address, &session.host, Blame::Address);
+        });
+        Live { session, address }
+    }
+
+    /// A message of the host was answered over it.
+    fn answered(&self) {
+        let host = &self.session.host;
+        self.session.courier.gate.addresses(|addresses| addresses.answered(self.address, host, Blame::HostThere));
     }
 }
 
-/// The envelope for one host: none when what the spool holds is no envelope.
-fn outgoing(envelope: &Envelope, recipients: &[u16]) -> Option<smtp::Envelope> {
-    let mut outgoing = smtp::Envelope::new(envelope.sender.parse().ok()?);
-    for recipient in recipients {
-        let path = envelope.recipients.get(usize::from(*recipient))?.parse().ok()?;
-        let asked = envelope.extras.as_ref().and_then(|extras| extras.of(*recipient));
-        outgoing.recipients.push(Recipient { path, extensions: asked.cloned().map(Box::new) });
-    }
-    outgoing.body = match &envelope.extras {
-        Some(extras) if extras.message.binary => BodyType::BinaryMime,
-        _ if envelope.eight_bit => BodyType::EightBitMime,
-        _ => BodyType::SevenBit,
-    };
-    outgoing.size = Some(envelope.size);
-    outgoing.extensions = envelope.extras.as_ref().and_then(|extras| extras.message.clone().boxed());
-    Some(outgoing)
-}
-
-/// The text, from disk to socket.
-struct Text(BodyReader);
-
-impl BodySource for Text {
-    async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        self.0.next_chunk().await
-    }
-}
-
-/// Shows the conversation in the Monitor, and in the log where it is to be seen there.
-struct Watcher {
-    courier: Arc<Courier>,
-    host: String,
-    peer: String,
-    id: SessionId,
-    entry: Arc<Entry>,
-}
-
-impl Watcher {
-    fn record(&self) -> crate::log::Record<'_> {
-        self.courier
-            .log
-            .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
-            .field("session", self.id)
-            .field("peer", &self.peer)
-    }
-}
-
-impl Observer for Watcher {
-    fn stage(&mut self, stage: smtp::client::Stage) {
-        self.entry.stage(fault::stage(stage));
-    }
-
-    fn reply(&mut self, reply: &Reply) {
-        self.entry.reply(crate::errors::shortened(&reply.to_string(), 256));
-        self.record().number("code", reply.code()).say(format_args!("< {reply}"));
-    }
-
-    fn command(&mut self, line: &str) {
-        self.record().say(format_args!("> {line}"));
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        self.session.courier.gate.addresses(|addresses| addresses.closed(self.address, &self.session.host));
     }
 }

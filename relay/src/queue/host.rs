@@ -61,6 +61,9 @@ pub(super) struct Host {
     pub(super) failures: u32,
     /// How many sessions it may have, as far as it has shown.
     window: u32,
+    /// None until a session has failed: the window grows with every message then. Messages taken since the window last
+    /// changed after that, and it grows by one for as many of them as it is wide.
+    credit: Option<u32>,
     pub(super) sessions: u32,
     /// Those of its sessions that wait for mail.
     pub(super) idle: u32,
@@ -83,6 +86,7 @@ impl Host {
             last_error: None,
             failures: 0,
             window: FIRST_SESSIONS,
+            credit: None,
             sessions: 0,
             idle: 0,
             in_turn: false,
@@ -201,12 +205,29 @@ impl Host {
     pub(super) fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
         self.window = 1;
+        self.credit = Some(0);
+    }
+
+    /// One of several sessions side by side failed: so many are too many.
+    pub(super) fn crowded(&mut self) {
+        self.window = self.sessions.saturating_sub(1).max(1);
+        self.credit = Some(0);
     }
 
     pub(super) fn succeeded(&mut self, most: u32) {
         self.failures = 0;
         self.last_error = None;
-        self.window = (self.window + 1).min(most.max(1));
+        match &mut self.credit {
+            None => self.window += 1,
+            Some(credit) => {
+                *credit += 1;
+                if *credit >= self.window {
+                    *credit = 0;
+                    self.window += 1;
+                }
+            }
+        }
+        self.window = self.window.min(most.max(1));
     }
 
     pub(super) fn has_mail(&self) -> bool {

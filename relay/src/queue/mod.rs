@@ -344,6 +344,19 @@ impl Queue {
         Some(till)
     }
 
+    /// The host takes no more sessions at a time than it has without the one that just failed.
+    pub fn crowded(&mut self, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.crowded();
+        }
+    }
+
+    /// How long to wait after failures in a row.
+    #[must_use]
+    pub fn backoff(&self) -> Backoff {
+        self.limits.backoff
+    }
+
     /// Notes what went wrong with a single message, for the Monitor.
     pub fn note_error(&mut self, id: HostId, error: LastError) {
         if let Some(host) = self.hosts.get_mut(&id) {

@@ -15,7 +15,7 @@ mod table;
 
 pub use error::{RouteCode, RouteError};
 pub use hop::NextHop;
-pub use order::Target;
+pub use order::{Target, next_race};
 pub use resolver::Resolver;
 pub use servers::ResolverSource;
 pub use table::Routes;

@@ -63,6 +63,15 @@ pub(super) fn add_targets(targets: &mut Vec<Target>, name: &str, addresses: Vec<
     }
 }
 
+/// The two addresses to race next: the first, and the one after it where that is of the same exchanger and of the other
+/// family. Addresses of one family gain nothing by a race, and another exchanger is tried only when this one fails.
+#[must_use]
+pub fn next_race(left: &[Target]) -> Option<(&Target, Option<&Target>)> {
+    let (first, rest) = left.split_first()?;
+    let raced = |second: &&Target| second.name == first.name && second.address.is_ipv4() != first.address.is_ipv4();
+    Some((first, rest.first().filter(raced)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -119,5 +128,26 @@ mod tests {
         add_targets(&mut targets, "c", many(3), 25);
         let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
         assert_eq!(names, ["a", "a", "a", "a", "b", "b", "b", "b"]);
+    }
+
+    #[test]
+    fn only_the_two_families_of_one_exchanger_race() {
+        let target = |name: &str, address: &str| Target {
+            name: name.to_owned(),
+            address: (address.parse::<IpAddr>().unwrap(), 25).into(),
+        };
+        let (a6, a4) = (target("a", "2001:db8::1"), target("a", "192.0.2.1"));
+        let (other_a4, b6) = (target("a", "192.0.2.2"), target("b", "2001:db8::2"));
+        for (left, raced) in [
+            (vec![a6.clone(), a4.clone(), b6.clone()], 2),
+            (vec![a4.clone(), a6.clone()], 2),
+            (vec![a4.clone(), other_a4.clone(), a6.clone()], 1),
+            (vec![a4.clone(), b6.clone()], 1),
+            (vec![b6], 1),
+            (vec![], 0),
+        ] {
+            let race = next_race(&left).map_or(0, |(_, second)| 1 + usize::from(second.is_some()));
+            assert_eq!(race, raced, "{left:?}");
+        }
     }
 }

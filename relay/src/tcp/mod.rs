@@ -3,27 +3,43 @@
 //! [`Gate::ask`] puts the question to the TCP Schedule and the connection limit; the answer is a [`Lease`] to open
 //! connections, or a Suspended Till with its reason. What was asked, what the schedule answered and what came of it is
 //! in the records with the marker `TCP(SMTP)`.
+//!
+//! - [`addresses`]: the addresses that are left alone for a while (pure);
+//! - [`connect`]: a connection to the first of two addresses that answers;
+//! - [`link`]: what the TCP Schedule says (pure); [`table`]: the open connections, for the Monitor.
 
+mod addresses;
 mod connect;
 mod link;
 mod table;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use jiff::Timestamp;
-use mailsluice_crds::{LogLevel, monitor, schedule::LinkState};
+use jiff::{SignedDuration, Timestamp};
+use mailsluice_crds::{
+    LogLevel,
+    monitor::{self, LastError, Reason},
+    schedule::LinkState,
+};
 use tokio::sync::Notify;
 
-pub use connect::{ConnectError, connect};
+pub use addresses::{Addresses, Blame, Held};
+pub use connect::{ConnectError, Race, connect};
 pub use link::Answer;
 pub use table::{Entry, Table};
 
 use crate::{
     config::TcpSchedule,
     log::{Log, TCP_SMTP, Tag},
-    queue::Suspension,
+    queue::{Backoff, Suspension},
 };
 use link::Link;
+
+/// How long nothing is sent anywhere after the system refused the relay itself a connection.
+const PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
 /// What a host gets when it asks for a session.
 pub enum Permission {
@@ -38,6 +54,7 @@ pub enum Permission {
 /// Where sessions are asked for.
 pub struct Gate {
     state: Mutex<State>,
+    addresses: Mutex<Addresses>,
     /// A session has ended, so that a connection may be left.
     ended: Notify,
     log: Log,
@@ -47,9 +64,11 @@ struct State {
     link: Link,
     connections: u32,
     limit: u32,
+    /// Why nothing is sent at all, for a moment.
+    paused: Option<Suspension>,
 }
 
-/// Leave to open connections to one host, one at a time, until it is dropped.
+/// Leave to open one connection to one host, until it is dropped.
 pub struct Lease {
     gate: Arc<Gate>,
 }
@@ -58,8 +77,8 @@ impl Gate {
     /// A gate that obeys `schedule` and lets at most `limit` sessions be open.
     #[must_use]
     pub fn new(schedule: TcpSchedule, limit: u32, log: Log) -> Arc<Gate> {
-        let state = Mutex::new(State { link: Link::new(schedule), connections: 0, limit });
-        Arc::new(Gate { state, ended: Notify::new(), log })
+        let state = Mutex::new(State { link: Link::new(schedule), connections: 0, limit, paused: None });
+        Arc::new(Gate { state, addresses: Mutex::default(), ended: Notify::new(), log })
     }
 
     /// Obeys another schedule and limit from here on.
@@ -75,6 +94,12 @@ impl Gate {
         let mut state = self.lock();
         if state.connections >= state.limit {
             return Permission::NoConnectionLeft;
+        }
+        if let Some(paused) = &state.paused {
+            if paused.till > Some(now) {
+                return Permission::Suspended(paused.clone());
+            }
+            state.paused = None;
         }
         let answer = state.link.ask(now);
         if matches!(answer, Answer::Open { .. }) {
@@ -113,6 +138,64 @@ impl Gate {
                 .maybe("rule", rule.as_ref())
                 .say(format_args!("SMTP asked for a TCP/IP session: the TCP Schedule {said}"));
         }
+    }
+
+    /// Looks at the suspended addresses, or changes them.
+    pub fn addresses<T>(&self, look: impl FnOnce(&mut Addresses) -> T) -> T {
+        // Nothing that is done under this lock panics half way.
+        look(&mut self.addresses.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Suspends an address after a failure there. Writes the `TCP(SMTP)` record.
+    pub fn suspend_address(
+        &self,
+        address: SocketAddr,
+        host: &str,
+        blame: Blame,
+        (reason, error): (Reason, LastError),
+        backoff: Backoff,
+        now: Timestamp,
+    ) {
+        let record = self
+            .log
+            .at_host(LogLevel::Problems, Tag::Tcp, host)
+            .marker(TCP_SMTP)
+            .field("address", address)
+            .field("reason", reason.name())
+            .field("code", &error.code)
+            .field("stage", format_args!("{:?}", error.stage));
+        let text = error.text.clone();
+        let (known, till) = self.addresses(|addresses| {
+            let known = addresses.held(address, host, now).is_some();
+            (known, addresses.suspend(address, host, blame, (reason, error), backoff, now))
+        });
+        if known {
+            // A session beside this one has said so.
+            return;
+        }
+        let whose = match blame {
+            Blame::Address => "the address is suspended",
+            Blame::HostThere => "the address is suspended for this host",
+        };
+        record.field("suspendedTill", till).say(format_args!("{whose}: {text}"));
+    }
+
+    /// Lets nothing out for a moment: the system refuses the relay itself what a connection needs.
+    pub fn pause(&self, error: &LastError, now: Timestamp) -> Suspension {
+        let problem = format!(
+            "the relay itself cannot open connections: {}: {}; nothing is sent anywhere meanwhile",
+            error.code, error.text
+        );
+        let till = now.checked_add(PAUSE).ok();
+        let suspension = Suspension { till, reason: Reason::ConnectionFailed, problem };
+        self.lock().paused = Some(suspension.clone());
+        self.log
+            .at(LogLevel::Failures, Tag::Tcp)
+            .marker(TCP_SMTP)
+            .field("code", &error.code)
+            .maybe("suspendedTill", till)
+            .say(&suspension.problem);
+        suspension
     }
 
     /// Waits until a session has ended.

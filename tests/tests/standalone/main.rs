@@ -5,6 +5,7 @@ mod bounce_by_dsn;
 mod clients;
 mod damaged_records_are_set_aside;
 mod extensions;
+mod failures_have_the_right_scope;
 mod first_message_within_100ms_of_opening;
 mod held_by_schedule_and_explained;
 mod kill_nine_loses_nothing;

@@ -1,0 +1,79 @@
+//! A message on its way through the client: its envelope, its text from disk to socket, and who looks on.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use mailsluice_crds::LogLevel;
+
+use super::{Courier, fault};
+use crate::{
+    ids::SessionId,
+    log::Tag,
+    smtp::{
+        self, BodyType, Recipient, Reply,
+        client::{BodySource, Observer},
+    },
+    spool::{BodyReader, Envelope},
+    tcp::Entry,
+};
+
+/// The envelope for one host: none when what the spool holds is no envelope.
+pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16]) -> Option<smtp::Envelope> {
+    let mut outgoing = smtp::Envelope::new(envelope.sender.parse().ok()?);
+    for recipient in recipients {
+        let path = envelope.recipients.get(usize::from(*recipient))?.parse().ok()?;
+        let asked = envelope.extras.as_ref().and_then(|extras| extras.of(*recipient));
+        outgoing.recipients.push(Recipient { path, extensions: asked.cloned().map(Box::new) });
+    }
+    outgoing.body = match &envelope.extras {
+        Some(extras) if extras.message.binary => BodyType::BinaryMime,
+        _ if envelope.eight_bit => BodyType::EightBitMime,
+        _ => BodyType::SevenBit,
+    };
+    outgoing.size = Some(envelope.size);
+    outgoing.extensions = envelope.extras.as_ref().and_then(|extras| extras.message.clone().boxed());
+    Some(outgoing)
+}
+
+/// The text, from disk to socket.
+pub(super) struct Text(pub(super) BodyReader);
+
+impl BodySource for Text {
+    async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
+        self.0.next_chunk().await
+    }
+}
+
+/// Shows the conversation in the Monitor, and in the log where it is to be seen there.
+pub(super) struct Watcher {
+    pub(super) courier: Arc<Courier>,
+    pub(super) host: String,
+    pub(super) peer: String,
+    pub(super) id: SessionId,
+    pub(super) entry: Arc<Entry>,
+}
+
+impl Watcher {
+    fn record(&self) -> crate::log::Record<'_> {
+        self.courier
+            .log
+            .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
+            .field("session", self.id)
+            .field("peer", &self.peer)
+    }
+}
+
+impl Observer for Watcher {
+    fn stage(&mut self, stage: smtp::client::Stage) {
+        self.entry.stage(fault::stage(stage));
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        self.entry.reply(crate::errors::shortened(&reply.to_string(), 256));
+        self.record().number("code", reply.code()).say(format_args!("< {reply}"));
+    }
+
+    fn command(&mut self, line: &str) {
+        self.record().say(format_args!("> {line}"));
+    }
+}

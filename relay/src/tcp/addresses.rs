@@ -1,0 +1,321 @@
+//! Addresses that are left alone for a while: which, till when, and why. Pure.
+//!
+//! What fails before a host knows whose mail it is (the connection, the greeting, EHLO) says something about the address, to
+//! every domain that leads there. What fails later may be about one domain's mail alone, and counts for that host only: so a
+//! bad domain never blocks its neighbours on the same exchanger.
+
+use std::{collections::HashMap, net::SocketAddr};
+
+use jiff::Timestamp;
+use mailsluice_crds::monitor::{AddressRow, LastError, Reason};
+
+use crate::queue::Backoff;
+
+/// Addresses remembered. Beyond it those go whose time is over, and then nothing more is noted: an address that is tried in
+/// vain costs a connection, not mail.
+const MOST: usize = 10_000;
+
+/// Addresses of one host that the Monitor shows.
+const ADDRESSES_SHOWN: usize = 8;
+
+/// For whom an address is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// For every host that leads to it.
+    Address,
+    /// For mail of the host that failed alone.
+    HostThere,
+}
+
+/// Why and till when an address is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its Suspended Till.
+    pub till: Timestamp,
+    /// Why.
+    pub reason: Reason,
+    /// What went wrong there.
+    pub error: LastError,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// The suspended addresses, and those over which sessions go on.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    records: HashMap<SocketAddr, Record>,
+    /// Where each host has met one of them.
+    met: HashMap<String, Vec<SocketAddr>>,
+    /// Open sessions of each host over each address.
+    live: HashMap<SocketAddr, Vec<(String, u32)>>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    everyone: Option<Held>,
+    hosts: Vec<(String, Held)>,
+}
+
+impl Record {
+    fn held(&self, host: &str, now: Timestamp) -> Option<&Held> {
+        let of_host = self.hosts.iter().find(|(name, _)| name == host).map(|(_, held)| held);
+        self.everyone.iter().chain(of_host).filter(|held| held.till > now).max_by_key(|held| held.till)
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.everyone.iter().chain(self.hosts.iter().map(|(_, held)| held)).all(|held| held.till <= now)
+    }
+}
+
+impl Addresses {
+    /// Why and till when `host` leaves the address alone; none when it may try it.
+    #[must_use]
+    pub fn held(&self, address: SocketAddr, host: &str, now: Timestamp) -> Option<&Held> {
+        self.records.get(&address)?.held(host, now)
+    }
+
+    /// Whether nothing at all is suspended, as is nearly always so.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Notes that `host` has met a suspended address, for its row in the Monitor.
+    pub fn note(&mut self, host: &str, address: SocketAddr) {
+        if let Some(met) = self.met.get_mut(host) {
+            if met.len() < ADDRESSES_SHOWN && !met.contains(&address) {
+                met.push(address);
+            }
+        } else if self.met.len() < MOST {
+            self.met.insert(host.to_owned(), vec![address]);
+        }
+    }
+
+    /// Suspends an address after a failure; the wait doubles with each failure in a row. Sessions that fail side by side are one
+    /// failure. Returns its Suspended Till.
+    pub fn suspend(
+        &mut self,
+        address: SocketAddr,
+        host: &str,
+        blame: Blame,
+        (reason, error): (Reason, LastError),
+        backoff: Backoff,
+        now: Timestamp,
+    ) -> Timestamp {
+        self.note(host, address);
+        if self.records.len() >= MOST {
+            self.forget_over(now);
+        }
+        let full = self.records.len() >= MOST && !self.records.contains_key(&address);
+        let before = self.records.get(&address).and_then(|record| match blame {
+            Blame::Address => record.everyone.as_ref(),
+            Blame::HostThere => record.hosts.iter().find(|(name, _)| name == host).map(|(_, held)| held),
+        });
+        let (failures, till) = match before {
+            Some(held) if held.till > now => (held.failures, held.till),
+            held => {
+                let failures = held.map_or(0, |held| held.failures).saturating_add(1);
+                (failures, backoff.till(failures, now))
+            }
+        };
+        if full {
+            return till;
+        }
+        let held = Held { till, reason, error, failures };
+        let record = self.records.entry(address).or_default();
+        match blame {
+            Blame::Address => record.everyone = Some(held),
+            Blame::HostThere => {
+                record.hosts.retain(|(name, _)| name != host);
+                record.hosts.push((host.to_owned(), held));
+            }
+        }
+        till
+    }
+
+    /// The address answers: its failures are over, those that count for everyone, or those of this host.
+    pub fn answered(&mut self, address: SocketAddr, host: &str, blame: Blame) {
+        if self.records.is_empty() {
+            return;
+        }
+        if let Some(record) = self.records.get_mut(&address) {
+            match blame {
+                Blame::Address => record.everyone = None,
+                Blame::HostThere => record.hosts.retain(|(name, _)| name != host),
+            }
+            if record.everyone.is_none() && record.hosts.is_empty() {
+                self.records.remove(&address);
+                if let Some(met) = self.met.get_mut(host) {
+                    met.retain(|other| *other != address);
+                    if met.is_empty() {
+                        self.met.remove(host);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A session of `host` over the address is under way.
+    pub fn opened(&mut self, address: SocketAddr, host: &str) {
+        let hosts = self.live.entry(address).or_default();
+        match hosts.iter_mut().find(|(name, _)| name == host) {
+            Some((_, count)) => *count += 1,
+            None => hosts.push((host.to_owned(), 1)),
+        }
+    }
+
+    /// That session has ended.
+    pub fn closed(&mut self, address: SocketAddr, host: &str) {
+        let Some(hosts) = self.live.get_mut(&address) else { return };
+        if let Some((_, count)) = hosts.iter_mut().find(|(name, _)| name == host) {
+            *count = count.saturating_sub(1);
+        }
+        hosts.retain(|(_, count)| *count > 0);
+        if hosts.is_empty() {
+            self.live.remove(&address);
+        }
+    }
+
+    /// Sessions of `host` that are under way over the address.
+    #[must_use]
+    pub fn live(&self, address: SocketAddr, host: &str) -> u32 {
+        let hosts = self.live.get(&address).map(Vec::as_slice).unwrap_or_default();
+        hosts.iter().find(|(name, _)| name == host).map_or(0, |(_, count)| *count)
+    }
+
+    /// The suspended addresses of a host, as the Monitor shows them.
+    #[must_use]
+    pub fn rows(&self, host: &str, now: Timestamp) -> Vec<AddressRow> {
+        let met = self.met.get(host).map(Vec::as_slice).unwrap_or_default();
+        met.iter()
+            .filter_map(|address| {
+                let held = self.held(*address, host, now)?;
+                Some(AddressRow {
+                    address: address.to_string(),
+                    suspended_till: held.till,
+                    reason: held.reason,
+                    code: held.error.code.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets all suspensions, as for a changed configuration.
+    pub fn release_all(&mut self) {
+        self.records.clear();
+        self.met.clear();
+    }
+
+    fn forget_over(&mut self, now: Timestamp) {
+        self.records.retain(|_, record| !record.is_over(now));
+        let records = &self.records;
+        self.met.retain(|_, met| {
+            met.retain(|address| records.contains_key(address));
+            !met.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use mailsluice_crds::monitor::Stage;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    fn address(last: u8) -> SocketAddr {
+        ([192, 0, 2, last], 25).into()
+    }
+
+    fn why(reason: Reason) -> (Reason, LastError) {
+        let text = String::new();
+        let error = LastError { code: "421".into(), number: None, stage: Stage::Banner, peer: None, at: at(0), text };
+        (reason, error)
+    }
+
+    fn suspend(addresses: &mut Addresses, last: u8, host: &str, blame: Blame, now: i64) -> Timestamp {
+        let backoff = Backoff { first: SignedDuration::from_secs(10), longest: SignedDuration::from_secs(60) };
+        addresses.suspend(address(last), host, blame, why(Reason::ConnectionFailed), backoff, at(now))
+    }
+
+    #[test]
+    fn a_dead_address_is_left_alone_by_every_host_and_a_refusal_by_its_own_only() {
+        for (blame, neighbour_waits) in [(Blame::Address, true), (Blame::HostThere, false)] {
+            let mut addresses = Addresses::default();
+            suspend(&mut addresses, 1, "a.test", blame, 0);
+            for (last, host, now, waits) in [
+                (1, "a.test", 0, true),
+                (1, "a.test", 9, true),
+                (1, "a.test", 10, false),
+                (1, "b.test", 5, neighbour_waits),
+                (2, "a.test", 5, false),
+            ] {
+                let held = addresses.held(address(last), host, at(now)).is_some();
+                assert_eq!(held, waits, "{blame:?}: {host} at {last} after {now} s");
+            }
+        }
+    }
+
+    #[test]
+    fn failures_in_a_row_wait_longer_and_those_side_by_side_count_once() {
+        let mut addresses = Addresses::default();
+        let mut next = |now| suspend(&mut addresses, 1, "a.test", Blame::Address, now);
+        assert_eq!(
+            [next(0), next(1), next(10), next(29), next(30), next(70), next(130)].map(Timestamp::as_second),
+            [10, 10, 30, 30, 70, 130, 190]
+        );
+        addresses.answered(address(1), "a.test", Blame::Address);
+        assert!(addresses.is_empty());
+        assert_eq!(suspend(&mut addresses, 1, "a.test", Blame::Address, 200), at(210), "an answer ends the row");
+    }
+
+    #[test]
+    fn the_monitor_shows_what_a_host_waits_for_and_no_more_than_fits() {
+        let mut addresses = Addresses::default();
+        for last in 1..20 {
+            suspend(&mut addresses, last, "a.test", Blame::Address, 0);
+        }
+        assert_eq!(addresses.rows("a.test", at(5)).len(), ADDRESSES_SHOWN);
+        assert_eq!(addresses.rows("b.test", at(5)), []);
+        assert_eq!(addresses.rows("a.test", at(10)), [], "their time is over");
+        addresses.note("b.test", address(3));
+        let rows = addresses.rows("b.test", at(5));
+        assert_eq!((rows.len(), rows[0].address.as_str(), rows[0].suspended_till), (1, "192.0.2.3:25", at(10)));
+    }
+
+    #[test]
+    fn sessions_that_go_on_are_counted_by_host_and_address() {
+        let mut addresses = Addresses::default();
+        addresses.opened(address(1), "a.test");
+        addresses.opened(address(1), "a.test");
+        addresses.opened(address(1), "b.test");
+        addresses.closed(address(1), "a.test");
+        assert_eq!(
+            [("a.test", 1), ("b.test", 1), ("a.test", 2)].map(|(h, n)| addresses.live(address(n), h)),
+            [1, 1, 0]
+        );
+        addresses.closed(address(1), "a.test");
+        addresses.closed(address(1), "b.test");
+        assert!(addresses.live.is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut addresses = Addresses::default();
+        let backoff = Backoff { first: SignedDuration::from_secs(10), longest: SignedDuration::from_secs(10) };
+        let mut add = |number: u32, now| {
+            let address = SocketAddr::from((number.to_be_bytes(), 25));
+            addresses.suspend(address, "a.test", Blame::Address, why(Reason::ConnectionFailed), backoff, at(now));
+            addresses.records.len()
+        };
+        for number in 0..MOST as u32 {
+            add(number, 0);
+        }
+        assert_eq!(add(20_000, 5), MOST);
+        assert_eq!(add(20_000, 10), 1, "those whose time is over make room");
+    }
+}
