@@ -9,6 +9,7 @@
 //! [`spool_tool`] reads a spool that no relay has open.
 
 pub mod access;
+pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod errors;

@@ -1,5 +1,8 @@
 //! Puts the relay's parts together, hands changed configurations out, and takes it all down again.
 
+#[cfg(test)]
+mod power_cut;
+
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -25,6 +28,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    clock,
     config::{self, Change, Config, ConfigError, Files},
     delivery::{Courier, dispatch, reroute},
     http::{self, Endpoints},
@@ -220,6 +224,20 @@ impl Relay {
         Relay { spool, queue, gate, monitor, courier, reception, config: sender, metrics, sessions, log, stop }
     }
 
+    /// Brings what the spool holds into the queue. Waits for the disk.
+    fn take_back(&self, recovery: spool::Recovery) {
+        let config = self.config.borrow().clone();
+        let recovered =
+            recovery.run(&mut |found| self.queue.insert(intake::recovered(&config.routes, &found), clock::now()));
+        match recovered {
+            Ok(report) => {
+                self.queue.change(Queue::sort_recovered);
+                tell_recovery(&self.log, &report);
+            }
+            Err(error) => self.log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
+        }
+    }
+
     /// Hands changed configurations out until the process is told to stop.
     async fn obey(&self, mut changes: mpsc::Receiver<Change>, listeners: &mut Listeners) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -302,19 +320,10 @@ fn queue_limits(spec: &SMTPRelaySpec) -> Limits {
 
 /// Brings what the spool holds into the queue, while the relay already works.
 async fn recover(relay: Relay, recovery: spool::Recovery) {
-    let Relay { queue, log, config, .. } = relay;
-    let config = config.borrow().clone();
-    let theirs = queue.clone();
-    let recovered = task::spawn_blocking(move || {
-        recovery.run(&mut |found| theirs.insert(intake::recovered(&config.routes, &found), Timestamp::now()))
-    });
-    match recovered.await {
-        Ok(Ok(report)) => {
-            queue.change(Queue::sort_recovered);
-            tell_recovery(&log, &report);
-        }
-        Ok(Err(error)) => log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
-        Err(error) => log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
+    let theirs = relay.clone();
+    match task::spawn_blocking(move || theirs.take_back(recovery)).await {
+        Ok(()) => {}
+        Err(error) => relay.log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
     }
 }
 

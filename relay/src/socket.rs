@@ -1,4 +1,4 @@
-//! Opens listening sockets.
+//! Opens sockets: to listen, and to connect.
 
 use std::{
     io,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connections that wait in the kernel while the relay is busy. The system's own limit (net.core.somaxconn) may be less.
 const BACKLOG: u32 = 1_024;
@@ -25,6 +25,21 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
+/// Connects to `address`, and sends what is written at once: whoever writes here writes whole flights, and waiting for more would
+/// only add a round trip.
+///
+/// # Errors
+/// What the system says.
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    #[cfg(test)]
+    if let Some(answer) = simulated::connect(address) {
+        return answer;
+    }
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 fn lacks_family(error: &io::Error) -> bool {
     [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
@@ -35,4 +50,47 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// The network of a simulation: socket pairs, each with a task of the simulation at its other end.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::{
+        cell::RefCell,
+        io,
+        net::SocketAddr,
+        os::{fd::OwnedFd, unix::net::UnixStream as Pair},
+    };
+
+    use tokio::net::{TcpStream, UnixStream};
+
+    type Dial = Box<dyn FnMut(SocketAddr, UnixStream)>;
+
+    thread_local! {
+        static DIAL: RefCell<Option<Dial>> = const { RefCell::new(None) };
+    }
+
+    /// From here on this thread's connections lead to `dial`, which gets the other end of each; `None` ends that.
+    pub(crate) fn set(dial: Option<Dial>) {
+        DIAL.set(dial);
+    }
+
+    /// Both ends of a connection: the relay's, and the other one.
+    pub(crate) fn pair() -> io::Result<(TcpStream, UnixStream)> {
+        let (ours, theirs) = Pair::pair()?;
+        ours.set_nonblocking(true)?;
+        theirs.set_nonblocking(true)?;
+        // A stream is a descriptor: to read, write and wait for it is the same for all kinds of sockets.
+        Ok((TcpStream::from_std(OwnedFd::from(ours).into())?, UnixStream::from_std(theirs)?))
+    }
+
+    pub(super) fn connect(address: SocketAddr) -> Option<io::Result<TcpStream>> {
+        DIAL.with_borrow_mut(|dial| {
+            let dial = dial.as_mut()?;
+            Some(pair().map(|(ours, theirs)| {
+                dial(address, theirs);
+                ours
+            }))
+        })
+    }
 }

@@ -118,7 +118,7 @@ impl Config {
         Config::from_sources(&sources)
     }
 
-    fn from_sources(sources: &[Source<'_>]) -> Result<Config, ConfigError> {
+    pub(crate) fn from_sources(sources: &[Source<'_>]) -> Result<Config, ConfigError> {
         let mut resources = manifest::load(sources).map_err(ConfigError::Refused)?;
         let relay = match (resources.relays.pop(), resources.relays.len()) {
             (Some(relay), 0) => relay,

@@ -3,12 +3,11 @@
 use std::io;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use mailsluice_crds::LogLevel;
 
 use super::{Courier, outcome::Failure};
 use crate::{
-    intake,
+    clock, intake,
     log::Tag,
     report::{self, FailedRecipient, Original},
     smtp::extensions::Notify,
@@ -46,7 +45,7 @@ impl Courier {
             Some(body) => read_headers(body).await?,
             None => Vec::new(),
         };
-        let now = Timestamp::now();
+        let now = clock::now();
         let id = envelope.id.to_string();
         let original =
             Original { sender: &envelope.sender, arrival: envelope.received_at, message_id: &id, headers: &headers };

@@ -9,6 +9,7 @@ use tokio::time;
 
 use super::{Courier, outcome::Failure, session::Session};
 use crate::{
+    clock,
     log::Tag,
     queue::{Settled, Work},
     spool::{self, Mark},
@@ -27,13 +28,14 @@ const RETURN_AGAIN: Duration = Duration::from_secs(60);
 /// Lets hosts have their turn until the relay stops.
 pub async fn run(courier: Arc<Courier>) {
     while !courier.stop.is_cancelled() {
-        let now = Timestamp::now();
+        let now = clock::now();
         courier.queue.dispatch(|queue| queue.advance(now));
         let all_asked = give_turns(&courier, now);
         let age = courier.config.borrow().spec.retry.expire_after.duration();
         return_expired(&courier, age, now);
         let sleep = sleep_time(&courier, age, now);
         tokio::select! {
+            biased;
             () = courier.queue.rung() => {}
             () = courier.gate.session_ended(), if !all_asked => {}
             () = time::sleep(sleep) => {}

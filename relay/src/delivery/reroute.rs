@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use mailsluice_crds::LogLevel;
 
 use super::Courier;
 use crate::{
-    intake,
+    clock, intake,
     log::Tag,
     queue::{Settled, Work},
     spool::{Pending, Recovered},
@@ -49,7 +48,7 @@ async fn reroute(courier: &Courier, work: Work) -> bool {
     if stays {
         in_hand.settle(Settled::Untried);
     } else {
-        in_hand.reassign(parts, Timestamp::now());
+        in_hand.reassign(parts, clock::now());
     }
     !stays
 }

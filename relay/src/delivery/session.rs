@@ -1,18 +1,15 @@
 //! One session with one host: look up where it is, connect, and send what waits, until nothing does.
 
-use std::{
-    net::SocketAddr,
-    ops::ControlFlow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, ops::ControlFlow, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
     monitor::{LastError, Stage},
 };
-use tokio::{net::TcpStream, time};
+use tokio::{
+    net::TcpStream,
+    time::{self, Instant},
+};
 
 use super::{
     Courier,
@@ -21,6 +18,7 @@ use super::{
     transfer::{Text, Watcher, outgoing},
 };
 use crate::{
+    clock,
     errors::shortened,
     ids::SessionId,
     log::Tag,
@@ -77,7 +75,7 @@ impl Session {
         match self.courier.resolver.targets(&hop).await {
             Ok(targets) => self.with_targets(targets).await,
             Err(error) if error.permanent => self.give_up_all(&error).await,
-            Err(error) => self.suspend(&Fault::route(&error, Timestamp::now())),
+            Err(error) => self.suspend(&Fault::route(&error, clock::now())),
         }
         self.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
     }
@@ -94,7 +92,7 @@ impl Session {
             let mut fault = None;
             let tried: Vec<Target> = [Some(first), second].into_iter().flatten().cloned().collect();
             for (target, error) in race.failed.iter().filter_map(|(index, error)| Some((tried.get(*index)?, error))) {
-                fault = Some((target, Fault::connect(error, &target.address.to_string(), Timestamp::now())));
+                fault = Some((target, Fault::connect(error, &target.address.to_string(), clock::now())));
                 left.retain(|other| other.address != target.address);
                 if let Some((target, fault)) = &fault
                     && self.blame(target, fault).is_break()
@@ -138,7 +136,7 @@ impl Session {
     /// The addresses that may be tried; none where all are suspended, and then the host is suspended till the first of them
     /// is free.
     fn not_suspended(&self, mut targets: Vec<Target>) -> Option<Vec<Target>> {
-        let now = Timestamp::now();
+        let now = clock::now();
         let first_free = self.courier.gate.addresses(|addresses| {
             if addresses.is_empty() {
                 return None;
@@ -183,7 +181,7 @@ impl Session {
     /// Suspends what is at fault, if that is less than the host. Break: nothing more is to be tried in this session.
     fn blame(&self, target: &Target, fault: &Fault) -> ControlFlow<()> {
         let courier = &self.courier;
-        let now = Timestamp::now();
+        let now = clock::now();
         let blame = match fault.scope {
             Scope::Connection => return ControlFlow::Break(()),
             Scope::Host => return ControlFlow::Continue(()),
@@ -228,7 +226,7 @@ impl Session {
         };
         Client::start(stream, self.courier.client.clone(), watcher)
             .await
-            .map_err(|error| Fault::client(&error, &peer, Timestamp::now()))
+            .map_err(|error| Fault::client(&error, &peer, clock::now()))
     }
 
     /// Sends what waits; what broke the connection, where something did. `others`: addresses that are left to be tried then.
@@ -236,7 +234,7 @@ impl Session {
         let live = Live::new(self, target.address);
         let begun = Instant::now();
         let mut messages = 0_u32;
-        while !self.courier.stop.is_cancelled() && client.is_usable() && self.lease.may_go_on(Timestamp::now()) {
+        while !self.courier.stop.is_cancelled() && client.is_usable() && self.lease.may_go_on(clock::now()) {
             if messages >= MESSAGES_PER_CONNECTION || begun.elapsed() >= CONNECTION_AGE {
                 break;
             }
@@ -246,7 +244,7 @@ impl Session {
             {
                 break;
             }
-            match self.hold.next(Timestamp::now()) {
+            match self.hold.next(clock::now()) {
                 Next::Message(in_hand) => match self.send(&mut client, target, in_hand, messages, others).await {
                     Sent::GoOn => {
                         if messages == 0 {
@@ -295,7 +293,7 @@ impl Session {
         match client.send(&outgoing, &mut Text(body)).await {
             Ok(replies) => {
                 let peer = target.address.to_string();
-                let outcome = Outcome::of(&replies, &work.recipients, &target.name, &peer, Timestamp::now());
+                let outcome = Outcome::of(&replies, &work.recipients, &target.name, &peer, clock::now());
                 self.settle(in_hand, &envelope, outcome, Some((&replies.reply, &peer))).await;
                 Sent::GoOn
             }
@@ -320,7 +318,7 @@ impl Session {
         (messages, others): (u32, bool),
     ) -> Fault {
         let courier = &self.courier;
-        let now = Timestamp::now();
+        let now = clock::now();
         let mut fault = Fault::client(error, &target.address.to_string(), now);
         // Over a connection that has taken mail it is the connection that has had enough: a new one goes on.
         if messages > 0 && fault.scope == Scope::HostAtAddress {
@@ -363,7 +361,7 @@ impl Session {
         let till = courier.queue.change(|queue| {
             queue.suspend_after_failure(
                 self.host_id,
-                Timestamp::now(),
+                clock::now(),
                 fault.reason,
                 |failures, till| fault.problem(failures, till),
                 fault.error.clone(),

@@ -9,6 +9,7 @@ use super::{
     session::Session,
 };
 use crate::{
+    clock,
     log::Tag,
     queue::{InHand, Next, Settled, Work},
     route::RouteError,
@@ -38,7 +39,7 @@ impl Session {
                 outcome.deferred.extend(outcome.failed.drain(..).map(|failure| failure.recipient));
             }
         }
-        let now = Timestamp::now();
+        let now = clock::now();
         let attempts = work.attempts + 1;
         let till = courier.queue.read(|queue| queue.retry_at(attempts, now));
         let deferral = || {
@@ -96,9 +97,9 @@ impl Session {
 
     /// The host can take no mail, ever: all that waits for it goes back to its senders.
     pub(super) async fn give_up_all(&self, error: &RouteError) {
-        let fault = Fault::route(error, Timestamp::now());
+        let fault = Fault::route(error, clock::now());
         while !self.courier.stop.is_cancelled()
-            && let Next::Message(in_hand) = self.hold.next(Timestamp::now())
+            && let Next::Message(in_hand) = self.hold.next(clock::now())
         {
             let Some(work) = in_hand.work().cloned() else { continue };
             match self.courier.spool.envelope(work.location).await {

@@ -1,10 +1,10 @@
 //! Mail that the spool cannot give back: set aside where what is on the disk is damaged, tried again where the trouble may pass.
 
-use jiff::Timestamp;
 use mailsluice_crds::LogLevel;
 
 use super::Courier;
 use crate::{
+    clock,
     log::{Record, Tag},
     queue::{InHand, Queue, Settled, Work},
     spool::SpoolError,
@@ -17,7 +17,7 @@ impl Courier {
         let settled = if done || error.is_damage() {
             Settled::Gone
         } else {
-            let till = self.queue.read(|queue| queue.retry_at(work.attempts + 1, Timestamp::now()));
+            let till = self.queue.read(|queue| queue.retry_at(work.attempts + 1, clock::now()));
             Settled::Deferred { recipients: work.recipients.clone(), till }
         };
         let level = match settled {

@@ -3,7 +3,13 @@
 mod draft;
 mod session;
 
-use std::{collections::HashMap, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use mailsluice_crds::{LogLevel, relay::Listener};
 use tokio::{
@@ -41,6 +47,13 @@ pub struct Reception {
     pub sessions: TaskTracker,
     /// Set when the relay stops.
     pub stop: CancellationToken,
+}
+
+impl Reception {
+    /// Has a session with the client at `peer`, until it ends.
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        session::Session::new(self, peer).run(stream).await;
+    }
 }
 
 /// The wait after an accept that failed for want of descriptors or memory: at once it would only fail again.
@@ -137,11 +150,11 @@ async fn accept(reception: Arc<Reception>, socket: TcpListener, room: Arc<Semaph
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => match room.clone().try_acquire_owned() {
+            Ok((stream, peer)) if stream.set_nodelay(true).is_ok() => match room.clone().try_acquire_owned() {
                 Ok(permit) => {
-                    let session = session::Session::new(reception.clone(), peer);
+                    let session = reception.clone().serve(stream, peer);
                     reception.sessions.spawn(async move {
-                        session.run(stream).await;
+                        session.await;
                         drop(permit);
                     });
                 }
@@ -155,6 +168,8 @@ async fn accept(reception: Arc<Reception>, socket: TcpListener, room: Arc<Semaph
                     tokio::spawn(turn_away(stream, reception.hostname.clone()));
                 }
             },
+            // The client was gone before anything could be said to it.
+            Ok(_) => {}
             Err(error) => {
                 reception.log.at(LogLevel::Problems, Tag::SmtpIn).say(format_args!("accept a connection: {error}"));
                 time::sleep(ACCEPT_PAUSE).await;

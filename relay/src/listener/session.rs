@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{Reception, draft::draft};
 use crate::{
+    clock,
     ids::SessionId,
     intake,
     log::{Record, Tag},
@@ -63,7 +64,6 @@ impl Session {
     }
 
     async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        stream.set_nodelay(true)?;
         let mut config = self.reception.config.clone();
         let mut session = server::Session::new(self.protocol_config(&config.borrow_and_update().clone()));
         let mut input = BytesMut::with_capacity(READ_SIZE);
@@ -121,7 +121,7 @@ impl Session {
                 }
                 Event::BodyStart { envelope, hello } => match self.room() {
                     Ok(()) => {
-                        let received_at = Timestamp::now();
+                        let received_at = clock::now();
                         let id = self.reception.spool.reserve_id(received_at);
                         let trace = self.received(hello, id, envelope, received_at);
                         body.clear();

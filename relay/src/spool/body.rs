@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::error::SpoolError;
 use super::payload::FileRef;
 use super::shared::Shared;
-use super::storage::{StorageFile, write_all_at};
+use super::storage::{StorageFile, apart, write_all_at};
 
 /// Octets gathered before they are written to a body's file: large enough that the hop to a thread that may wait for the
 /// disk is paid seldom, small enough for a thousand sessions at once.
@@ -140,7 +140,7 @@ impl BodyWriter {
         let file = self.file.take();
         // The file goes into the closure and comes back: a session that goes away meanwhile drops it there, and with it the name.
         let work = move || write_chunk(&shared, file, &chunk, last);
-        self.file = Some(tokio::task::spawn_blocking(work).await.map_err(|_| SpoolError::Closed)??);
+        self.file = Some(apart(self.shared.storage.may_wait(), work).await.ok_or(SpoolError::Closed)??);
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ mod storage;
 mod survey;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::sync::{Arc, mpsc};
@@ -76,6 +76,7 @@ use body::{Text, store_whole};
 use payload::put_draft;
 use record::RECORD_HEAD;
 use shared::Shared;
+use storage::apart;
 use survey::Survey;
 use writer::{Engine, Start, Writer};
 
@@ -148,8 +149,8 @@ impl Spool {
             Text::Small(text) if text.len() <= self.shared.options.inline_max as usize => (text, None),
             Text::Small(text) => {
                 let shared = self.shared.clone();
-                let stored = tokio::task::spawn_blocking(move || store_whole(&shared, &text)).await;
-                (Bytes::new(), Some(stored.map_err(|_| SpoolError::Closed)??))
+                let stored = apart(self.shared.storage.may_wait(), move || store_whole(&shared, &text)).await;
+                (Bytes::new(), Some(stored.ok_or(SpoolError::Closed)??))
             }
         };
         let size = file.as_ref().map_or(text.len() as u64, |file| file.size);

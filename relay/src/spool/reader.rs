@@ -12,7 +12,7 @@ use super::payload::{FileRef, Head};
 use super::record::Kind;
 use super::segment::Segment;
 use super::shared::Shared;
-use super::storage::{StorageFile, read_full_at};
+use super::storage::{StorageFile, apart, read_full_at};
 
 /// Octets that are read from a body file at once: a few TLS records, and all of a large text that is ever in memory.
 const READ_SIZE: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub(super) async fn read(shared: &Arc<Shared>, location: Location) -> Result<(En
 /// Reads a message's record: its head, and its text when that is in it.
 pub(super) async fn read_record(shared: &Shared, location: Location) -> Result<(Head, Bytes), SpoolError> {
     let (segment, now) = shared.locate(location)?;
-    let record = read_at(segment.file.clone(), now.offset.into(), now.len as usize)
+    let record = read_at(shared.storage.may_wait(), segment.file.clone(), now.offset.into(), now.len as usize)
         .await
         .map_err(|error| SpoolError::io("read", &segment.name, error));
     record
@@ -51,7 +51,7 @@ pub(super) fn message(segment: &Segment, at: Location, record: Vec<u8>) -> Resul
 }
 
 /// Reads up to `len` octets: without leaving the thread when they are in memory.
-async fn read_at(file: Arc<dyn StorageFile>, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+async fn read_at(may_wait: bool, file: Arc<dyn StorageFile>, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; len];
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -65,7 +65,7 @@ async fn read_at(file: Arc<dyn StorageFile>, offset: u64, len: usize) -> io::Res
                     buffer.truncate(done + read);
                     Ok(buffer)
                 };
-                return tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?;
+                return apart(may_wait, work).await.unwrap_or_else(|| Err(io::Error::other("the relay is stopping")));
             }
             Err(error) => return Err(error),
         }
@@ -103,13 +103,10 @@ impl BodyReader {
     async fn large(shared: &Arc<Shared>, text: FileRef, size: u64) -> Result<Self, SpoolError> {
         let name = body_name(text.number);
         let storage = shared.storage.clone();
-        let open = tokio::task::spawn_blocking({
-            let name = name.clone();
-            move || storage.open(&name)
-        });
+        let theirs = name.clone();
+        let open = apart(storage.may_wait(), move || storage.open(&theirs)).await;
         let file = open
-            .await
-            .map_err(|_| SpoolError::Closed)?
+            .ok_or(SpoolError::Closed)?
             .map_err(|error| SpoolError::io("open", &name, error))
             .inspect_err(|error| shared.note_error(&name, 0, error))?;
         Ok(Self { size, source: Source::File { name, file, shared: shared.clone(), read: 0, crc: 0, want: text.crc } })
@@ -131,7 +128,7 @@ impl BodyReader {
         match &mut self.source {
             Source::Memory(text) => Ok(Some(std::mem::take(text)).filter(|text| !text.is_empty())),
             Source::File { name, file, shared, read, crc, want } => {
-                let chunk = file_chunk(name, file, self.size, read, crc, *want).await;
+                let chunk = file_chunk(shared.storage.may_wait(), name, file, self.size, read, crc, *want).await;
                 chunk.inspect_err(|error| {
                     if is_damage(error) {
                         shared.note_damage(name, 0, error);
@@ -144,6 +141,7 @@ impl BodyReader {
 
 /// The next chunk of a text of `size` octets that has a file, of which `read` are read already.
 async fn file_chunk(
+    may_wait: bool,
     name: &str,
     file: &Arc<dyn StorageFile>,
     size: u64,
@@ -156,7 +154,7 @@ async fn file_chunk(
         return Ok(None);
     }
     let len = usize::try_from(rest).unwrap_or(READ_SIZE).min(READ_SIZE);
-    let chunk = read_at(file.clone(), *read, len).await?;
+    let chunk = read_at(may_wait, file.clone(), *read, len).await?;
     if chunk.len() < len {
         let text = format!("{name} in the spool ends after {} of {size} octets", *read + chunk.len() as u64);
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));

@@ -57,6 +57,11 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
 
     /// Sixty-four bits that nobody outside can guess.
     fn random(&self) -> u64;
+
+    /// Whether its files may keep a thread waiting, as a disk does and memory does not.
+    fn may_wait(&self) -> bool {
+        true
+    }
 }
 
 /// The directory cannot be locked.
@@ -119,6 +124,11 @@ pub trait StorageFile: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// What the operating system says.
     fn size(&self) -> io::Result<u64>;
+}
+
+/// Does work on files where it may wait: on a thread for that, or at once where nothing waits. `None` when the thread is gone.
+pub(super) async fn apart<T: Send + 'static>(may_wait: bool, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if may_wait { tokio::task::spawn_blocking(work).await.ok() } else { Some(work()) }
 }
 
 /// Most parts that one write takes: Linux's IOV_MAX.

@@ -2,10 +2,9 @@
 
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    time,
-};
+use tokio::{net::TcpStream, time};
+
+use crate::socket;
 
 /// How long a connection may take to open. RFC 5321 leaves it open; Postfix takes the same 30 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,15 +65,10 @@ pub async fn connect(
 }
 
 async fn open(peer: SocketAddr) -> Result<TcpStream, ConnectError> {
-    let failed = |source| ConnectError::Io { peer, source };
-    let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
-    let stream = time::timeout(CONNECT_TIMEOUT, socket.connect(peer))
+    time::timeout(CONNECT_TIMEOUT, socket::connect(peer))
         .await
         .map_err(|_| ConnectError::TimedOut { peer })?
-        .map_err(failed)?;
-    // The client writes each flight at once; waiting for more would only add a round trip.
-    stream.set_nodelay(true).map_err(failed)?;
-    Ok(stream)
+        .map_err(|source| ConnectError::Io { peer, source })
 }
 
 /// Lets the second run beside the first once that has failed, or has not come to an end within its head start.

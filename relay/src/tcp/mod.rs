@@ -32,6 +32,7 @@ pub use link::Answer;
 pub use table::{Entry, Table};
 
 use crate::{
+    clock,
     config::TcpSchedule,
     log::{Log, TCP_SMTP, Tag},
     queue::{Backoff, Suspension},
@@ -233,7 +234,7 @@ impl Drop for Lease {
         let mut state = self.gate.lock();
         state.connections = state.connections.saturating_sub(1);
         if state.connections == 0 {
-            state.link.last_session_closed(Timestamp::now());
+            state.link.last_session_closed(clock::now());
         }
         drop(state);
         self.gate.ended.notify_one();

@@ -2,11 +2,12 @@
 
 mod crash;
 mod damage;
+pub(crate) mod driven;
 mod formats;
 mod inspect;
 mod promises;
 mod room;
-mod simdisk;
+pub(crate) mod simdisk;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -17,10 +17,10 @@ const SECTOR: usize = 512;
 
 /// A small generator of numbers (SplitMix64): the tests must be the same everywhere and for ever.
 #[derive(Debug, Clone)]
-pub(super) struct Rng(pub(super) u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,11 +28,11 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    pub(super) fn octets(&mut self, len: usize) -> Vec<u8> {
+    pub(crate) fn octets(&mut self, len: usize) -> Vec<u8> {
         let mut octets = Vec::with_capacity(len + 8);
         while octets.len() < len {
             octets.extend_from_slice(&self.next().to_le_bytes());
@@ -41,32 +41,32 @@ impl Rng {
         octets
     }
 
-    pub(super) fn one_in(&mut self, n: usize) -> bool {
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
 
 /// How the disk misbehaves, beside losing what is not synced.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// `sync_data` answers that all is well, and does nothing.
-    pub(super) data_sync_lies: bool,
+    pub(crate) data_sync_lies: bool,
     /// `sync_dir` answers that all is well, and does nothing.
-    pub(super) dir_sync_lies: bool,
+    pub(crate) dir_sync_lies: bool,
     /// Octets that fit.
-    pub(super) capacity: Option<u64>,
+    pub(crate) capacity: Option<u64>,
     /// Room cannot be reserved ahead.
-    pub(super) cannot_preallocate: bool,
+    pub(crate) cannot_preallocate: bool,
     /// The next sync of data fails, and what it was to write is lost though it can still be read.
-    pub(super) fail_data_sync: bool,
+    pub(crate) fail_data_sync: bool,
     /// The next sync of the directory fails.
-    pub(super) fail_dir_sync: bool,
+    pub(crate) fail_dir_sync: bool,
     /// Writes, removals and so on answer that the file system is read-only.
-    pub(super) read_only: bool,
+    pub(crate) read_only: bool,
     /// These octets of this file cannot be read.
-    pub(super) unreadable: Option<(String, Range<u64>)>,
+    pub(crate) unreadable: Option<(String, Range<u64>)>,
     /// So many changes from now, the power goes.
-    pub(super) power_left: Option<usize>,
+    pub(crate) power_left: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ struct State {
 
 /// The disk. Clones are the same disk.
 #[derive(Clone)]
-pub(super) struct SimDisk(Arc<Mutex<State>>);
+pub(crate) struct SimDisk(Arc<Mutex<State>>);
 
 impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -227,7 +227,7 @@ impl State {
 }
 
 impl SimDisk {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self::with(Rng(seed), Vec::new(), BTreeMap::new())
     }
 
@@ -249,20 +249,20 @@ impl SimDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn faults<T>(&self, change: impl FnOnce(&mut Faults) -> T) -> T {
+    pub(crate) fn faults<T>(&self, change: impl FnOnce(&mut Faults) -> T) -> T {
         change(&mut self.state().faults)
     }
 
-    pub(super) fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         self.state().off
     }
 
-    pub(super) fn data_syncs(&self) -> u64 {
+    pub(crate) fn data_syncs(&self) -> u64 {
         self.state().data_syncs
     }
 
     /// Cuts the power, and gives what the disk has when it comes back. The old one answers nothing any more.
-    pub(super) fn power_cut(&self) -> Self {
+    pub(crate) fn power_cut(&self) -> Self {
         let mut state = self.state();
         state.off = true;
         let mut rng = Rng(state.rng.next());
@@ -287,7 +287,7 @@ impl SimDisk {
     }
 
     /// Ends the process but not the machine: what is not synced is still there, and still not synced.
-    pub(super) fn kill(&self) -> Self {
+    pub(crate) fn kill(&self) -> Self {
         let mut state = self.state();
         state.off = true;
         let disk = Self::with(Rng(state.rng.next()), state.inodes.clone(), state.names.clone());
@@ -299,17 +299,17 @@ impl SimDisk {
         disk
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.state().names.keys().cloned().collect()
     }
 
-    pub(super) fn octets(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn octets(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.inodes[state.names[name]].now.clone()
     }
 
     /// A disk with these files, all synced.
-    pub(super) fn holding<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+    pub(crate) fn holding<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut names = BTreeMap::new();
         let mut inodes = Vec::new();
         for (name, octets) in files {
@@ -320,13 +320,13 @@ impl SimDisk {
     }
 
     /// Removes a file behind everybody's back, for good.
-    pub(super) fn discard(&self, name: &str) {
+    pub(crate) fn discard(&self, name: &str) {
         let mut state = self.state();
         assert!(state.names.remove(name).is_some() && state.synced_names.remove(name).is_some(), "{name} is not there");
     }
 
     /// Changes a file behind everybody's back, as a broken disk does.
-    pub(super) fn alter(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
+    pub(crate) fn alter(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
         let mut state = self.state();
         let inode = state.names[name];
         let inode = &mut state.inodes[inode];
@@ -404,6 +404,10 @@ impl Storage for SimDisk {
 
     fn random(&self) -> u64 {
         self.state().rng.next()
+    }
+
+    fn may_wait(&self) -> bool {
+        false
     }
 }
 
