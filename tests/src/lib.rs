@@ -7,6 +7,7 @@
 //! - [`dialogue`]: a client that sends exactly these octets; [`load`]: many clients at once, each answer noted;
 //! - [`clients`]: Python's smtplib, swaks, nodemailer and Go's net/smtp;
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
+//! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
 //! - [`postfix`]: a private Postfix to measure against.
 //!
@@ -17,11 +18,13 @@ pub mod audit;
 pub mod clients;
 pub mod cluster;
 pub mod dialogue;
+pub mod disk;
 pub mod dns;
 pub mod http;
 pub mod load;
 pub mod mail;
 pub mod manifest;
+pub mod namespace;
 pub mod network;
 pub mod pod;
 pub mod postfix;
