@@ -82,6 +82,37 @@ fn a_disk_that_lies_about_its_syncs_is_found_to_lose_mail() {
 }
 
 #[test]
+fn a_copy_is_excused_only_by_a_cut_before_its_mark_was_durable_or_by_a_host_that_gave_no_answer() {
+    // Whether the first copy was answered, whether a cut followed, whether the message was answered and arrived at all.
+    let cases = [
+        (true, false, 2, Err("came again though its mark was durable")),
+        (true, true, 2, Ok(1)),
+        (false, false, 2, Ok(1)),
+        (true, false, 1, Ok(0)),
+        (true, true, 0, Err(world::LOST)),
+    ];
+    for (answered, cut, copies, want) in cases {
+        let world = World::new(1);
+        let (number, recipients, text) = world.compose(&mut world.rng());
+        world.answered(number);
+        for copy in 0..copies {
+            world.arrived(&recipients, &text);
+            if answered {
+                world.acknowledged(&recipients);
+            }
+            if cut && copy == 0 {
+                world.ended(true);
+            }
+        }
+        match (world.verdict(), want) {
+            (Ok(seen), Ok(repeated)) => assert_eq!(seen.repeated, repeated * recipients.len() as u64),
+            (Err(error), Err(words)) => assert!(error.contains(words), "{error}"),
+            (verdict, want) => panic!("{verdict:?} and not {want:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_seed_gives_the_same_course_every_time() {
     for seed in 0..10 {
         let course = || format!("{:?}", lives(seed, &honest(seed)));
