@@ -17,11 +17,16 @@ pub fn alone(name: &str, body: impl FnOnce()) {
     namespace::alone(name, &["--mount"], "true", body);
 }
 
-/// Makes `folder` a file system of its own of so many octets, in memory. It goes with the test's namespace.
-pub fn small(folder: &Path, octets: u64) {
+/// Makes `folder` a file system of its own of so many octets, in memory. It goes with the test's namespace at the latest.
+pub fn mount_small(folder: &Path, octets: u64) {
     std::fs::create_dir(folder).expect("make a folder");
     let size = format!("size={octets}");
     process::run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder));
+}
+
+/// Takes it away, though a relay may have it open, so that the folder can be removed.
+pub fn unmount(folder: &Path) {
+    process::run(Command::new("umount").arg("--lazy").arg(folder));
 }
 
 /// System calls of a relay that fail as long as this lives. By strace, which reaches every system call, also those of a static

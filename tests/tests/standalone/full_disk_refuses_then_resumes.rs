@@ -34,7 +34,7 @@ fn a_full_disk_answers_452_and_loses_nothing_and_takes_mail_again_when_there_is_
             let sink = Sink::start();
             let open = Manifest::to(sink.address);
             let folder = TempDir::new().expect("a temporary folder");
-            disk::small(&folder.path().join("spool"), DISK);
+            disk::mount_small(&folder.path().join("spool"), DISK);
             let file = folder.path().join("relay.yaml");
             let relay = Relay::start_on(folder, &file, &open.clone().scheduled(LinkState::Closed, Vec::new()), &[]);
             let load = Load::start(relay.smtp, 4, &["a@one.test"]);
@@ -108,6 +108,7 @@ fn a_full_disk_answers_452_and_loses_nothing_and_takes_mail_again_when_there_is_
                     .unwrap_or_else(|| panic!("{name} is lost"));
                 assert!(message.text() == mail::text_of_size(name, *size), "{name} is not what was sent");
             }
+            disk::unmount(&relay.folder().join("spool"));
         },
     );
 }
