@@ -208,7 +208,22 @@ pub struct Smarthost {
 /// Delivery by MX records (RFC 5321 section 5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Mx {}
+pub struct Mx {
+    /// Whether mail may go to private, loopback and other addresses that are not of the public Internet when the DNS names
+    /// them: for domains of a network of one's own. Whoever owns a domain could otherwise have the relay call inside machines.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub private_addresses: PrivateAddresses,
+}
+
+/// What is done about a mail exchanger with an address that is not of the public Internet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PrivateAddresses {
+    /// It is passed over, and mail for which nothing else is left goes back to its sender.
+    #[default]
+    Refuse,
+    /// Mail goes there.
+    Allow,
+}
 
 /// Limits, inward and outward, each for one replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -349,6 +364,10 @@ pub struct SMTPRelayStatus {
     pub hosts_not_shown: u32,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn one() -> u32 {
     1
 }
@@ -362,5 +381,5 @@ fn default_listeners() -> Vec<Listener> {
 }
 
 fn default_routes() -> Vec<Route> {
-    vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(Mx {}) }]
+    vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(Mx::default()) }]
 }

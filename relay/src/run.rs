@@ -202,6 +202,7 @@ impl Relay {
             spool: spool.clone(),
             gate: gate.clone(),
             table,
+            bind: options.bind,
             resolver: Resolver::new(options.resolver.map_or(ResolverSource::System, ResolverSource::At)),
             config: sender.subscribe(),
             hostname: hostname.clone(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel, SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec,
     quantity::Interval,
-    relay::{Client, Listener, Mx, Route, ScheduleRef, Smarthost},
+    relay::{Client, Listener, Mx, PrivateAddresses, Route, ScheduleRef, Smarthost},
     schedule::{LinkState, Window},
 };
 
@@ -30,10 +30,11 @@ impl Manifest {
         Manifest::with_routes(vec![route])
     }
 
-    /// A relay that sends mail to each domain's own hosts.
+    /// A relay that sends mail to each domain's own hosts, be they on loopback, where all hosts of these tests are.
     #[must_use]
     pub fn by_mx() -> Manifest {
-        Manifest::with_routes(vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(Mx {}) }])
+        let mx = Mx { private_addresses: PrivateAddresses::Allow };
+        Manifest::with_routes(vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(mx) }])
     }
 
     /// A relay with these routes.

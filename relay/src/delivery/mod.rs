@@ -20,7 +20,7 @@ mod settle;
 mod transfer;
 mod unreadable;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -52,6 +52,8 @@ pub struct Courier {
     pub config: watch::Receiver<Arc<Config>>,
     /// How the relay names itself to other hosts.
     pub hostname: String,
+    /// The address on which the relay itself listens.
+    pub bind: IpAddr,
     /// The client's settings.
     pub client: Arc<client::Config>,
     /// Where records go.

@@ -23,7 +23,7 @@ use crate::{
     ids::SessionId,
     log::Tag,
     queue::{HostId, InHand, Next, SessionHold, Settled, Suspension, Work},
-    route::{NextHop, Target, next_race},
+    route::{NextHop, Target, Terms, listens_at, next_race},
     smtp::client::{self, Client, ClientError, ErrorKind, Fate},
     spool::{self, Deferral, Mark, SpoolError},
     tcp::{Addresses, Blame, Entry, Held, Lease, connect},
@@ -72,7 +72,14 @@ impl Session {
     pub(super) async fn run(self) {
         let begun = Instant::now();
         let hop = NextHop::from_host_name(&self.host);
-        match self.courier.resolver.targets(&hop).await {
+        let config = self.courier.config.borrow().clone();
+        let ports: Vec<u16> = config.spec.listeners.iter().map(|listener| listener.port).collect();
+        let terms = Terms {
+            private: config.routes.allows_private(&self.host),
+            hostname: &self.courier.hostname,
+            ours: &|address| listens_at(self.courier.bind, &ports, address),
+        };
+        match self.courier.resolver.targets(&hop, &terms).await {
             Ok(targets) => self.with_targets(targets).await,
             Err(error) if error.permanent => self.give_up_all(&error).await,
             Err(error) => self.suspend(&Fault::route(&error, clock::now())),

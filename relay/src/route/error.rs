@@ -11,6 +11,10 @@ pub enum RouteCode {
     NullMx,
     /// The name exists, and nothing that belongs to it has an address.
     NoAddress,
+    /// The best exchanger that is left is the relay itself.
+    MxLoop,
+    /// All its addresses are inside ones, which the route does not allow.
+    PrivateAddress,
     /// No route is for the domain.
     NoRoute,
     /// A smarthost's name that is none.
@@ -31,10 +35,12 @@ pub enum RouteCode {
 
 impl RouteCode {
     /// All of them.
-    pub const ALL: [RouteCode; 11] = [
+    pub const ALL: [RouteCode; 13] = [
         RouteCode::NxDomain,
         RouteCode::NullMx,
         RouteCode::NoAddress,
+        RouteCode::MxLoop,
+        RouteCode::PrivateAddress,
         RouteCode::NoRoute,
         RouteCode::BadName,
         RouteCode::ServFail,
@@ -52,6 +58,8 @@ impl RouteCode {
             RouteCode::NxDomain => "NXDOMAIN",
             RouteCode::NullMx => "NULL_MX",
             RouteCode::NoAddress => "NO_ADDRESS",
+            RouteCode::MxLoop => "MX_LOOP",
+            RouteCode::PrivateAddress => "PRIVATE_ADDRESS",
             RouteCode::NoRoute => "NO_ROUTE",
             RouteCode::BadName => "BAD_NAME",
             RouteCode::ServFail => "SERVFAIL",
@@ -67,7 +75,12 @@ impl RouteCode {
     /// wrong.
     fn is_final(self) -> bool {
         match self {
-            RouteCode::NxDomain | RouteCode::NullMx | RouteCode::NoAddress | RouteCode::NoRoute => true,
+            RouteCode::NxDomain
+            | RouteCode::NullMx
+            | RouteCode::NoAddress
+            | RouteCode::MxLoop
+            | RouteCode::PrivateAddress
+            | RouteCode::NoRoute => true,
             RouteCode::BadName
             | RouteCode::ServFail
             | RouteCode::Refused
@@ -78,13 +91,14 @@ impl RouteCode {
         }
     }
 
-    /// Subject and detail of RFC 3463: 1.2 bad destination system, 1.10 null MX (RFC 7505), 4.4 unable to route,
+    /// Subject and detail of RFC 3463: 1.2 bad destination system, 1.10 null MX (RFC 7505), 4.4 unable to route, 4.6 routing loop,
     /// 3.5 system incorrectly configured, 4.3 directory server failure.
     fn status(self) -> (u16, u16) {
         match self {
             RouteCode::NxDomain => (1, 2),
             RouteCode::NullMx => (1, 10),
-            RouteCode::NoAddress | RouteCode::NoRoute => (4, 4),
+            RouteCode::NoAddress | RouteCode::PrivateAddress | RouteCode::NoRoute => (4, 4),
+            RouteCode::MxLoop => (4, 6),
             RouteCode::BadName => (3, 5),
             RouteCode::ServFail
             | RouteCode::Refused

@@ -2,6 +2,7 @@
 //!
 //! - [`table`]: the routes of the manifest, first match by recipient domain (pure);
 //! - [`hop`]: the next hop and its name in the Monitor (pure);
+//! - [`terms`]: which addresses may be tried (pure);
 //! - [`order`]: which exchanger and which address is tried first (pure);
 //! - [`resolver`]: the questions to the DNS, and what the answers mean;
 //! - [`servers`]: whom to ask.
@@ -12,6 +13,7 @@ mod order;
 mod resolver;
 mod servers;
 mod table;
+mod terms;
 
 pub use error::{RouteCode, RouteError};
 pub use hop::NextHop;
@@ -19,3 +21,4 @@ pub use order::{Target, next_race};
 pub use resolver::Resolver;
 pub use servers::ResolverSource;
 pub use table::Routes;
+pub use terms::{Terms, listens_at};

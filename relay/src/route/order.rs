@@ -30,16 +30,16 @@ pub(super) struct Exchanger {
 
 /// Sorts exchangers: the lowest preference first, those of one preference in random order to share the load between
 /// them (RFC 5321 section 5.1). One that is listed twice counts where it is preferred.
-pub(super) fn by_preference(mut exchangers: Vec<Exchanger>, rng: &mut impl Rng) -> Vec<String> {
+pub(super) fn by_preference(mut exchangers: Vec<Exchanger>, rng: &mut impl Rng) -> Vec<Exchanger> {
     exchangers.shuffle(rng);
     exchangers.sort_by_key(|exchanger| exchanger.preference);
-    let mut names: Vec<String> = Vec::with_capacity(exchangers.len());
-    for Exchanger { name, .. } in exchangers {
-        if !names.contains(&name) {
-            names.push(name);
+    let mut sorted: Vec<Exchanger> = Vec::with_capacity(exchangers.len());
+    for exchanger in exchangers {
+        if sorted.iter().all(|other| other.name != exchanger.name) {
+            sorted.push(exchanger);
         }
     }
-    names
+    sorted
 }
 
 /// The addresses of one host: both families in turn, so that one that does not get through costs one attempt and not
@@ -91,8 +91,10 @@ mod tests {
     #[test]
     fn preference_rules_and_chance_decides_within_one() {
         let listed = exchangers(&[(20, "c"), (10, "a"), (30, "d"), (10, "b"), (20, "a")]);
-        let orders: HashSet<_> =
-            (0..50).map(|seed| by_preference(listed.clone(), &mut StdRng::seed_from_u64(seed))).collect();
+        let orders: HashSet<_> = (0..50)
+            .map(|seed| by_preference(listed.clone(), &mut StdRng::seed_from_u64(seed)))
+            .map(|sorted| sorted.into_iter().map(|exchanger| exchanger.name).collect::<Vec<_>>())
+            .collect();
         let expected: HashSet<_> =
             [["a", "b", "c", "d"], ["b", "a", "c", "d"]].map(|order| order.map(str::to_owned).to_vec()).into();
         assert_eq!(orders, expected);

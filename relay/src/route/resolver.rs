@@ -6,6 +6,8 @@
 //!   another answer may follow keeps it waiting. No such answer about a smarthost returns mail: see
 //!   [`RouteError::of_smarthost`].
 //! - An exchanger that points to nothing, or cannot be looked up, is passed over while others are left.
+//! - An exchanger that is the relay itself takes those with it that are no nearer to the domain; with nothing left, the mail
+//!   goes back (5.4.6) instead of in circles. Addresses inside are passed over unless the route allows them.
 //! - An exchanger's name may be an alias. RFC 2181 section 10.3 forbids it, and there are many.
 
 use std::net::IpAddr;
@@ -21,7 +23,7 @@ use hickory_resolver::{
 };
 
 use super::{
-    NextHop, ResolverSource, RouteCode, RouteError, Target,
+    NextHop, ResolverSource, RouteCode, RouteError, Target, Terms,
     order::{self, Exchanger, MAX_TARGETS},
     servers::Servers,
 };
@@ -52,11 +54,11 @@ impl Resolver {
     ///
     /// # Errors
     /// When there is none now, or none at all.
-    pub async fn targets(&self, hop: &NextHop) -> Result<Vec<Target>, RouteError> {
+    pub async fn targets(&self, hop: &NextHop, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
         match hop {
             NextHop::Mx(domain) => match domain.literal() {
-                Some(address) => Ok(vec![Target { name: domain.to_string(), address: (address, SMTP_PORT).into() }]),
-                None => self.by_mx(domain).await,
+                Some(address) => of_domain(domain, vec![address], terms),
+                None => self.by_mx(domain, terms).await,
             },
             NextHop::Smarthost { host, port } => self.of_smarthost(host, *port).await,
             NextHop::Nowhere => {
@@ -66,24 +68,24 @@ impl Resolver {
         }
     }
 
-    async fn by_mx(&self, domain: &Domain) -> Result<Vec<Target>, RouteError> {
+    async fn by_mx(&self, domain: &Domain, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
         let resolver = self.ready().map_err(|(code, text)| RouteError::of_domain(code, text))?;
         let no_such_domain =
             || RouteError::of_domain(RouteCode::NxDomain, format!("the domain {domain} does not exist"));
         match exchangers(&resolver, domain.as_str()).await {
             Ok(exchangers) => {
-                let mut names = order::by_preference(exchangers, &mut rand::rng());
-                names.retain(|name| !name.is_empty());
-                if names.is_empty() {
+                let mut exchangers = order::by_preference(exchangers, &mut rand::rng());
+                exchangers.retain(|exchanger| !exchanger.name.is_empty());
+                if exchangers.is_empty() {
                     let text = format!("the domain {domain} takes no mail: its MX record says so");
                     return Err(RouteError::of_domain(RouteCode::NullMx, text));
                 }
-                names.truncate(MAX_EXCHANGERS);
-                of_exchangers(&resolver, domain, &names).await
+                exchangers.truncate(MAX_EXCHANGERS);
+                of_exchangers(&resolver, domain, &exchangers, terms).await
             }
             // Without an MX record the domain itself is the exchanger.
             Err(NoAnswer::NoRecord) => match addresses(&resolver, domain.as_str()).await {
-                Ok(addresses) => Ok(targets(domain.as_str(), addresses, SMTP_PORT)),
+                Ok(addresses) => of_domain(domain, addresses, terms),
                 Err(NoAnswer::NoName) => Err(no_such_domain()),
                 Err(NoAnswer::NoRecord) => {
                     let text = format!("the domain {domain} has neither a mail exchanger nor an address");
@@ -134,33 +136,90 @@ enum NoAnswer {
 }
 
 /// The exchangers' addresses, the preferred ones' first.
-async fn of_exchangers(resolver: &TokioResolver, domain: &Domain, names: &[String]) -> Result<Vec<Target>, RouteError> {
-    let mut targets = Vec::new();
+async fn of_exchangers(
+    resolver: &TokioResolver,
+    domain: &Domain,
+    exchangers: &[Exchanger],
+    terms: &Terms<'_>,
+) -> Result<Vec<Target>, RouteError> {
+    let mut found: Vec<(&Exchanger, Vec<IpAddr>)> = Vec::new();
     let mut failure = None;
-    for names in names.chunks(LOOKUPS_AT_ONCE) {
-        let found = future::join_all(names.iter().map(|name| addresses(resolver, name))).await;
-        for (name, found) in names.iter().zip(found) {
-            match found {
-                Ok(addresses) => {
-                    let addresses = order::in_turn(addresses, &mut rand::rng());
-                    order::add_targets(&mut targets, name, addresses, SMTP_PORT);
+    let mut own: Option<&Exchanger> = None;
+    let mut inside = None;
+    let mut count = 0;
+    for some in exchangers.chunks(LOOKUPS_AT_ONCE) {
+        let answers = future::join_all(some.iter().map(|exchanger| addresses(resolver, &exchanger.name))).await;
+        for (exchanger, answer) in some.iter().zip(answers) {
+            if terms.is_own_name(&exchanger.name) {
+                own = own.or(Some(exchanger));
+            }
+            match answer {
+                Ok(addresses) if addresses.iter().any(|address| (terms.ours)((*address, SMTP_PORT).into())) => {
+                    own = own.or(Some(exchanger));
+                }
+                Ok(mut addresses) => {
+                    inside = inside.or_else(|| addresses.iter().copied().find(|address| !terms.allow(*address)));
+                    addresses.retain(|address| terms.allow(*address));
+                    count += addresses.len();
+                    found.push((exchanger, addresses));
                 }
                 Err(NoAnswer::Failed(code, text)) => failure = failure.or(Some((code, text))),
                 Err(NoAnswer::NoName | NoAnswer::NoRecord) => {}
             }
         }
-        if targets.len() >= MAX_TARGETS {
+        if count >= MAX_TARGETS || own.is_some() {
             break;
         }
     }
-    match (targets.is_empty(), failure) {
-        (false, _) => Ok(targets),
-        (true, Some((code, text))) => Err(RouteError::of_domain(code, text)),
-        (true, None) => {
-            let text = format!("no mail exchanger of {domain} has an address: {}", names.join(", "));
-            Err(RouteError::of_domain(RouteCode::NoAddress, text))
-        }
+    if let Some(own) = own {
+        // Whoever is as near to the domain as this relay, or less, would only send it back here (RFC 5321 section 5.1).
+        found.retain(|(exchanger, _)| exchanger.preference < own.preference);
     }
+    let mut targets = Vec::new();
+    for (exchanger, addresses) in found {
+        let addresses = order::in_turn(addresses, &mut rand::rng());
+        order::add_targets(&mut targets, &exchanger.name, addresses, SMTP_PORT);
+    }
+    if !targets.is_empty() {
+        return Ok(targets);
+    }
+    let (code, text) = match (failure, own, inside) {
+        (Some(failure), _, _) => failure,
+        (None, Some(own), _) => (RouteCode::MxLoop, looping(domain, &own.name)),
+        (None, None, Some(address)) => (RouteCode::PrivateAddress, private(domain, address)),
+        (None, None, None) => {
+            let names: Vec<&str> = exchangers.iter().map(|exchanger| exchanger.name.as_str()).collect();
+            (RouteCode::NoAddress, format!("no mail exchanger of {domain} has an address: {}", names.join(", ")))
+        }
+    };
+    Err(RouteError::of_domain(code, text))
+}
+
+/// The addresses of a domain that is its own exchanger.
+fn of_domain(domain: &Domain, mut addresses: Vec<IpAddr>, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
+    let name = domain.as_str();
+    if terms.is_own_name(name) || addresses.iter().any(|address| (terms.ours)((*address, SMTP_PORT).into())) {
+        return Err(RouteError::of_domain(RouteCode::MxLoop, looping(domain, name)));
+    }
+    let inside = addresses.iter().copied().find(|address| !terms.allow(*address));
+    addresses.retain(|address| terms.allow(*address));
+    match inside {
+        Some(address) if addresses.is_empty() => {
+            Err(RouteError::of_domain(RouteCode::PrivateAddress, private(domain, address)))
+        }
+        _ => Ok(targets(name, addresses, SMTP_PORT)),
+    }
+}
+
+fn looping(domain: &Domain, name: &str) -> String {
+    format!("mail for {domain} loops back to this relay: its mail exchanger {name} is the relay itself")
+}
+
+fn private(domain: &Domain, address: IpAddr) -> String {
+    format!(
+        "the domain {domain} sends its mail to {address}, which is no address of the public Internet; a route may allow that \
+         with mx.privateAddresses: Allow"
+    )
 }
 
 fn targets(name: &str, addresses: Vec<IpAddr>, port: u16) -> Vec<Target> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mailsluice_crds::relay::Route;
+use mailsluice_crds::relay::{PrivateAddresses, Route};
 
 use super::NextHop;
 use crate::smtp::Domain;
@@ -14,6 +14,8 @@ use crate::smtp::Domain;
 pub struct Routes {
     /// By MX where there is none.
     smarthosts: Vec<Option<NextHop>>,
+    /// Whether each may lead to addresses that are not of the public Internet.
+    private: Vec<bool>,
     /// The first route for exactly this domain.
     exact: HashMap<String, usize>,
     /// The first route for everything below this domain.
@@ -30,6 +32,8 @@ impl Routes {
         for (index, route) in routes.iter().enumerate() {
             // Without a smarthost it is by MX: the schema sees to it that a route is one or the other.
             table.smarthosts.push(route.smarthost.as_ref().map(NextHop::smarthost));
+            let mx = route.mx.clone().unwrap_or_default();
+            table.private.push(mx.private_addresses == PrivateAddresses::Allow);
             for pattern in &route.domains {
                 if pattern == "*" {
                     table.all.get_or_insert(index);
@@ -54,6 +58,15 @@ impl Routes {
         }
     }
 
+    /// Whether mail for `domain` may go by MX to an address that is not of the public Internet: where the route allows it, or
+    /// names this very address literal.
+    #[must_use]
+    pub fn allows_private(&self, domain: &str) -> bool {
+        let route = self.first_match(domain);
+        let named = domain.starts_with('[') && route.is_some() && self.exact.get(domain).copied() == route;
+        named || route.and_then(|route| self.private.get(route)).copied().unwrap_or(false)
+    }
+
     fn first_match(&self, domain: &str) -> Option<usize> {
         let exact = self.exact.get(domain).copied();
         let parents = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
@@ -73,7 +86,11 @@ mod tests {
     use super::*;
 
     fn by_mx(domains: &[&str]) -> Route {
-        Route { domains: domains.iter().map(|domain| (*domain).to_owned()).collect(), smarthost: None, mx: Some(Mx {}) }
+        Route {
+            domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
+            smarthost: None,
+            mx: Some(Mx::default()),
+        }
     }
 
     fn by_smarthost(domains: &[&str], host: &str) -> Route {
@@ -124,6 +141,25 @@ mod tests {
         let routes = Routes::new(&[by_mx(&["*"])]);
         for domain in ["example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]"] {
             assert_eq!(routes.next_hop(domain).host_name(), domain);
+        }
+    }
+
+    #[test]
+    fn inside_addresses_are_for_routes_that_say_so() {
+        let inside = Mx { private_addresses: PrivateAddresses::Allow };
+        let routes = Routes::new(&[
+            Route { mx: Some(inside), ..by_mx(&["*.corp.example"]) },
+            by_mx(&["[10.0.0.1]", "one.example"]),
+            by_mx(&["*"]),
+        ]);
+        for (domain, allowed) in [
+            ("a.corp.example", true),
+            ("one.example", false),
+            ("[10.0.0.1]", true),
+            ("[10.0.0.2]", false),
+            ("two.example", false),
+        ] {
+            assert_eq!(routes.allows_private(domain), allowed, "{domain}");
         }
     }
 }

@@ -33,6 +33,7 @@ metadata: {{name: {name}}}
 spec:
   scheduleRef: {{name: {schedule}}}
   clients: [{{networks: [198.18.0.0/24]}}]
+  routes: [{{domains: ['*'], mx: {{privateAddresses: Allow}}}}]
   retry: {{first: 2s, longest: 10s}}
   storage: {{size: 1Gi}}
 "

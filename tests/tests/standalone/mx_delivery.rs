@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use mailsluice_crds::monitor::Reason;
+use mailsluice_crds::{monitor::Reason, relay::Mx};
 use mailsluice_tests::{
     dialogue::Dialogue,
     dns::Dns,
@@ -71,6 +71,29 @@ fn a_domain_that_takes_no_mail_and_one_that_is_not_there_bounce_at_once() {
             let text = String::from_utf8_lossy(&bounce.octets).into_owned();
             assert!(text.contains(&format!("Status: {status}")), "{domain}:\n{text}");
         }
+        relay.await_empty();
+    });
+}
+
+#[test]
+fn nobodys_dns_sends_mail_inside_unless_the_route_says_so() {
+    network::alone("mx_delivery::nobodys_dns_sends_mail_inside_unless_the_route_says_so", || {
+        let dns = Dns::start(ZONE);
+        let inside = Sink::start_at(host(3));
+        let senders = Sink::start();
+        let mut manifest = Manifest::by_mx().route(&["example.org"], senders.address);
+        for route in &mut manifest.relay.routes {
+            route.mx = route.mx.as_ref().map(|_| Mx::default());
+        }
+        let relay = Relay::start_with(&manifest, &["--resolver", &dns.address.to_string()]);
+        let mut client = Dialogue::open(relay.smtp);
+        for (count, to) in (1..).zip(["a@plain.test", "a@[127.0.0.3]"]) {
+            client.message("shop@example.org", &[to], &mail::text(to));
+            let bounce = senders.await_messages(count, PATIENCE).pop().unwrap_or_else(|| unreachable!("waited for"));
+            let text = String::from_utf8_lossy(&bounce.octets).into_owned();
+            assert!(text.contains("Status: 5.4.4") && text.contains("privateAddresses"), "{to}:\n{text}");
+        }
+        assert_eq!(inside.count(), 0);
         relay.await_empty();
     });
 }

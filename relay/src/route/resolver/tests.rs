@@ -63,6 +63,21 @@ async fn world() -> Dns {
         ("loop.example", alias("loop2.example")),
         ("loop2.example", alias("loop.example")),
         ("address-for-mx.example", mx(10, "192.0.2.7")),
+        ("backup.example", mx(10, "mx2.plain.example")),
+        ("backup.example", mx(20, "relay.example")),
+        ("backup.example", mx(20, "mx1.plain.example")),
+        ("backup.example", mx(30, "implicit.example")),
+        ("circle.example", mx(10, "relay.example")),
+        ("circle.example", mx(20, "mx2.plain.example")),
+        ("circle-by-address.example", mx(10, "alias-of-self.example")),
+        ("alias-of-self.example", alias("self.example")),
+        ("self.example", a(66)),
+        ("relay.example", a(67)),
+        ("inside.example", mx(10, "mx.inside.example")),
+        ("mx.inside.example", RData::A(A::new(10, 0, 0, 1))),
+        ("half-inside.example", mx(10, "mx.inside.example")),
+        ("half-inside.example", mx(20, "mx2.plain.example")),
+        ("loopback.example", RData::A(A::new(127, 0, 0, 1))),
     ];
     let troubles = [
         ("mx.failing.example", SERVFAIL),
@@ -75,7 +90,8 @@ async fn world() -> Dns {
 }
 
 async fn by_mx(resolver: &Resolver, domain: &str) -> Result<Vec<Target>, RouteError> {
-    resolver.targets(&NextHop::from_host_name(domain)).await
+    let terms = Terms { private: false, hostname: "relay.example", ours: &|address| address == four(66) };
+    resolver.targets(&NextHop::from_host_name(domain), &terms).await
 }
 
 #[tokio::test]
@@ -97,6 +113,8 @@ async fn mail_goes_to_the_exchangers_that_the_dns_names() {
         ),
         ("aliased-mx.example", vec![("alias-of-mx1.example", six(1)), ("alias-of-mx1.example", four(1))]),
         ("aliased-host.example", vec![("aliased-host.example", six(3)), ("aliased-host.example", four(3))]),
+        ("backup.example", vec![("mx2.plain.example", four(2))]),
+        ("half-inside.example", vec![("mx2.plain.example", four(2))]),
         ("[192.0.2.5]", vec![("[192.0.2.5]", four(5))]),
         ("[IPv6:2001:db8::5]", vec![("[IPv6:2001:db8::5]", six(5))]),
     ] {
@@ -117,6 +135,12 @@ async fn what_the_dns_does_not_give_returns_mail_or_keeps_it_waiting() {
         ("dangling.example", RouteCode::NoAddress, (5, 4, 4), "gone.example, empty.example"),
         ("address-for-mx.example", RouteCode::NoAddress, (5, 4, 4), "192.0.2.7"),
         ("loop.example", RouteCode::NoAddress, (5, 4, 4), "loop.example"),
+        ("circle.example", RouteCode::MxLoop, (5, 4, 6), "loops back"),
+        ("circle-by-address.example", RouteCode::MxLoop, (5, 4, 6), "alias-of-self.example is the relay itself"),
+        ("self.example", RouteCode::MxLoop, (5, 4, 6), "loops back"),
+        ("inside.example", RouteCode::PrivateAddress, (5, 4, 4), "mx.privateAddresses: Allow"),
+        ("loopback.example", RouteCode::PrivateAddress, (5, 4, 4), "127.0.0.1"),
+        ("[127.0.0.1]", RouteCode::PrivateAddress, (5, 4, 4), "127.0.0.1"),
         ("invalid", RouteCode::NoRoute, (5, 4, 4), "no route"),
         ("servfail.example", RouteCode::ServFail, (4, 4, 3), "look up MX of servfail.example"),
         ("wholly-failing.example", RouteCode::ServFail, (4, 4, 3), "of mx.failing.example"),
