@@ -1,6 +1,6 @@
 //! Mail that is given up goes back to its sender.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use bytes::Bytes;
 use mailsluice_crds::LogLevel;
@@ -9,13 +9,17 @@ use super::{Courier, outcome::Failure};
 use crate::{
     clock, intake,
     log::Tag,
-    report::{self, FailedRecipient, Original},
-    smtp::extensions::Notify,
+    report::{self, Occasion, Original, ReportedRecipient},
+    smtp::extensions::{Notify, Return, xtext},
     spool::{Body, BodyReader, Client, Draft, Envelope, Purpose},
 };
 
 /// Octets of the original that are searched for the end of its header; what a bounce returns is no longer than this.
-const HEADER_LIMIT: usize = 64 << 10;
+const HEADER_LIMIT: u64 = 64 << 10;
+
+/// Octets of the longest original that is returned whole where RET=FULL asks for it; of a longer one the header is, as RFC 3461
+/// section 6.2 allows.
+const WHOLE_MAX: u64 = 256 << 10;
 
 impl Courier {
     /// Returns a message to its sender for the recipients that failed, and waits until the bounce is safe on disk: only
@@ -41,20 +45,67 @@ impl Courier {
         if envelope.sender.is_empty() || !failed.iter().any(|failure| wanted(&failure)) {
             return Ok(());
         }
-        let headers = match body {
-            Some(body) => read_headers(body).await?,
+        let failed: Vec<_> = failed.iter().filter(wanted).collect();
+        let whole = envelope.extras.as_ref().is_some_and(|extras| extras.message.ret == Some(Return::Full));
+        let text = match body {
+            Some(body) if whole && envelope.size <= WHOLE_MAX => Text::Whole(read(body, WHOLE_MAX).await?),
+            Some(body) => Text::Headers(headers_of(read(body, HEADER_LIMIT).await?)),
+            None => Text::Headers(Vec::new()),
+        };
+        self.report(Occasion::Failed, envelope, &text, &failed).await
+    }
+
+    /// Tells the sender that the message went on to a host that reports no success, for the recipients for whom it wants to know
+    /// (RFC 3461 section 5.2.2).
+    pub(super) async fn report_relayed(
+        &self,
+        envelope: &Envelope,
+        body: Option<BodyReader>,
+        relayed: &[Failure],
+    ) -> Result<(), BounceError> {
+        if envelope.sender.is_empty() || relayed.is_empty() {
+            return Ok(());
+        }
+        let text = match body {
+            Some(body) => headers_of(read(body, HEADER_LIMIT).await?),
             None => Vec::new(),
         };
+        self.report(Occasion::Relayed, envelope, &Text::Headers(text), &relayed.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Writes a report, and puts it on disk and into the queue.
+    async fn report(
+        &self,
+        occasion: Occasion,
+        envelope: &Envelope,
+        text: &Text,
+        about: &[&Failure],
+    ) -> Result<(), BounceError> {
         let now = clock::now();
         let id = envelope.id.to_string();
-        let original =
-            Original { sender: &envelope.sender, arrival: envelope.received_at, message_id: &id, headers: &headers };
-        let recipients: Vec<FailedRecipient<'_>> = failed
+        let asked = envelope.extras.as_ref();
+        let envelope_id = asked.and_then(|extras| xtext::decode(extras.message.envid.as_deref()?));
+        let (headers, whole): (&[u8], _) = match text {
+            Text::Headers(text) => (text, None),
+            Text::Whole(text) => (&[], Some(text.as_slice())),
+        };
+        let original = Original {
+            sender: &envelope.sender,
+            arrival: envelope.received_at,
+            message_id: &id,
+            envelope_id: envelope_id.as_deref(),
+            headers,
+            whole,
+        };
+        let named: Vec<Option<Cow<'_, str>>> =
+            about.iter().map(|failure| Some(asked?.of(failure.recipient)?.original.as_ref()?.decoded())).collect();
+        let recipients: Vec<ReportedRecipient<'_>> = about
             .iter()
-            .filter(wanted)
-            .filter_map(|failure| {
-                Some(FailedRecipient {
+            .zip(&named)
+            .filter_map(|(failure, named)| {
+                Some(ReportedRecipient {
                     recipient: envelope.recipients.get(usize::from(failure.recipient))?,
+                    original: named.as_deref(),
                     status: &failure.status,
                     reply: failure.reply.as_deref(),
                     remote: failure.remote.as_deref(),
@@ -62,7 +113,7 @@ impl Courier {
                 })
             })
             .collect();
-        let message = report::bounce(&original, &recipients, &self.hostname, now, &id)?;
+        let message = report::write(occasion, &original, &recipients, &self.hostname, now, &id)?;
         let draft = Draft {
             id: None,
             received_at: now,
@@ -95,20 +146,30 @@ fn wants_failures(envelope: &Envelope, recipient: u16) -> bool {
     asked.and_then(|asked| asked.notify).is_none_or(|notify| notify.includes(Notify::FAILURE))
 }
 
-/// The original's header, up to its empty line.
-async fn read_headers(mut body: BodyReader) -> io::Result<Vec<u8>> {
+/// What of the original goes into a report.
+enum Text {
+    Headers(Vec<u8>),
+    Whole(Vec<u8>),
+}
+
+/// The beginning of a text, at most so many octets.
+async fn read(mut body: BodyReader, most: u64) -> io::Result<Vec<u8>> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut text = Vec::new();
-    while text.len() < HEADER_LIMIT
+    while text.len() < most
         && let Some(chunk) = body.next_chunk().await?
     {
         text.extend_from_slice(&chunk);
-        if memchr::memmem::find(&text, b"\r\n\r\n").is_some() {
-            break;
-        }
     }
-    let end = memchr::memmem::find(&text, b"\r\n\r\n").map_or(text.len(), |at| at + 2);
-    text.truncate(end.min(HEADER_LIMIT));
+    text.truncate(most);
     Ok(text)
+}
+
+/// The header, up to its empty line.
+fn headers_of(mut text: Vec<u8>) -> Vec<u8> {
+    let end = memchr::memmem::find(&text, b"\r\n\r\n").map_or(text.len(), |at| at + 2);
+    text.truncate(end);
+    text
 }
 
 /// Why a message could not be returned now; it is tried again with the message itself.

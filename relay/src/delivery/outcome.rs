@@ -6,7 +6,7 @@ use mailsluice_crds::monitor::LastError;
 use super::fault::refusal;
 use crate::smtp::{Reply, Severity, client};
 
-/// A recipient that is given up.
+/// A recipient that is given up, or otherwise to be reported to the sender.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     /// Its index in the message's envelope.
@@ -27,6 +27,8 @@ pub(super) struct Outcome {
     pub(super) delivered: Vec<u16>,
     pub(super) failed: Vec<Failure>,
     pub(super) deferred: Vec<u16>,
+    /// What to report of those delivered whose sender wants to know, where the host will not.
+    pub(super) relayed: Vec<Failure>,
     /// The last reply that put a recipient off.
     pub(super) error: Option<LastError>,
 }

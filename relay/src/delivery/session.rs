@@ -15,7 +15,7 @@ use super::{
     Courier,
     fault::{Fault, Scope, TEXT_LENGTH},
     outcome::Outcome,
-    transfer::{Text, Watcher, outgoing},
+    transfer::{Text, Watcher, outgoing, relayed},
 };
 use crate::{
     clock,
@@ -300,7 +300,10 @@ impl Session {
         match client.send(&outgoing, &mut Text(body)).await {
             Ok(replies) => {
                 let peer = target.address.to_string();
-                let outcome = Outcome::of(&replies, &work.recipients, &target.name, &peer, clock::now());
+                let mut outcome = Outcome::of(&replies, &work.recipients, &target.name, &peer, clock::now());
+                if envelope.extras.is_some() && !client.capabilities().dsn {
+                    outcome.relayed = relayed(&envelope, &outcome.delivered, &replies.reply, &target.name);
+                }
                 self.settle(in_hand, &envelope, outcome, Some((&replies.reply, &peer))).await;
                 Sent::GoOn
             }

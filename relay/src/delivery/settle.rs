@@ -39,6 +39,16 @@ impl Session {
                 outcome.deferred.extend(outcome.failed.drain(..).map(|failure| failure.recipient));
             }
         }
+        if !outcome.relayed.is_empty() {
+            let body = courier.spool.body(work.location).await.ok();
+            if let Err(error) = courier.report_relayed(envelope, body, &outcome.relayed).await {
+                courier
+                    .log
+                    .at(LogLevel::Problems, Tag::Report)
+                    .field("message", work.id)
+                    .say(format_args!("could not report to the sender that a message was passed on: {error}"));
+            }
+        }
         let now = clock::now();
         let attempts = work.attempts + 1;
         let till = courier.queue.read(|queue| queue.retry_at(attempts, now));

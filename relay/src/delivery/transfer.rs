@@ -5,13 +5,14 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use mailsluice_crds::LogLevel;
 
-use super::{Courier, fault};
+use super::{Courier, fault, outcome::Failure};
 use crate::{
     ids::SessionId,
     log::Tag,
     smtp::{
         self, BodyType, Recipient, Reply,
         client::{BodySource, Observer},
+        extensions::Notify,
     },
     spool::{BodyReader, Envelope},
     tcp::Entry,
@@ -33,6 +34,24 @@ pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16]) -> Option<smtp::
     outgoing.size = Some(envelope.size);
     outgoing.extensions = envelope.extras.as_ref().and_then(|extras| extras.message.clone().boxed());
     Some(outgoing)
+}
+
+/// What to report of the recipients that a host without DSN has taken: those whose sender asked for it with NOTIFY=SUCCESS.
+pub(super) fn relayed(envelope: &Envelope, delivered: &[u16], reply: &Reply, remote: &str) -> Vec<Failure> {
+    let Some(extras) = &envelope.extras else { return Vec::new() };
+    let wanted = |recipient: &&u16| {
+        let notify = extras.of(**recipient).and_then(|asked| asked.notify);
+        notify.is_some_and(|notify| notify.includes(Notify::SUCCESS))
+    };
+    let status = reply.enhanced_code().map_or_else(|| "2.0.0".to_owned(), |code| code.to_string());
+    let told = |recipient: &u16| Failure {
+        recipient: *recipient,
+        status: status.clone(),
+        reply: Some(reply.to_string()),
+        remote: Some(remote.to_owned()),
+        text: String::new(),
+    };
+    delivered.iter().filter(wanted).map(told).collect()
 }
 
 /// The text, from disk to socket.

@@ -1,6 +1,7 @@
 //! Mail that the relay itself writes: the bounce, a delivery status notification after RFC 3464, composed with lettre.
 //!
-//! It has three parts: words for people, fields for programs, and the header of the message that it is about. All of it
+//! It has three parts: words for people, fields for programs, and the header of the message that it is about, or all of that
+//! message where its sender asked for it. But for such a message it
 //! is ASCII with lines of at most 998 octets, so that it passes every host.
 //!
 //! - [`text`]: lines that fit, and characters that pass (pure).
@@ -35,15 +36,46 @@ pub struct Original<'a> {
     pub arrival: Timestamp,
     /// What the relay called it.
     pub message_id: &'a str,
+    /// The sender's own name for its envelope (ENVID), in plain text.
+    pub envelope_id: Option<&'a str>,
     /// Its header, or as much of it as could be read.
     pub headers: &'a [u8],
+    /// The message as a whole, where it is to be returned so (RET=FULL).
+    pub whole: Option<&'a [u8]>,
 }
 
-/// A recipient that the message could not be delivered to.
-#[derive(Debug)]
-pub struct FailedRecipient<'a> {
+/// What a report tells (RFC 3464 section 2.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The message could not be delivered.
+    Failed,
+    /// The message went on to a host that sends no reports of success, so that nothing more will be heard of it.
+    Relayed,
+}
+
+impl Occasion {
+    fn action(self) -> &'static str {
+        match self {
+            Occasion::Failed => "failed",
+            Occasion::Relayed => "relayed",
+        }
+    }
+
+    fn outcome(self) -> &'static str {
+        match self {
+            Occasion::Failed => "could not be delivered",
+            Occasion::Relayed => "was passed on",
+        }
+    }
+}
+
+/// A recipient that the report is about.
+#[derive(Debug, Clone, Copy)]
+pub struct ReportedRecipient<'a> {
     /// The envelope recipient.
     pub recipient: &'a str,
+    /// The recipient as the message's author named it (ORCPT): a type, a semicolon, and an address in plain text.
+    pub original: Option<&'a str>,
     /// The status of RFC 3463.
     pub status: &'a str,
     /// The host's reply, where a host gave one.
@@ -70,15 +102,16 @@ pub enum ReportError {
     ContentType(#[from] ContentTypeErr),
 }
 
-/// Writes the bounce for `failed`, from the relay `hostname` to the original's sender.
+/// Writes the report about `failed`, from the relay `hostname` to the original's sender.
 ///
 /// It is to be sent with a null reverse-path. `unique` is a text that only bounces of one message share.
 ///
 /// # Errors
 /// See [`ReportError`].
-pub fn bounce(
+pub fn write(
+    occasion: Occasion,
     original: &Original<'_>,
-    failed: &[FailedRecipient<'_>],
+    failed: &[ReportedRecipient<'_>],
     hostname: &str,
     now: Timestamp,
     unique: &str,
@@ -100,7 +133,7 @@ pub fn bounce(
     set(HeaderName::new_from_ascii_str("Date"), date(now));
     set(HeaderName::new_from_ascii_str("From"), format!("Mail Delivery System <MAILER-DAEMON@{host}>"));
     set(HeaderName::new_from_ascii_str("To"), format!("<{sender}>"));
-    set(HeaderName::new_from_ascii_str("Subject"), subject(failed));
+    set(HeaderName::new_from_ascii_str("Subject"), subject(occasion, failed));
     set(HeaderName::new_from_ascii_str("Message-ID"), format!("<{id}@{host}>"));
     // RFC 3834 section 5: so that no program answers it.
     set(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-replied".to_owned());
@@ -108,9 +141,15 @@ pub fn bounce(
     headers.set(content_type(&format!("multipart/report; report-type=delivery-status; boundary=\"{id}\""))?);
 
     report = report
-        .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(passing(words(original, failed, &host))))
-        .singlepart(part("message/delivery-status", fields(original, failed, &host))?);
-    if !header.is_empty() {
+        .singlepart(
+            SinglePart::builder()
+                .header(ContentType::TEXT_PLAIN)
+                .body(passing(words(occasion, original, failed, &host))),
+        )
+        .singlepart(part("message/delivery-status", fields(occasion, original, failed, &host))?);
+    if let Some(whole) = original.whole.filter(|whole| !whole.is_empty()) {
+        report = report.singlepart(whole_message(whole)?);
+    } else if !header.is_empty() {
         report = report.singlepart(part("text/rfc822-headers", header)?);
     }
     Ok(report.formatted())
@@ -124,6 +163,13 @@ fn part(kind: &str, text: impl Into<Vec<u8>>) -> Result<SinglePart, ReportError>
     Ok(SinglePart::builder().header(content_type(kind)?).body(passing(text)))
 }
 
+/// The message as it is: what has lines and octets of its own must not be encoded anew (RFC 2046 section 5.2.1).
+fn whole_message(text: &[u8]) -> Result<SinglePart, ReportError> {
+    let encoding = if text.is_ascii() { ContentTransferEncoding::SevenBit } else { ContentTransferEncoding::EightBit };
+    let body = Body::dangerous_pre_encoded(text.to_vec(), encoding);
+    Ok(SinglePart::builder().header(content_type("message/rfc822")?).body(body))
+}
+
 /// Text as it is where it passes every host, and else as quoted-printable.
 fn passing(text: impl Into<Vec<u8>>) -> Body {
     let text = text.into();
@@ -135,19 +181,27 @@ fn passing(text: impl Into<Vec<u8>>) -> Body {
     }
 }
 
-fn subject(failed: &[FailedRecipient<'_>]) -> String {
+fn subject(occasion: Occasion, failed: &[ReportedRecipient<'_>]) -> String {
+    let outcome = occasion.outcome();
     match failed {
-        [only] => format!("Your message to\r\n {} could not be delivered", text::ascii(only.recipient)),
-        all => format!("Your message to {} recipients could not be delivered", all.len()),
+        [only] => format!("Your message to\r\n {} {outcome}", text::ascii(only.recipient)),
+        all => format!("Your message to {} recipients {outcome}", all.len()),
     }
 }
 
 /// The part for people.
-fn words(original: &Original<'_>, failed: &[FailedRecipient<'_>], host: &str) -> String {
+fn words(occasion: Occasion, original: &Original<'_>, failed: &[ReportedRecipient<'_>], host: &str) -> String {
     let recipients = if failed.len() == 1 { "the recipient" } else { "the recipients" };
-    let mut words =
-        format!("Your message could not be delivered to {recipients} below.\r\nIt will not be tried again.\r\n");
-    for FailedRecipient { recipient, reply, remote, text, .. } in failed {
+    let mut words = match occasion {
+        Occasion::Failed => {
+            format!("Your message could not be delivered to {recipients} below.\r\nIt will not be tried again.\r\n")
+        }
+        Occasion::Relayed => format!(
+            "Your message was passed on for {recipients} below, to a host that does not\r\nreport success. You will hear of it \
+             only if it fails later.\r\n"
+        ),
+    };
+    for ReportedRecipient { recipient, reply, remote, text, .. } in failed {
         let why = match (remote, reply) {
             (Some(remote), Some(reply)) => format!("the host {remote} answered: {reply}"),
             (None, Some(reply)) => format!("the answer was: {reply}"),
@@ -157,26 +211,37 @@ fn words(original: &Original<'_>, failed: &[FailedRecipient<'_>], host: &str) ->
         text::put_wrapped(&mut words, 4, &shortened(&why, REPLY_MAX), "\r\n    ");
         words.push_str("\r\n");
     }
-    let Original { arrival, message_id, .. } = original;
+    let Original { arrival, message_id, whole, .. } = original;
+    let returned = if whole.is_some() {
+        "Your message is returned behind it."
+    } else {
+        "Of your message only the header is returned."
+    };
     let _ = write!(
         words,
         "\r\nThis is the mail relay {host}.\r\nIt took the message on {} as {message_id}.\r\n\
-         What follows is for programs. Of your message only the header is returned.\r\n",
+         What follows is for programs. {returned}\r\n",
         date(*arrival)
     );
     words
 }
 
 /// The part for programs: RFC 3464 section 2.
-fn fields(original: &Original<'_>, failed: &[FailedRecipient<'_>], host: &str) -> String {
+fn fields(occasion: Occasion, original: &Original<'_>, failed: &[ReportedRecipient<'_>], host: &str) -> String {
     let mut fields = String::new();
+    if let Some(id) = original.envelope_id {
+        text::put_field(&mut fields, "Original-Envelope-Id", id);
+    }
     text::put_field(&mut fields, "Reporting-MTA", &format!("dns; {host}"));
     text::put_field(&mut fields, "Arrival-Date", &date(original.arrival));
     text::put_field(&mut fields, "X-Mailsluice-Message", original.message_id);
-    for FailedRecipient { recipient, status, reply, remote, text } in failed {
+    for ReportedRecipient { recipient, original, status, reply, remote, text } in failed {
         fields.push_str("\r\n");
+        if let Some(original) = original {
+            text::put_field(&mut fields, "Original-Recipient", original);
+        }
         text::put_field(&mut fields, "Final-Recipient", &format!("rfc822; {recipient}"));
-        text::put_field(&mut fields, "Action", "failed");
+        text::put_field(&mut fields, "Action", occasion.action());
         text::put_field(&mut fields, "Status", status);
         if let Some(remote) = remote {
             text::put_field(&mut fields, "Remote-MTA", &format!("dns; {remote}"));

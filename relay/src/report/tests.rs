@@ -8,17 +8,26 @@ fn original<'a>(headers: &'a [u8]) -> Original<'a> {
         sender: "shop@shop.example",
         arrival: "2026-11-24T08:00:00Z".parse().unwrap(),
         message_id: "0001",
+        envelope_id: None,
         headers,
+        whole: None,
     }
 }
 
-fn refused<'a>(recipient: &'a str, reply: &'a str) -> FailedRecipient<'a> {
-    FailedRecipient { recipient, status: "5.1.1", reply: Some(reply), remote: Some("mx1.example.com"), text: reply }
+fn refused<'a>(recipient: &'a str, reply: &'a str) -> ReportedRecipient<'a> {
+    ReportedRecipient {
+        recipient,
+        original: None,
+        status: "5.1.1",
+        reply: Some(reply),
+        remote: Some("mx1.example.com"),
+        text: reply,
+    }
 }
 
-fn write(original: &Original<'_>, failed: &[FailedRecipient<'_>], hostname: &str) -> String {
+fn write(original: &Original<'_>, failed: &[ReportedRecipient<'_>], hostname: &str) -> String {
     let now = "2026-11-24T08:00:07.25Z".parse().unwrap();
-    let message = bounce(original, failed, hostname, now, original.message_id).unwrap();
+    let message = super::write(Occasion::Failed, original, failed, hostname, now, original.message_id).unwrap();
     check(&message);
     String::from_utf8(message).unwrap()
 }
@@ -34,8 +43,9 @@ fn check(message: &[u8]) {
 fn a_bounce_says_to_people_and_programs_what_happened() {
     let failed = [
         refused("bob@example.com", "550 5.1.1 <bob@example.com>: no such user here"),
-        FailedRecipient {
+        ReportedRecipient {
             recipient: "carol@gone.example",
+            original: None,
             status: "5.1.2",
             reply: None,
             remote: None,
@@ -107,8 +117,14 @@ fn every_address_and_every_machine_can_be_answered() {
 #[test]
 fn a_message_without_sender_is_not_answered() {
     let original = Original { sender: "", ..original(HEADERS) };
-    let result =
-        bounce(&original, &[refused("bob@example.com", "550 no")], "relay.example", Timestamp::UNIX_EPOCH, "1");
+    let result = super::write(
+        Occasion::Failed,
+        &original,
+        &[refused("bob@example.com", "550 no")],
+        "relay.example",
+        Timestamp::UNIX_EPOCH,
+        "1",
+    );
     assert!(matches!(result, Err(ReportError::Sender { .. })), "{result:?}");
 }
 
@@ -116,9 +132,44 @@ fn a_message_without_sender_is_not_answered() {
 fn two_bounces_of_one_message_are_two_messages() {
     let write = |second| {
         let now = Timestamp::from_second(second).unwrap();
-        let message = bounce(&original(HEADERS), &[refused("bob@example.com", "550 no")], "relay.example", now, "0001");
+        let message = super::write(
+            Occasion::Failed,
+            &original(HEADERS),
+            &[refused("bob@example.com", "550 no")],
+            "relay.example",
+            now,
+            "0001",
+        );
         String::from_utf8(message.unwrap()).unwrap()
     };
     let id = |message: &str| message.lines().find(|line| line.starts_with("Message-ID: ")).map(str::to_owned).unwrap();
     assert_ne!(id(&write(1)), id(&write(2)));
+}
+
+#[test]
+fn a_report_repeats_what_the_sender_asked_it_to() {
+    let now = "2026-11-24T08:00:07.25Z".parse().unwrap();
+    let text = "Subject: Your order\r\n\r\nTwo gr\u{fc}n ones.\r\n".as_bytes();
+    let recipient = ReportedRecipient {
+        original: Some("rfc822;Bob@alias.example"),
+        status: "2.0.0",
+        ..refused("bob@example.com", "250 2.0.0 taken")
+    };
+    for (occasion, whole, holds) in [
+        (
+            Occasion::Failed,
+            Some(text),
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: Your order",
+        ),
+        (Occasion::Failed, None, "Content-Type: text/rfc822-headers"),
+        (Occasion::Relayed, None, "Action: relayed\r\nStatus: 2.0.0\r\n"),
+    ] {
+        let original = Original { envelope_id: Some("order 7+1"), whole, ..original(HEADERS) };
+        let message = super::write(occasion, &original, &[recipient], "relay.example", now, "0001").unwrap();
+        let message = String::from_utf8(message).unwrap();
+        for part in [holds, "Original-Envelope-Id: order 7+1\r\n", "Original-Recipient: rfc822;Bob@alias.example\r\n"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert_eq!(message.contains("It will not be tried again"), occasion == Occasion::Failed, "{message}");
+    }
 }

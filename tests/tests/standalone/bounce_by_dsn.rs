@@ -2,6 +2,7 @@
 
 use std::{fs, process::Command};
 
+use mailsluice_crds::{quantity::Interval, schedule::LinkState};
 use mailsluice_tests::{
     dialogue::Dialogue,
     mail,
@@ -73,6 +74,63 @@ fn a_permanent_refusal_comes_back_as_a_delivery_status_notification() {
     assert!(dsn["original"].as_str().is_some_and(|text| text.contains("one of whom is not there")), "{dsn:#}");
     assert!(dsn["auto"].as_str().is_some_and(|text| text.starts_with("auto-")), "{dsn:#}");
     assert!(dsn["message"]["Reporting-MTA"].as_str().is_some_and(|text| text.starts_with("dns")), "{dsn:#}");
+}
+
+#[test]
+fn what_the_sender_asked_for_is_in_the_report() {
+    let host = Scripted::start(|line| line.contains("<nobody@").then(|| "550 5.1.1 no such user here".into()));
+    let senders = Sink::start();
+    let relay = Relay::start(&Manifest::to(host.address).route(&["example.org"], senders.address));
+    let mut client = Dialogue::open(relay.smtp);
+    client.expect("MAIL FROM:<shop@example.org> RET=FULL ENVID=order+2B7", "250");
+    client.expect("RCPT TO:<nobody@one.test> ORCPT=rfc822;Alias@one.test", "250");
+    client.expect("RCPT TO:<quiet@one.test> NOTIFY=NEVER", "250");
+    client.expect("RCPT TO:<known@one.test> NOTIFY=SUCCESS,FAILURE", "250");
+    client.expect("DATA", "354");
+    client.send(b"Subject: asked\r\n\r\nall of this\r\n.\r\n");
+    assert!(client.reply().starts_with("250"));
+    let reports = senders.await_messages(2, PATIENCE);
+    relay.await_empty();
+    let mut actions = Vec::new();
+    for report in &reports {
+        assert_eq!(
+            (report.envelope.sender.as_str(), report.envelope.recipients.as_slice()),
+            ("", &["shop@example.org".to_owned()][..])
+        );
+        let dsn = taken_apart(&report.octets);
+        assert_eq!(dsn["message"]["Original-Envelope-Id"], "order+7", "{dsn:#}");
+        let recipients = dsn["recipients"].as_array().expect("recipients");
+        assert_eq!(recipients.len(), 1, "{dsn:#}");
+        let action = recipients[0]["Action"].as_str().unwrap_or_default().to_owned();
+        if action == "failed" {
+            assert_eq!(recipients[0]["Original-Recipient"], "rfc822;Alias@one.test", "{dsn:#}");
+            assert_eq!(dsn["parts"][2], "message/rfc822", "{dsn:#}");
+            assert!(dsn["original"].as_str().is_some_and(|text| text.contains("all of this")), "{dsn:#}");
+        } else {
+            assert_eq!(dsn["parts"][2], "text/rfc822-headers", "RET is of failures: {dsn:#}");
+            assert!(recipients[0]["Final-Recipient"].as_str().is_some_and(|to| to.contains("known@")), "{dsn:#}");
+        }
+        actions.push(action);
+    }
+    actions.sort();
+    assert_eq!(actions, ["failed", "relayed"]);
+}
+
+#[test]
+fn what_grew_too_old_is_given_up_also_while_the_schedule_is_closed() {
+    let host = Scripted::start(|_| None);
+    let mut manifest = Manifest::to(host.address).scheduled(LinkState::Closed, Vec::new());
+    manifest.relay.retry.longest = Interval::from_secs(1);
+    manifest.relay.retry.expire_after = Interval::from_secs(3);
+    let relay = Relay::start(&manifest);
+    let begun = std::time::Instant::now();
+    Dialogue::open(relay.smtp).message("", &["a@one.test"], &mail::text("never goes out"));
+    relay.await_empty();
+    let took = begun.elapsed().as_secs_f64();
+    println!("given up after {took:.1} s, of 3 s");
+    assert!(took >= 3.0, "given up after {took} s already");
+    assert_eq!(relay.metric("mailsluice_recipients_bounced_total").round() as u32, 1);
+    assert!(host.heard().is_empty(), "the schedule was closed");
 }
 
 #[test]
