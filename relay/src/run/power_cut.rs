@@ -77,7 +77,7 @@ fn a_disk_that_lies_about_its_syncs_is_found_to_lose_mail() {
         let failures: Vec<String> = (0..20).filter_map(|seed| lives(seed, &faults).err()).collect();
         let losses = failures.iter().filter(|error| error.contains(world::LOST)).count();
         println!("syncs of {what} that lie: {} of 20 seeds fail, {losses} of them by a loss", failures.len());
-        assert!(losses > 10, "{failures:#?}");
+        assert!(losses > 5, "{failures:#?}");
     }
 }
 
