@@ -4,6 +4,7 @@ use std::{
     io, mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use mailsluice_crds::LogLevel;
@@ -12,6 +13,10 @@ use super::record::{Line, Tag};
 
 /// Octets of records that may wait for a reader that is slow. What comes beyond is dropped, counted, and the count written.
 const BACKLOG: usize = 8 << 20;
+
+/// How long the first record that waits is left waiting for others: so that under load the thread wakes and writes some
+/// hundred times a second, and not once for each record.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// The way from records to their output.
 pub struct Writer {
@@ -35,6 +40,8 @@ struct State {
     /// Whether the last record was text, not JSON.
     text: bool,
     closed: bool,
+    /// How many wait until everything is written.
+    flushing: u32,
 }
 
 impl Shared {
@@ -56,6 +63,12 @@ impl Writer {
                 }
                 if state.waiting.is_empty() {
                     return;
+                }
+                // Whoever closes or flushes the log waits for what is in it now, not for more.
+                if !state.closed && state.flushing == 0 {
+                    drop(state);
+                    thread::sleep(GATHER);
+                    state = theirs.lock();
                 }
                 mem::swap(&mut state.waiting, &mut batch);
                 let dropped = mem::take(&mut state.dropped);
@@ -96,9 +109,11 @@ impl Writer {
 
     pub(super) fn flush(&self) {
         let mut state = self.shared.lock();
+        state.flushing += 1;
         while !state.waiting.is_empty() || state.writing {
             state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.flushing -= 1;
     }
 }
 

@@ -78,11 +78,24 @@ impl SharedQueue {
         look(&lock(&self.queue))
     }
 
-    /// Changes the queue, and wakes the dispatcher to see whether there is something to do.
+    /// Changes the queue, and wakes the dispatcher where that gave it something to do.
     pub fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
-        let result = change(&mut lock(&self.queue));
-        self.dispatcher.notify_one();
+        let result = self.change_quietly(change);
         self.note_change();
+        result
+    }
+
+    /// As [`SharedQueue::change`], for what the Monitor does not show.
+    fn change_quietly<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queue = lock(&self.queue);
+        let wake_before = queue.next_wake();
+        let result = change(&mut queue);
+        // With neither a host in turn nor another wake-up it would look in vain: after each message, in a steady flow.
+        let has_work = queue.has_turns() || queue.next_wake() != wake_before;
+        drop(queue);
+        if has_work {
+            self.dispatcher.notify_one();
+        }
         result
     }
 
@@ -165,9 +178,8 @@ impl SessionHold {
 
     /// The host took a message.
     pub fn succeeded(&self) {
-        lock(&self.queue.queue).succeeded(self.host);
         // It may have become in turn for one more session.
-        self.queue.dispatcher.notify_one();
+        self.queue.change_quietly(|queue| queue.succeeded(self.host));
     }
 }
 
@@ -196,8 +208,7 @@ impl Idle {
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        lock(&self.queue.queue).set_idle(self.host, false);
-        self.queue.dispatcher.notify_one();
+        self.queue.change_quietly(|queue| queue.set_idle(self.host, false));
     }
 }
 
