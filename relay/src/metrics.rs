@@ -32,6 +32,8 @@ pub struct Metrics {
     pub session_out_seconds: Histogram,
     /// How long syncs of the spool took.
     pub sync_seconds: Histogram,
+    /// Whether what a start found in the spool is still being read: 1 until all of it is in the queue.
+    pub spool_recovering: IntGauge,
     /// Changes of the configuration, by their result.
     pub reloads: IntCounterVec,
     /// Whether the last change of the configuration was refused.
@@ -153,6 +155,11 @@ impl Metrics {
                 "Records of the spool that are damaged and were set aside; anything but 0 may be lost mail.",
             )?,
         };
+        let spool_recovering = gauge(
+            "mailsluice_spool_recovering",
+            "1 while mail that the start found in the spool is still being read, so that the queue lacks it; else 0.",
+        )?;
+        spool_recovering.set(1);
         Ok(Metrics {
             accepted: counter("mailsluice_messages_accepted_total", "Messages answered 250, each safe on disk.")?,
             accepted_bytes: counter(
@@ -190,6 +197,7 @@ impl Metrics {
                 "mailsluice_config_invalid",
                 "1 while the files hold a configuration that was refused.",
             )?,
+            spool_recovering,
             reloads,
             sampled,
             registry,

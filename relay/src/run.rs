@@ -233,6 +233,7 @@ impl Relay {
         match recovered {
             Ok(report) => {
                 self.queue.change(Queue::sort_recovered);
+                self.metrics.spool_recovering.set(0);
                 tell_recovery(&self.log, &report);
             }
             Err(error) => self.log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),

@@ -153,6 +153,8 @@ impl Relay {
 
     /// Waits until no mail waits any more, for so long at most.
     pub fn await_empty_for(&self, limit: Duration) {
+        // After a restart the queue is short of what is still being read.
+        wait::until_equal(limit, "spools that are still read", 0.0, || self.metric("mailsluice_spool_recovering"));
         wait::until_equal(limit, "messages that wait", 0, || self.monitor().queue.messages);
     }
 
