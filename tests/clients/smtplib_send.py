@@ -1,7 +1,16 @@
-"""Sends the message on standard input with Python's smtplib: smtplib_send.py HOST PORT FROM TO..."""
+"""Sends letters on one connection with Python's smtplib: smtplib_send.py JOB. src/clients.rs says what a job is."""
+import json
 import smtplib
 import sys
 
-host, port, sender, *recipients = sys.argv[1:]
-with smtplib.SMTP(host, int(port), timeout=20) as smtp:
-    smtp.sendmail(sender, recipients, sys.stdin.buffer.read())
+with open(sys.argv[1], encoding="utf-8") as file:
+    job = json.load(file)
+with smtplib.SMTP(job["host"], job["port"], timeout=60) as smtp:
+    smtp.ehlo()
+    for letter in job["letters"]:
+        options = ["BODY=8BITMIME"] if letter["eightBit"] else []
+        options += ["SMTPUTF8"] if letter["utf8"] else []
+        with open(letter["file"], "rb") as file:
+            refused = smtp.sendmail(letter["from"], letter["to"], file.read(), options)
+        for recipient, reply in refused.items():
+            print("refused:", recipient, reply)

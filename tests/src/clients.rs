@@ -1,13 +1,25 @@
 //! The programs that people really send mail with.
+//!
+//! Those that are libraries are driven by a small program of ours, which is given a job: a JSON file with `host`, `port` and
+//! `letters`, each with `from`, `to`, `eightBit`, `utf8` and the `file` that holds its text. They send all letters on one
+//! connection. The others are programs already, and are given their own arguments.
 
 use std::{
-    io::Write as _,
+    fs,
     net::SocketAddr,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
 };
 
-use crate::workspace;
+use lettre::{
+    SmtpTransport, Transport as _,
+    address::{Address, Envelope},
+    transport::smtp::PoolConfig,
+};
+use tempfile::TempDir;
+
+use crate::{letter::Letter, process, workspace};
 
 /// A program that sends mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,72 +32,211 @@ pub enum Client {
     Nodemailer,
     /// Go's net/smtp.
     GoSmtp,
+    /// curl.
+    Curl,
+    /// msmtp, which takes the place of sendmail.
+    Msmtp,
+    /// Rust's lettre, in this process.
+    Lettre,
 }
 
 impl Client {
+    /// Those that the tests without a cluster send with.
+    pub const FAST: [Client; 4] = [Client::Smtplib, Client::Swaks, Client::Nodemailer, Client::GoSmtp];
+
     /// All of them.
-    pub const ALL: [Client; 4] = [Client::Smtplib, Client::Swaks, Client::Nodemailer, Client::GoSmtp];
+    pub const ALL: [Client; 7] = [
+        Client::Swaks,
+        Client::Curl,
+        Client::Msmtp,
+        Client::Smtplib,
+        Client::Nodemailer,
+        Client::GoSmtp,
+        Client::Lettre,
+    ];
 
-    /// Sends a message; what the program said, or a panic with it.
-    pub fn send(self, server: SocketAddr, from: &str, to: &[&str], text: &[u8]) {
-        let output = self.try_send(server, from, to, text);
-        assert!(
-            output.status.success(),
-            "{self:?} ended with {}:\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-    }
-
-    /// Sends a message, or fails to.
+    /// Its name in tables.
     #[must_use]
-    pub fn try_send(self, server: SocketAddr, from: &str, to: &[&str], mut text: &[u8]) -> Output {
-        let (host, port) = (server.ip().to_string(), server.port().to_string());
-        let ours = workspace().join("tests/clients");
-        let mut command = match self {
-            Client::Smtplib => {
-                let mut command = Command::new("python3");
-                command.arg(ours.join("smtplib_send.py")).args([&host, &port, from]).args(to);
-                command
-            }
-            Client::Swaks => {
-                let mut command = Command::new("swaks");
-                command.args(["--server", &host, "--port", &port, "--from", from, "--to", &to.join(",")]);
-                command.args(["--data", "-"]);
-                // It ends the last line itself.
-                text = text.strip_suffix(b"\r\n").unwrap_or(text);
-                command
-            }
-            Client::Nodemailer => {
-                let mut command = Command::new("node");
-                command.arg(built("nodemailer/send.mjs")).args([&host, &port, from]).args(to);
-                command
-            }
-            Client::GoSmtp => {
-                let mut command = Command::new(built("go-smtp"));
-                command.args([&server.to_string(), from]).args(to);
-                command
-            }
-        };
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
-        let mut input = child.stdin.take().expect("its standard input");
-        input.write_all(text).expect("give it the message");
-        drop(input);
-        child.wait_with_output().expect("wait for it")
+    pub fn name(self) -> &'static str {
+        match self {
+            Client::Smtplib => "smtplib",
+            Client::Swaks => "swaks",
+            Client::Nodemailer => "nodemailer",
+            Client::GoSmtp => "go net/smtp",
+            Client::Curl => "curl",
+            Client::Msmtp => "msmtp",
+            Client::Lettre => "lettre",
+        }
     }
+
+    /// Why it cannot be used on this machine, if it cannot.
+    #[must_use]
+    pub fn missing(self) -> Option<String> {
+        let program = match self {
+            Client::Smtplib => "python3",
+            Client::Swaks => "swaks",
+            Client::Nodemailer => "node",
+            Client::Curl => "curl",
+            Client::Msmtp => "msmtp",
+            Client::GoSmtp | Client::Lettre => return self.missing_parts(),
+        };
+        let found = std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()));
+        if found { self.missing_parts() } else { Some(format!("there is no {program}: run tests/install peers")) }
+    }
+
+    fn missing_parts(self) -> Option<String> {
+        let (file, maker) = match self {
+            Client::Nodemailer => (built("nodemailer/send.mjs"), "tests/clients/build"),
+            Client::GoSmtp => (built("go-smtp"), "tests/clients/build"),
+            _ => return None,
+        };
+        (!file.exists()).then(|| format!("{} is missing: run {maker}", file.display()))
+    }
+
+    /// Sends a message; a panic with what the program said where it fails.
+    pub fn send(self, server: SocketAddr, from: &str, to: &[&str], text: &[u8]) {
+        if let Err(said) = self.try_send(server, from, to, text) {
+            panic!("{self:?} failed: {said}");
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// What the program said, when it ends with an error.
+    pub fn try_send(self, server: SocketAddr, from: &str, to: &[&str], text: &[u8]) -> Result<String, String> {
+        self.try_letters(
+            server,
+            &[Letter {
+                sender: from.to_owned(),
+                recipients: to.iter().map(|to| (*to).to_owned()).collect(),
+                text: text.to_owned(),
+                eight_bit: false,
+                utf8: false,
+            }],
+        )
+    }
+
+    /// Sends letters: on one connection, where it can send several.
+    ///
+    /// # Errors
+    /// What the program said, when it ends with an error.
+    pub fn try_letters(self, server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
+        let folder = TempDir::new().expect("a temporary folder");
+        let files: Vec<PathBuf> = letters
+            .iter()
+            .enumerate()
+            .map(|(number, letter)| {
+                let file = folder.path().join(format!("{number}.eml"));
+                fs::write(&file, &letter.text).expect("write a letter");
+                file
+            })
+            .collect();
+        let of_job = |command: &mut Command| {
+            let file = folder.path().join("job.json");
+            fs::write(&file, job(server, letters, &files)).expect("write a job");
+            run(command.arg(file))
+        };
+        match self {
+            Client::Smtplib => of_job(Command::new("python3").arg(workspace().join("tests/clients/smtplib_send.py"))),
+            Client::Nodemailer => of_job(Command::new("node").arg(needed(built("nodemailer/send.mjs")))),
+            Client::GoSmtp => of_job(&mut Command::new(needed(built("go-smtp")))),
+            Client::Curl => run(&mut curl(server, letters, &files)),
+            Client::Lettre => by_lettre(server, letters),
+            Client::Swaks => each(letters, |number, letter| {
+                // It takes one line with a single dot away from the end.
+                fs::write(&files[number], [&letter.text[..], b".\r\n"].concat()).expect("write a letter");
+                run(Command::new("swaks")
+                    .args(["--server", &server.ip().to_string(), "--port", &server.port().to_string()])
+                    .args(["--from", &letter.sender, "--to", &letter.recipients.join(","), "--timeout", "60s"])
+                    .arg("--data")
+                    .arg(format!("@{}", files[number].display())))
+            }),
+            Client::Msmtp => each(letters, |number, letter| {
+                let input = fs::File::open(&files[number]).expect("open a letter");
+                run(Command::new("msmtp")
+                    .args(["--file=/dev/null", "--tls=off", "--auth=off", "--set-date-header=off"])
+                    .args(["--set-msgid-header=off", "--host", &server.ip().to_string()])
+                    .args(["--port", &server.port().to_string(), "--from", &letter.sender, "--"])
+                    .args(&letter.recipients)
+                    .stdin(input))
+            }),
+        }
+    }
+}
+
+/// The job of a program of ours.
+fn job(server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> String {
+    let letters: Vec<_> = letters
+        .iter()
+        .zip(files)
+        .map(|(letter, file)| {
+            serde_json::json!({
+                "from": letter.sender, "to": letter.recipients, "eightBit": letter.eight_bit, "utf8": letter.utf8, "file": file,
+            })
+        })
+        .collect();
+    serde_json::json!({ "host": server.ip().to_string(), "port": server.port(), "letters": letters }).to_string()
+}
+
+/// All letters by one curl, which uses its connection again.
+fn curl(server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> Command {
+    let mut command = Command::new("curl");
+    for (number, (letter, file)) in letters.iter().zip(files).enumerate() {
+        if number > 0 {
+            command.arg("--next");
+        }
+        command.args(["--silent", "--show-error", "--verbose", "--max-time", "60", "--mail-rcpt-allowfails"]);
+        command.args(["--mail-from", &letter.sender]);
+        for recipient in &letter.recipients {
+            command.args(["--mail-rcpt", recipient]);
+        }
+        command.arg("--upload-file").arg(file).arg(format!("smtp://{server}/client.test"));
+    }
+    command
+}
+
+fn by_lettre(server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
+    let transport = SmtpTransport::builder_dangerous(server.ip().to_string())
+        .port(server.port())
+        .timeout(Some(Duration::from_secs(60)))
+        .pool_config(PoolConfig::new().max_size(1))
+        .build();
+    let address = |text: &str| text.parse::<Address>().map_err(|error| format!("{text}: {error}"));
+    let mut said = String::new();
+    for letter in letters {
+        let recipients = letter.recipients.iter().map(|to| address(to)).collect::<Result<_, _>>()?;
+        let envelope = Envelope::new(Some(address(&letter.sender)?), recipients).map_err(|error| error.to_string())?;
+        // It ends the last line itself.
+        let text = letter.text.strip_suffix(b"\r\n").unwrap_or(&letter.text);
+        let response = transport.send_raw(&envelope, text).map_err(|error| error.to_string())?;
+        said.extend(response.message());
+    }
+    Ok(said)
+}
+
+/// A run for each letter; the first that fails ends it.
+fn each(letters: &[Letter], send: impl Fn(usize, &Letter) -> Result<String, String>) -> Result<String, String> {
+    letters.iter().enumerate().map(|(number, letter)| send(number, letter)).collect()
+}
+
+/// What the program said.
+fn run(command: &mut Command) -> Result<String, String> {
+    let output = process::output(command);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { Ok(said) } else { Err(format!("it ended with {}: {said}", output.status)) }
 }
 
 /// A file that `tests/clients/build` makes.
 fn built(name: &str) -> PathBuf {
     let folder =
         std::env::var_os("MAILSLUICE_CLIENTS").map_or_else(|| workspace().join("target/clients"), PathBuf::from);
-    let file = folder.join(name);
-    assert!(file.exists(), "{} is missing: run tests/clients/build", file.display());
+    folder.join(name)
+}
+
+fn needed(file: PathBuf) -> PathBuf {
+    assert!(Path::exists(&file), "{} is missing: run tests/clients/build", file.display());
     file
 }

@@ -5,11 +5,12 @@
 //! - [`sink`]: where mail arrives, and what it then looks like;
 //! - [`scripted`]: a host that answers as a test tells it to;
 //! - [`dialogue`]: a client that sends exactly these octets; [`load`]: many clients at once, each answer noted;
-//! - [`clients`]: Python's smtplib, swaks, nodemailer and Go's net/smtp;
+//! - [`clients`]: the programs that people send mail with, from swaks to lettre;
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
-//! - [`postfix`]: a private Postfix to measure against.
+//! - [`postfix`]: a private Postfix to measure against;
+//! - [`letter`]: what a client is given to send; [`peers`]: the matrix of mail servers and clients that it goes through.
 //!
 //! Everything here panics when it cannot go on: that is how a test fails, with the fact that is wrong.
 
@@ -21,11 +22,13 @@ pub mod dialogue;
 pub mod disk;
 pub mod dns;
 pub mod http;
+pub mod letter;
 pub mod load;
 pub mod mail;
 pub mod manifest;
 pub mod namespace;
 pub mod network;
+pub mod peers;
 pub mod pod;
 pub mod postfix;
 pub mod process;

@@ -44,6 +44,12 @@ impl Postfix {
     /// Starts one that sends everything to `next_hop`, as fast as it can. It takes root.
     #[must_use]
     pub fn start(next_hop: SocketAddr) -> Postfix {
+        Postfix::start_with(next_hop, "")
+    }
+
+    /// Starts one with these lines at the end of its main.cf. It takes root.
+    #[must_use]
+    pub fn start_with(next_hop: SocketAddr, settings: &str) -> Postfix {
         let folder = TempDir::new().expect("a temporary folder");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("let Postfix's user in");
         let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
@@ -59,7 +65,7 @@ impl Postfix {
              default_process_limit = 200\nsmtp_destination_concurrency_limit = 50\nrelay_destination_concurrency_limit = 50\n\
              default_destination_concurrency_limit = 50\ninitial_destination_concurrency = 20\nin_flow_delay = 0\n\
              smtpd_peername_lookup = no\nsmtp_tls_security_level = none\nsmtpd_tls_security_level = none\n\
-             smtpd_client_connection_count_limit = 0\nsmtpd_client_connection_rate_limit = 0\nsmtp_host_lookup = native\n",
+             smtpd_client_connection_count_limit = 0\nsmtpd_client_connection_rate_limit = 0\nsmtp_host_lookup = native\n{settings}",
             path("queue"),
             path("data"),
             path("log"),

@@ -1,9 +1,12 @@
-// Sends the message on standard input with nodemailer: send.mjs HOST PORT FROM TO...
+// Sends letters on one connection with nodemailer: send.mjs JOB. src/clients.rs says what a job is.
+import { readFileSync } from "node:fs";
 import { createTransport } from "nodemailer";
 
-const [host, port, from, ...to] = process.argv.slice(2);
-const chunks = [];
-for await (const chunk of process.stdin) chunks.push(chunk);
-const transport = createTransport({ host, port: Number(port), secure: false, ignoreTLS: true });
-await transport.sendMail({ envelope: { from, to }, raw: Buffer.concat(chunks) });
+const { host, port, letters } = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const transport = createTransport({ host, port, secure: false, ignoreTLS: true, pool: true, maxConnections: 1 });
+for (const letter of letters) {
+  const envelope = { from: letter.from, to: letter.to, use8BitMime: letter.eightBit };
+  const info = await transport.sendMail({ envelope, raw: readFileSync(letter.file) });
+  for (const error of info.rejectedErrors ?? []) console.log("refused:", error.recipient, error.response);
+}
 transport.close();

@@ -11,7 +11,7 @@ use mailsluice_tests::{
 fn every_client_gets_its_mail_through_to_all_recipients() {
     let sink = Sink::start();
     let relay = Relay::start(&Manifest::to(sink.address));
-    for (count, client) in (1..).zip(Client::ALL) {
+    for (count, client) in (1..).zip(Client::FAST) {
         let subject = format!("from {client:?}");
         let text = format!(
             "From: <shop@example.org>\r\nTo: <someone@example.com>\r\nSubject: {subject}\r\n\r\n.\r\n..\r\n.leading dot\r\n\r\nend\r\n"
@@ -32,12 +32,11 @@ fn every_client_is_told_when_it_may_not_relay() {
     let mut manifest = Manifest::to(sink.address);
     manifest.relay.clients.clear();
     let relay = Relay::start(&manifest);
-    for client in Client::ALL {
-        let output = client.try_send(relay.smtp, "shop@example.org", &["a@one.test"], b"Subject: no\r\n\r\nno\r\n");
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(!output.status.success(), "{client:?} thinks that it was taken: {said}");
-        assert!(said.contains("relaying denied"), "{client:?} shows the reason: {said}");
+    for client in Client::FAST {
+        match client.try_send(relay.smtp, "shop@example.org", &["a@one.test"], b"Subject: no\r\n\r\nno\r\n") {
+            Ok(said) => panic!("{client:?} thinks that it was taken: {said}"),
+            Err(said) => assert!(said.contains("relaying denied"), "{client:?} shows the reason: {said}"),
+        }
     }
     assert_eq!(sink.count(), 0);
 }

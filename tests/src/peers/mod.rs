@@ -1,0 +1,95 @@
+//! The peers matrix: real mail servers before and behind the relay, and the programs that people send mail with.
+//!
+//! - [`cell`]: the columns: what is sent, and who refuses what;
+//! - [`compare`]: what arrived, against what was sent;
+//! - [`root`]: a root folder of its own for a server that cannot be installed beside Postfix;
+//! - a module for each server, behind [`Peer`] and [`Running`];
+//! - [`row`]: the rows: one way through the relay each.
+//!
+//! What is not a program of the machine is made by `tests/peers/build`, in target/peers.
+
+pub mod aiosmtpd;
+pub mod cell;
+pub mod compare;
+pub mod exim;
+pub mod opensmtpd;
+pub mod postfix;
+pub mod root;
+pub mod row;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use crate::{sink::Received, workspace};
+
+/// Why a peer cannot be had here: its cells are skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing(pub String);
+
+/// A mail server that the relay works with.
+pub trait Peer: std::panic::RefUnwindSafe {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can do by its nature what a cell asks for.
+    fn offers(&self, cell: cell::Cell) -> bool;
+
+    /// The header fields that it is known to put before a message.
+    fn adds(&self) -> &'static [&'static str];
+
+    /// Whether it passes mail on; one that does not keeps it, and is a next hop only.
+    fn passes_on(&self) -> bool {
+        true
+    }
+
+    /// Starts it on a free port of loopback, with a folder of its own. It refuses recipients at
+    /// [`REFUSED_DOMAIN`](crate::letter::REFUSED_DOMAIN), and sends everything else to `next_hop`.
+    ///
+    /// # Errors
+    /// When it is not on this machine, with how to have it.
+    fn start(&self, next_hop: SocketAddr) -> Result<Box<dyn Running>, Missing>;
+}
+
+/// A mail server that runs until it is dropped.
+pub trait Running {
+    /// Where it takes mail.
+    fn address(&self) -> SocketAddr;
+
+    /// The messages that it kept, where it passes none on.
+    fn kept(&self) -> Vec<Received> {
+        Vec::new()
+    }
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> [&'static dyn Peer; 4] {
+    [&postfix::PostfixPeer, &opensmtpd::OpenSmtpd, &exim::Exim, &aiosmtpd::Aiosmtpd]
+}
+
+/// A file that `tests/peers/build` makes.
+fn built(name: &str) -> Result<PathBuf, Missing> {
+    let file = workspace().join("target/peers").join(name);
+    if file.exists() {
+        Ok(file)
+    } else {
+        Err(Missing(format!("target/peers/{name} is missing: run tests/peers/build")))
+    }
+}
+
+/// A program that Debian's packages install.
+fn installed(path: &str) -> Result<&Path, Missing> {
+    let path = Path::new(path);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(Missing(format!("{} is missing: run tests/install peers", path.display())))
+    }
+}
+
+/// A server that takes root, which this user is not.
+fn needs_root() -> Result<(), Missing> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Missing("it takes root".into())) }
+}

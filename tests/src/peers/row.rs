@@ -1,0 +1,264 @@
+//! The rows of the matrix: each one way of the letters, through the relay.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use mailsluice_crds::quantity::ByteSize;
+
+use super::{
+    Missing, Peer, Running,
+    cell::{Cell, Refuser, is_refused},
+    compare::{check, copies},
+};
+use crate::{
+    clients::Client,
+    dialogue::{Dialogue, stuffed},
+    letter::Letter,
+    manifest::Manifest,
+    relay::Relay,
+    sink::{Received, Sink},
+};
+
+/// How long a cell may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether everything has arrived.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// A row.
+#[derive(Clone, Copy)]
+pub enum Row {
+    /// A program sends to the relay.
+    Client(Client),
+    /// A mail server sends to the relay.
+    Before(&'static dyn Peer),
+    /// The relay sends to a mail server.
+    Behind(&'static dyn Peer),
+}
+
+/// What came of a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything arrived as it was sent.
+    Right,
+    /// What is wrong.
+    Wrong(String),
+    /// Why it could not be tried.
+    Skipped(String),
+    /// The peer cannot do that by its nature.
+    NotOffered,
+}
+
+/// What a row runs on.
+struct Way {
+    relay: Relay,
+    sink: Sink,
+    peer: Option<Box<dyn Running>>,
+}
+
+impl Row {
+    /// All of them, in the order of the table.
+    #[must_use]
+    pub fn all() -> Vec<Row> {
+        let clients = Client::ALL.into_iter().map(Row::Client);
+        let before = super::all().into_iter().filter(|peer| peer.passes_on()).map(Row::Before);
+        clients.chain(before).chain(super::all().into_iter().map(Row::Behind)).collect()
+    }
+
+    /// Its head.
+    #[must_use]
+    pub fn title(self) -> String {
+        match self {
+            Row::Client(client) => format!("{} > relay", client.name()),
+            Row::Before(peer) => format!("{} > relay", peer.name()),
+            Row::Behind(peer) => format!("relay > {}", peer.name()),
+        }
+    }
+
+    /// Runs it: a verdict for each of [`Cell::ALL`].
+    ///
+    /// # Panics
+    /// When its relay, its sink or its peer does not start.
+    #[must_use]
+    pub fn run(self) -> Vec<Verdict> {
+        match self.way() {
+            Ok(way) => Cell::ALL.map(|cell| self.cell(&way, cell)).into(),
+            Err(Missing(why)) => Cell::ALL.map(|_| Verdict::Skipped(why.clone())).into(),
+        }
+    }
+
+    fn way(self) -> Result<Way, Missing> {
+        let sink = Sink::start();
+        match self {
+            Row::Client(client) => match client.missing() {
+                Some(why) => Err(Missing(why)),
+                None => Ok(Way { relay: relay_to(sink.address), sink, peer: None }),
+            },
+            Row::Before(peer) => {
+                let relay = relay_to(sink.address);
+                let peer = Some(peer.start(relay.smtp)?);
+                Ok(Way { relay, sink, peer })
+            }
+            Row::Behind(peer) => {
+                let peer = peer.start(sink.address)?;
+                Ok(Way { relay: relay_to(peer.address()), sink, peer: Some(peer) })
+            }
+        }
+    }
+
+    fn cell(self, way: &Way, cell: Cell) -> Verdict {
+        let offered = match self {
+            Row::Client(client) => client_offers(client, cell),
+            Row::Before(peer) | Row::Behind(peer) => peer.offers(cell),
+        };
+        if !offered {
+            return Verdict::NotOffered;
+        }
+        let refuser = if matches!(self, Row::Behind(_)) { Refuser::Hop } else { Refuser::Relay };
+        let row = self.title().replace(" > ", "-").replace(['/', ' '], "-");
+        self.try_cell(way, cell, &cell.letters(&row, refuser)).map_or_else(Verdict::Wrong, |()| Verdict::Right)
+    }
+
+    fn try_cell(self, way: &Way, cell: Cell, letters: &[Letter]) -> Result<(), String> {
+        let sessions = client_sessions(&way.relay);
+        match self {
+            Row::Client(client @ Client::Msmtp) if cell == Cell::Recipients => {
+                return all_or_nothing(client, way, letters);
+            }
+            Row::Client(client) => {
+                client.try_letters(way.relay.smtp, letters)?;
+                let took = client_sessions(&way.relay) - sessions;
+                if cell == Cell::Several && took != 1 {
+                    return Err(format!("it sent {} messages on {took} connections", letters.len()));
+                }
+            }
+            Row::Before(_) => direct(way.peer_address(), letters)?,
+            Row::Behind(_) => direct(way.relay.smtp, letters)?,
+        }
+        let (peer, adds) = match self {
+            Row::Client(_) => (None, &[][..]),
+            Row::Before(peer) | Row::Behind(peer) => (Some(format!("{}.test", peer.name())), peer.adds()),
+        };
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let arrived = way.arrived(self);
+            let missing = match complete(letters, &arrived) {
+                Some(missing) => Some(missing),
+                // A client was told at once; for others, whoever knows of the refusal returns the message.
+                None if matches!(self, Row::Client(_)) => None,
+                None => unreturned(letters, &arrived),
+            };
+            let Some(missing) = missing else {
+                return letters
+                    .iter()
+                    .flat_map(|letter| copies(letter, &arrived).into_iter().map(move |copy| (letter, copy)))
+                    .try_for_each(|(letter, copy)| check(letter, copy, peer.as_deref(), adds));
+            };
+            if Instant::now() > end {
+                return Err(missing);
+            }
+            thread::sleep(INTERVAL);
+        }
+    }
+}
+
+impl Way {
+    fn peer_address(&self) -> SocketAddr {
+        self.peer.as_ref().map_or(self.relay.smtp, |peer| peer.address())
+    }
+
+    fn arrived(&self, row: Row) -> Vec<Received> {
+        match (row, &self.peer) {
+            (Row::Behind(peer), Some(running)) if !peer.passes_on() => running.kept(),
+            _ => self.sink.received(),
+        }
+    }
+}
+
+fn relay_to(host: SocketAddr) -> Relay {
+    let mut manifest = Manifest::to(host);
+    manifest.relay.limits.message_size = ByteSize::from_bytes(50 << 20);
+    Relay::start(&manifest)
+}
+
+/// What a client program has no way to say.
+fn client_offers(client: Client, cell: Cell) -> bool {
+    match cell {
+        Cell::Utf8 => !matches!(client, Client::Swaks | Client::Msmtp),
+        // It refuses such an address itself, before it asks the relay.
+        Cell::Recipients => client != Client::Lettre,
+        // One message a run.
+        Cell::Several => !matches!(client, Client::Swaks | Client::Msmtp),
+        _ => true,
+    }
+}
+
+/// Connections that clients have made to the relay so far.
+fn client_sessions(relay: &Relay) -> usize {
+    relay.records().iter().filter(|record| record.msg == "a client connected").count()
+}
+
+/// A client that gives up at the first refused recipient says so, and nothing arrives.
+fn all_or_nothing(client: Client, way: &Way, letters: &[Letter]) -> Result<(), String> {
+    let before = way.relay.metric("mailsluice_messages_accepted_total");
+    match client.try_letters(way.relay.smtp, letters) {
+        Ok(said) => Err(format!("it sees no error: {said}")),
+        Err(said) if !said.contains("5.1.3") => Err(format!("it does not show the relay's reply: {said}")),
+        Err(_) if way.relay.metric("mailsluice_messages_accepted_total") > before => {
+            Err("the relay took a part".into())
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+/// Sends letters on one connection, octet by octet as they are.
+fn direct(server: SocketAddr, letters: &[Letter]) -> Result<(), String> {
+    let send = |letter: &Letter, client: &mut Dialogue| -> io::Result<()> {
+        let eight_bit = if letter.eight_bit { " BODY=8BITMIME" } else { "" };
+        let utf8 = if letter.utf8 { " SMTPUTF8" } else { "" };
+        let mut commands = vec![format!("MAIL FROM:<{}>{eight_bit}{utf8}", letter.sender)];
+        commands.extend(letter.recipients.iter().map(|to| format!("RCPT TO:<{to}>")));
+        commands.push("DATA".into());
+        for command in commands {
+            client.try_send(format!("{command}\r\n").as_bytes())?;
+            let reply = client.try_reply()?;
+            if !reply.starts_with(['2', '3']) {
+                return Err(io::Error::other(format!("{command} is answered {reply}")));
+            }
+        }
+        client.try_send(&stuffed(&letter.text))?;
+        let reply = client.try_reply()?;
+        if reply.starts_with("250") { Ok(()) } else { Err(io::Error::other(format!("the text is answered {reply}"))) }
+    };
+    let mut client = Dialogue::open(server);
+    letters.iter().try_for_each(|letter| send(letter, &mut client)).map_err(|error| error.to_string())
+}
+
+/// Which recipients a letter has not reached yet, or has more than once.
+fn complete(letters: &[Letter], arrived: &[Received]) -> Option<String> {
+    letters.iter().find_map(|letter| {
+        let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
+        for recipient in copies(letter, arrived).into_iter().flat_map(|copy| &copy.envelope.recipients) {
+            *reached.entry(recipient).or_default() += 1;
+        }
+        let wanted: BTreeMap<&str, usize> =
+            letter.recipients.iter().filter(|recipient| !is_refused(recipient)).map(|to| (to.as_str(), 1)).collect();
+        (reached != wanted).then(|| format!("it reached {reached:?} and not each once of {:?}", wanted.keys()))
+    })
+}
+
+/// The refused recipients that no bounce names.
+fn unreturned(letters: &[Letter], arrived: &[Received]) -> Option<String> {
+    let named = |recipient: &str| {
+        arrived.iter().any(|message| {
+            message.envelope.sender.is_empty() && String::from_utf8_lossy(&message.octets).contains(recipient)
+        })
+    };
+    let mut refused = letters.iter().flat_map(|letter| &letter.recipients).filter(|recipient| is_refused(recipient));
+    refused.find(|recipient| !named(recipient)).map(|recipient| format!("no bounce names {recipient}"))
+}
