@@ -58,6 +58,8 @@ pub enum ProblemReason {
     SpoolDamaged,
     /// The last change of the configuration was refused; the one before it is in force.
     ConfigurationInvalid,
+    /// A Secret is missing, or holds nothing that can be used: what needs it does not work.
+    SecretInvalid,
 }
 
 /// Whether connections are allowed now.

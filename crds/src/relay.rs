@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, reason = "KubeSchema derives from a private copy of the struct")]
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -159,6 +161,32 @@ pub struct Listener {
     /// Its TCP port.
     #[schemars(range(min = 1), extend("x-kubernetes-validations" = [rules::port_is_free()]))]
     pub port: u16,
+    /// TLS on it; none, where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
+}
+
+/// TLS on a port where mail is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerTls {
+    /// The Secret in the same namespace, of type kubernetes.io/tls, with the chain of certificates in `tls.crt` and its key
+    /// in `tls.key`. Without a cluster, a folder of that name beside the manifests.
+    #[schemars(schema_with = "schema::secret_name")]
+    pub secret_name: String,
+    /// When TLS begins.
+    #[serde(default)]
+    pub mode: TlsMode,
+}
+
+/// When TLS begins in a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TlsMode {
+    /// When the client asks for it by STARTTLS (RFC 3207), as on ports 25 and 587.
+    #[default]
+    StartTls,
+    /// At once (RFC 8314 section 3.3), as on port 465.
+    Implicit,
 }
 
 /// Clients that may relay.
@@ -293,6 +321,14 @@ impl Default for SMTPRelaySpec {
     }
 }
 
+impl SMTPRelaySpec {
+    /// The Secrets that the relay reads, each once and in order.
+    #[must_use]
+    pub fn secret_names(&self) -> BTreeSet<&str> {
+        self.listeners.iter().filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str())).collect()
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -377,7 +413,7 @@ fn smtp_port() -> u16 {
 }
 
 fn default_listeners() -> Vec<Listener> {
-    vec![Listener { name: "smtp".into(), port: 25 }]
+    vec![Listener { name: "smtp".into(), port: 25, tls: None }]
 }
 
 fn default_routes() -> Vec<Route> {

@@ -5,7 +5,7 @@
 //! [`queue`] with a Suspended Till, or [`report`].
 //!
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
-//! and [`run`] puts it all together. [`sink`] is the other end for a first try and for benchmarks;
+//! [`tls`] keeps connections from other eyes by what [`secrets`] hold, and [`run`] puts it all together. [`sink`] is the other end for a first try and for benchmarks;
 //! [`spool_tool`] reads a spool that no relay has open.
 
 pub mod access;
@@ -24,9 +24,11 @@ pub mod queue;
 pub mod report;
 pub mod route;
 pub mod run;
+pub mod secrets;
 pub mod sink;
 pub mod smtp;
 pub mod socket;
 pub mod spool;
 pub mod spool_tool;
 pub mod tcp;
+pub mod tls;

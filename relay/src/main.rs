@@ -14,6 +14,7 @@ use mailsluice_relay::{
     run::{self, RunError},
     sink,
     spool_tool::{self, SpoolCommand},
+    tls,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -56,6 +57,9 @@ struct Run {
     /// A file with the SHA-256, in lower-case hexadecimal, of the credential to which the Monitor answers off loopback.
     #[arg(long, value_name = "FILE")]
     monitor_credential: Option<PathBuf>,
+    /// The folder in which each Secret is a folder of its name, with a file per key [default: that of the first file].
+    #[arg(long, value_name = "DIR")]
+    secrets: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -73,6 +77,7 @@ struct Sink {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    tls::install();
     let result: Result<(), Box<dyn Error>> = match Cli::parse().command {
         Command::Run(run) => relay(run).await.map_err(Into::into),
         Command::Sink(sink) => sink_until_stopped(sink).await.map_err(Into::into),
@@ -88,8 +93,8 @@ async fn main() -> ExitCode {
 }
 
 async fn relay(run: Run) -> Result<(), RunError> {
-    let Run { files, spool, bind, http, resolver, monitor_credential } = run;
-    let options = run::Options { files, spool, bind, http, resolver, monitor_credential };
+    let Run { files, spool, bind, http, resolver, monitor_credential, secrets } = run;
+    let options = run::Options { files, spool, bind, http, resolver, monitor_credential, secrets };
     let log = Log::new(io::stdout())?;
     run::run(options, log).await
 }

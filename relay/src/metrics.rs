@@ -24,6 +24,10 @@ pub struct Metrics {
     pub deferred: IntCounter,
     /// Recipients given up and returned to their sender.
     pub bounced: IntCounter,
+    /// Handshakes of clients, by their result.
+    pub handshakes_in: IntCounterVec,
+    /// Secrets that are missing or cannot be used.
+    pub secrets_invalid: IntGauge,
     /// Clients' sessions that are open.
     pub sessions_in: IntGauge,
     /// How long clients' sessions took.
@@ -129,6 +133,14 @@ impl Metrics {
         for result in ["applied", "refused"] {
             reloads.with_label_values(&[result]);
         }
+        let handshakes_in = counters(
+            "mailsluice_smtp_server_tls_handshakes_total",
+            "TLS handshakes of clients, by whether they were done or failed.",
+            "result",
+        )?;
+        for result in ["done", "failed"] {
+            handshakes_in.with_label_values(&[result]);
+        }
         let sampled = Sampled {
             queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
             queue_bytes: gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
@@ -177,6 +189,11 @@ impl Metrics {
                 "Recipients put off to another attempt, each time.",
             )?,
             bounced: counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
+            handshakes_in,
+            secrets_invalid: gauge(
+                "mailsluice_secrets_invalid",
+                "Secrets that are missing or hold nothing that can be used.",
+            )?,
             sessions_in: gauge("mailsluice_smtp_server_sessions", "Clients' sessions that are open.")?,
             session_in_seconds: histogram(
                 "mailsluice_smtp_server_session_seconds",

@@ -39,14 +39,19 @@ use crate::{
     monitor::{Monitor, Parts},
     queue::{Limits, Queue, SharedQueue},
     route::{Resolver, ResolverSource},
+    secrets::Secrets,
     smtp::client,
     socket,
     spool::{self, Disk, RecoveryReport, Spool, SpoolError},
     tcp::{Gate, Table},
+    tls::Certificates,
 };
 
 /// How long a stop waits for messages that are under way. Kubernetes gives 30 seconds, and 10 are promised.
 const STOP_TIME: Duration = Duration::from_secs(6);
+
+/// How often the files of Secrets are looked at: a changed certificate is in force within the second.
+const SECRETS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The version of the relay.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -66,6 +71,8 @@ pub struct Options {
     pub resolver: Option<SocketAddr>,
     /// A file with the SHA-256 of the credential to which the Monitor answers off loopback.
     pub monitor_credential: Option<PathBuf>,
+    /// The folder of the Secrets; by default that of the first file.
+    pub secrets: Option<PathBuf>,
 }
 
 /// Why a relay does not run.
@@ -118,7 +125,9 @@ pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
         open_spool(folder.clone(), &metrics).await.map_err(|source| RunError::Spool { folder, source })?;
     let socket = socket::listen(options.http).map_err(|source| RunError::Http { address: options.http, source })?;
 
-    let relay = Relay::assemble(&options, &config, spool, metrics.clone(), log.clone());
+    let secrets = Secrets::below(options.secrets.clone().unwrap_or_else(|| files.folder().to_owned()));
+    let relay = Relay::assemble(&options, &config, (spool, secrets), metrics.clone(), log.clone());
+    relay.look_at_secrets(&config);
     let mut listeners = Listeners::new(relay.reception.clone(), options.bind);
     let limits = &config.spec.limits;
     listeners.configure(&config.spec.listeners, limits.client_connections)?;
@@ -178,7 +187,14 @@ struct Relay {
 }
 
 impl Relay {
-    fn assemble(options: &Options, config: &Arc<Config>, spool: Spool, metrics: Arc<Metrics>, log: Log) -> Relay {
+    fn assemble(
+        options: &Options,
+        config: &Arc<Config>,
+        (spool, secrets): (Spool, Secrets),
+        metrics: Arc<Metrics>,
+        log: Log,
+    ) -> Relay {
+        let certificates = Arc::new(Certificates::new(secrets));
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
         let hostname = hostname();
@@ -215,6 +231,7 @@ impl Relay {
         let reception = Arc::new(Reception {
             spool: spool.clone(),
             queue: queue.clone(),
+            certificates,
             config: sender.subscribe(),
             hostname,
             log: log.clone(),
@@ -244,15 +261,48 @@ impl Relay {
     async fn obey(&self, mut changes: mpsc::Receiver<Change>, listeners: &mut Listeners) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut look = time::interval(SECRETS_INTERVAL);
+        look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(change) = changes.recv() => match change {
                     Change::Valid(config) => self.apply(config, listeners),
                     Change::Invalid(error) => self.refuse(&error.to_string()),
                 },
+                _ = look.tick() => {
+                    let config = self.config.borrow().clone();
+                    if self.look_at_secrets(&config) {
+                        self.open_ports(&config, listeners);
+                    }
+                }
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
             }
+        }
+    }
+
+    /// Reads the Secrets that are new or have changed, and tells what is wrong with them; whether anything changed.
+    fn look_at_secrets(&self, config: &Config) -> bool {
+        let changed = self.reception.certificates.look(&config.spec);
+        if changed {
+            let faults = self.reception.certificates.faults();
+            for fault in &faults {
+                self.log.at(LogLevel::Failures, Tag::Relay).say(fault);
+            }
+            if faults.is_empty() {
+                self.log.at(LogLevel::Major, Tag::Relay).say("the Secrets are read");
+            }
+            self.metrics.secrets_invalid.set(i64::try_from(faults.len()).unwrap_or(i64::MAX));
+            let problem = (!faults.is_empty()).then(|| faults.join(". "));
+            self.monitor.set_problem(ProblemReason::SecretInvalid, problem);
+        }
+        changed
+    }
+
+    /// Opens and closes ports after a change of the Secrets.
+    fn open_ports(&self, config: &Config, listeners: &mut Listeners) {
+        if let Err(error) = listeners.configure(&config.spec.listeners, config.spec.limits.client_connections) {
+            self.log.at(LogLevel::Failures, Tag::Relay).say(error);
         }
     }
 
@@ -273,6 +323,7 @@ impl Relay {
         if before.spec.routes != config.spec.routes {
             tokio::spawn(reroute::run(self.courier.clone()));
         }
+        self.look_at_secrets(&config);
         let connections = config.spec.limits.client_connections;
         match listeners.configure(&config.spec.listeners, connections) {
             Ok(()) => {

@@ -6,6 +6,7 @@
 //! - [`scripted`]: a host that answers as a test tells it to;
 //! - [`dialogue`]: a client that sends exactly these octets; [`load`]: many clients at once, each answer noted;
 //! - [`clients`]: the programs that people send mail with, from swaks to lettre;
+//! - [`certificate`]: certificates, and the Secrets that hold them;
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
@@ -16,6 +17,7 @@
 
 pub mod api;
 pub mod audit;
+pub mod certificate;
 pub mod clients;
 pub mod cluster;
 pub mod dialogue;

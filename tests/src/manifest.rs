@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel, SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec,
     quantity::Interval,
-    relay::{Client, Listener, Mx, PrivateAddresses, Route, ScheduleRef, Smarthost},
+    relay::{Client, Listener, ListenerTls, Mx, PrivateAddresses, Route, ScheduleRef, Smarthost},
     schedule::{LinkState, Window},
 };
 
@@ -20,6 +20,8 @@ pub struct Manifest {
     pub relay: SMTPRelaySpec,
     /// The TCPSchedule's spec.
     pub schedule: Option<TCPScheduleSpec>,
+    /// TLS on the port where the relay takes mail.
+    pub tls: Option<ListenerTls>,
 }
 
 impl Manifest {
@@ -45,7 +47,7 @@ impl Manifest {
         relay.retry.first = Interval::from_secs(1);
         relay.retry.longest = Interval::from_secs(4);
         relay.log.level = LogLevel::LowLevel;
-        Manifest { relay, schedule: None }
+        Manifest { relay, schedule: None, tls: None }
     }
 
     /// Another host for some domains, before the routes that are there.
@@ -88,7 +90,7 @@ impl Manifest {
     #[must_use]
     pub fn text(&self, port: u16) -> String {
         let mut spec = self.relay.clone();
-        spec.listeners = vec![Listener { name: "smtp".into(), port }];
+        spec.listeners = vec![Listener { name: "smtp".into(), port, tls: self.tls.clone() }];
         let relay = serde_json::to_string_pretty(&SMTPRelay::new("outbound", spec)).expect("a manifest");
         match &self.schedule {
             // JSON is YAML too.

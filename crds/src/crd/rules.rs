@@ -161,6 +161,13 @@ pub(crate) fn object_name() -> Rule {
     )
 }
 
+pub(crate) fn secret_name() -> Rule {
+    rule(
+        format!("{} && self.size() <= 253", form(&format!("^{LABEL}([.]{LABEL})*$"))),
+        "write the name of a Secret in the same namespace: lower-case letters, digits, hyphens and dots",
+    )
+}
+
 pub(crate) fn monitor_host() -> Rule {
     rule(
         form(r"^[a-z0-9._:\[\]-]+$"),

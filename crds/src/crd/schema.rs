@@ -77,6 +77,10 @@ pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
     word(&[rules::object_name()])
 }
 
+pub(crate) fn secret_name(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::secret_name()])
+}
+
 pub(crate) fn monitor_host(_: &mut SchemaGenerator) -> Schema {
     text(LONGEST_HOST, &[rules::monitor_host()])
 }

@@ -8,7 +8,7 @@ use k8s_openapi::{
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, PersistentVolumeClaim,
             PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-            SeccompProfile, SecurityContext, Sysctl, TopologySpreadConstraint, Volume, VolumeMount,
+            SeccompProfile, SecretVolumeSource, SecurityContext, Sysctl, TopologySpreadConstraint, Volume, VolumeMount,
             VolumeResourceRequirements,
         },
     },
@@ -30,6 +30,10 @@ const SPOOL_VOLUME: &str = "spool";
 const SPOOL_PATH: &str = "/var/spool/mailsluice";
 const CONFIG_VOLUME: &str = "config";
 const CONFIG_PATH: &str = "/etc/mailsluice";
+/// Where Secrets are mounted, each in a folder of its name.
+const SECRETS_PATH: &str = "/etc/mailsluice-secrets";
+/// Octal 0440: a Secret's files are for the relay's group alone.
+const SECRET_MODE: i32 = 0o440;
 
 /// The size and the class of each pod's claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,16 +121,48 @@ fn pod(plan: &Plan) -> PodSpec {
             ..TopologySpreadConstraint::default()
         }]),
         containers: vec![container(plan)],
-        volumes: Some(vec![Volume {
-            name: CONFIG_VOLUME.into(),
-            config_map: Some(ConfigMapVolumeSource {
-                name: names::config_map(&plan.name),
-                ..ConfigMapVolumeSource::default()
-            }),
-            ..Volume::default()
-        }]),
+        volumes: Some(volumes(plan)),
         ..PodSpec::default()
     }
+}
+
+/// The configuration, and each Secret by its name: the operator never reads one.
+fn volumes(plan: &Plan) -> Vec<Volume> {
+    let config = Volume {
+        name: CONFIG_VOLUME.into(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: names::config_map(&plan.name),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let secrets = plan.spec.secret_names().into_iter().enumerate().map(|(index, name)| Volume {
+        name: secret_volume(index),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(name.to_owned()),
+            // A Secret that is missing must not keep the pod from starting: the relay says what it misses, and does the rest.
+            optional: Some(true),
+            default_mode: Some(SECRET_MODE),
+            items: None,
+        }),
+        ..Volume::default()
+    });
+    [config].into_iter().chain(secrets).collect()
+}
+
+/// A Secret's name may be longer than a volume's.
+fn secret_volume(index: usize) -> String {
+    format!("secret-{index}")
+}
+
+fn volume_mounts(plan: &Plan) -> Vec<VolumeMount> {
+    let spool = VolumeMount { name: SPOOL_VOLUME.into(), mount_path: SPOOL_PATH.into(), ..VolumeMount::default() };
+    let read_only =
+        |name, mount_path| VolumeMount { name, mount_path, read_only: Some(true), ..VolumeMount::default() };
+    let config = read_only(CONFIG_VOLUME.into(), CONFIG_PATH.into());
+    let secrets = plan.spec.secret_names().into_iter().enumerate();
+    let secrets = secrets.map(|(index, name)| read_only(secret_volume(index), format!("{SECRETS_PATH}/{name}")));
+    [spool, config].into_iter().chain(secrets).collect()
 }
 
 fn container(plan: &Plan) -> Container {
@@ -161,15 +197,7 @@ fn container(plan: &Plan) -> Container {
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![
-            VolumeMount { name: SPOOL_VOLUME.into(), mount_path: SPOOL_PATH.into(), ..VolumeMount::default() },
-            VolumeMount {
-                name: CONFIG_VOLUME.into(),
-                mount_path: CONFIG_PATH.into(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            },
-        ]),
+        volume_mounts: Some(volume_mounts(plan)),
         ..Container::default()
     }
 }
@@ -186,6 +214,8 @@ fn arguments() -> Vec<String> {
         format!("[::]:{}", names::MONITOR_PORT),
         "--monitor-credential".to_owned(),
         format!("{CONFIG_PATH}/{}", names::CREDENTIAL_KEY),
+        "--secrets".to_owned(),
+        SECRETS_PATH.to_owned(),
     ]
     .into()
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use mailsluice_crds::{
     SMTPRelaySpec, TCPScheduleSpec,
     quantity::ByteSize,
-    relay::{Listener, ScheduleRef, Storage},
+    relay::{Listener, ListenerTls, ScheduleRef, Storage, TlsMode},
 };
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -15,7 +15,10 @@ fn plan() -> Plan {
     let spec = SMTPRelaySpec {
         replicas: 2,
         schedule_ref: Some(ScheduleRef { name: "office-hours".into() }),
-        listeners: vec![Listener { name: "smtp".into(), port: 25 }, Listener { name: "submission".into(), port: 587 }],
+        listeners: vec![
+            Listener { name: "smtp".into(), port: 25, tls: None },
+            Listener { name: "submission".into(), port: 587, tls: None },
+        ],
         ..SMTPRelaySpec::default()
     };
     Plan {
@@ -101,7 +104,7 @@ fn pods_run_the_relay_as_its_command_line_is_agreed() {
     assert_eq!(
         container.args.as_ref().unwrap().join(" "),
         "run /etc/mailsluice/relay.yaml --spool /var/spool/mailsluice --bind :: --http [::]:8025 \
-         --monitor-credential /etc/mailsluice/monitor-credential"
+         --monitor-credential /etc/mailsluice/monitor-credential --secrets /etc/mailsluice-secrets"
     );
     let ports: Vec<_> =
         container.ports.iter().flatten().map(|port| (port.name.as_deref().unwrap(), port.container_port)).collect();
@@ -209,4 +212,24 @@ fn claims_are_compared_by_what_they_mean() {
     }
     let storage = Storage { size: ByteSize::from_bytes(5 << 30), storage_class_name: Some("fast".into()) };
     assert_eq!(Claim::wanted(&storage), claim("5Gi", Some("fast")));
+}
+
+#[test]
+fn secrets_are_mounted_by_name_and_a_missing_one_holds_no_pod_back() {
+    let mut plan = plan();
+    assert_eq!(pod(&build(&plan)).volumes.as_ref().unwrap().len(), 1, "no Secret is asked for");
+    for listener in &mut plan.spec.listeners {
+        listener.tls = Some(ListenerTls { secret_name: "outbound-tls".into(), mode: TlsMode::StartTls });
+    }
+    let built = build(&plan);
+    let pod = pod(&built);
+    let secrets: Vec<_> =
+        pod.volumes.iter().flatten().filter_map(|v| Some((v.name.as_str(), v.secret.as_ref()?))).collect();
+    let [(volume, secret)] = secrets.as_slice() else { panic!("one Secret, once: {secrets:?}") };
+    assert_eq!((secret.secret_name.as_deref(), secret.optional), (Some("outbound-tls"), Some(true)));
+    let mounts = pod.containers[0].volume_mounts.as_deref().unwrap();
+    let mount = mounts.iter().find(|mount| mount.name == *volume).unwrap();
+    assert_eq!((mount.mount_path.as_str(), mount.read_only), ("/etc/mailsluice-secrets/outbound-tls", Some(true)));
+    let arguments = pod.containers[0].args.as_deref().unwrap();
+    assert!(arguments.windows(2).any(|two| two == ["--secrets", "/etc/mailsluice-secrets"]), "{arguments:?}");
 }

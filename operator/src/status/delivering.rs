@@ -36,14 +36,19 @@ pub(super) fn name(reason: ProblemReason) -> &'static str {
         ProblemReason::SpoolFailing => "SpoolFailing",
         ProblemReason::QueueFull => "QueueFull",
         ProblemReason::ScheduleNotFound => "ScheduleNotFound",
-        ProblemReason::SpoolDamaged => "SpoolDamaged",
         ProblemReason::ConfigurationInvalid => "ConfigurationInvalid",
+        ProblemReason::SpoolDamaged => "SpoolDamaged",
+        ProblemReason::SecretInvalid => "SecretInvalid",
     }
 }
 
 fn of_monitor(facts: &Facts<'_>, merged: &Merged) -> Finding {
-    // A refused configuration leaves the one before it in force, and what is damaged is set aside: all other mail goes out.
-    let hinders = |reason| !matches!(reason, ProblemReason::ConfigurationInvalid | ProblemReason::SpoolDamaged);
+    // A refused configuration leaves the one before it in force, what is damaged is set aside, and a bad Secret stops only what
+    // needs it: all other mail goes out.
+    let hinders = |reason| {
+        use ProblemReason::{ConfigurationInvalid, SecretInvalid, SpoolDamaged};
+        !matches!(reason, ConfigurationInvalid | SpoolDamaged | SecretInvalid)
+    };
     if let Some(problem) = merged.problems.iter().find(|problem| hinders(problem.reason)) {
         return Finding::no(name(problem.reason), problem.message.clone());
     }

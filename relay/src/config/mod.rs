@@ -22,6 +22,7 @@ use crate::{
 };
 
 pub use watch::{Change, watch};
+pub(crate) use watch::{Stamp, stamp};
 
 /// The name on the command line that stands for standard input.
 pub const STANDARD_INPUT: &str = "-";

@@ -3,7 +3,7 @@
 //! By looking at them a few times a second, not by inotify: that is right on every file system, sees the symlinks that
 //! the kubelet swaps, never runs out of watches, and costs a few system calls.
 
-use std::{fs, os::unix::fs::MetadataExt as _, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time};
 
@@ -22,24 +22,16 @@ pub enum Change {
 }
 
 /// What tells one state of a file from another.
-type Stamp = Option<(u64, u64, i64, i64, i64, i64, u64)>;
+pub(crate) type Stamp = Option<(u64, u64, i64, i64, i64, i64, u64)>;
+
+/// The state of a file now; none where it is not there.
+pub(crate) fn stamp(path: &Path) -> Stamp {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), file.size()))
+}
 
 fn stamps(files: &Files) -> Vec<Stamp> {
-    files
-        .watched()
-        .map(|path| {
-            let file = fs::metadata(path).ok()?;
-            Some((
-                file.dev(),
-                file.ino(),
-                file.mtime(),
-                file.mtime_nsec(),
-                file.ctime(),
-                file.ctime_nsec(),
-                file.size(),
-            ))
-        })
-        .collect()
+    files.watched().map(stamp).collect()
 }
 
 /// Sends what each change of the files comes to, until nobody listens. To be called before the files are first read, so

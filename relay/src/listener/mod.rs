@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use mailsluice_crds::{LogLevel, relay::Listener};
+use mailsluice_crds::{
+    LogLevel,
+    relay::{Listener, TlsMode},
+};
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
@@ -27,6 +30,7 @@ use crate::{
     queue::SharedQueue,
     socket,
     spool::Spool,
+    tls::Certificates,
 };
 
 /// What sessions work with.
@@ -35,6 +39,8 @@ pub struct Reception {
     pub spool: Spool,
     /// Where it waits.
     pub queue: Arc<SharedQueue>,
+    /// What listeners with TLS show.
+    pub certificates: Arc<Certificates>,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
     /// How the relay names itself to clients.
@@ -50,9 +56,9 @@ pub struct Reception {
 }
 
 impl Reception {
-    /// Has a session with the client at `peer`, until it ends.
-    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        session::Session::new(self, peer).run(stream).await;
+    /// Has a session with the client at `peer`, who came to `port`, until it ends.
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, port: u16) {
+        session::Session::new(self, peer, port).run(stream).await;
     }
 }
 
@@ -77,21 +83,27 @@ impl Listeners {
     }
 
     /// Opens the ports that are listed and not open yet, and closes those that are open and not listed; sessions that
-    /// are under way go on. What can be opened is, whatever becomes of the others.
+    /// are under way go on. What can be opened is, whatever becomes of the others. A port on which TLS begins at once is open
+    /// only while there is a certificate for it.
     ///
     /// # Errors
     /// The first port that cannot be opened, and what the system says.
     pub fn configure(&mut self, listeners: &[Listener], connections: u32) -> Result<(), ListenError> {
         self.resize(connections);
+        let certificates = self.reception.certificates.clone();
+        let can_open = |listener: &&Listener| match &listener.tls {
+            Some(tls) if tls.mode == TlsMode::Implicit => certificates.acceptor(&tls.secret_name).is_some(),
+            _ => true,
+        };
         self.open.retain(|port, stop| {
-            let listed = listeners.iter().any(|listener| listener.port == *port);
+            let listed = listeners.iter().filter(can_open).any(|listener| listener.port == *port);
             if !listed {
                 stop.cancel();
             }
             listed
         });
         let mut result = Ok(());
-        for listener in listeners {
+        for listener in listeners.iter().filter(can_open) {
             if self.open.contains_key(&listener.port) {
                 continue;
             }
@@ -107,7 +119,7 @@ impl Listeners {
                         .field("address", self.address)
                         .number("port", listener.port)
                         .say("takes mail");
-                    self.reception.sessions.spawn(accept(reception, socket, room, stop));
+                    self.reception.sessions.spawn(accept(reception, (socket, listener.port), room, stop));
                 }
                 Err(source) => {
                     let error = ListenError { address: self.address, port: listener.port, source };
@@ -143,7 +155,12 @@ pub struct ListenError {
     source: io::Error,
 }
 
-async fn accept(reception: Arc<Reception>, socket: TcpListener, room: Arc<Semaphore>, stop: CancellationToken) {
+async fn accept(
+    reception: Arc<Reception>,
+    (socket, port): (TcpListener, u16),
+    room: Arc<Semaphore>,
+    stop: CancellationToken,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -152,7 +169,7 @@ async fn accept(reception: Arc<Reception>, socket: TcpListener, room: Arc<Semaph
         match accepted {
             Ok((stream, peer)) if stream.set_nodelay(true).is_ok() => match room.clone().try_acquire_owned() {
                 Ok(permit) => {
-                    let session = reception.clone().serve(stream, peer);
+                    let session = reception.clone().serve(stream, peer, port);
                     reception.sessions.spawn(async move {
                         session.await;
                         drop(permit);

@@ -1,20 +1,21 @@
 //! One client's session: moves bytes between the socket and the protocol, asks `access`, and puts messages into the
 //! spool before they are answered 250.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
-use mailsluice_crds::LogLevel;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time,
+use mailsluice_crds::{
+    LogLevel,
+    relay::{ListenerTls, TlsMode},
 };
+use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::watch, time};
+use tokio_rustls::TlsAcceptor;
 
 use super::{Reception, draft::draft};
 use crate::{
     clock,
+    config::Config,
     ids::SessionId,
     intake,
     log::{Record, Tag},
@@ -23,6 +24,7 @@ use crate::{
         server::{self, COMMAND_TIMEOUT, Event, Hello},
     },
     spool::{BodyWriter, Client, Health, MessageId, SpoolError},
+    tls::{Details, Stream},
 };
 
 /// Octets read at a time: several small messages, or a good part of a large one.
@@ -34,7 +36,17 @@ const CHUNK_SIZE: usize = 64 << 10;
 pub(super) struct Session {
     reception: Arc<Reception>,
     peer: SocketAddr,
+    /// The port that the client came to.
+    port: u16,
     id: SessionId,
+}
+
+/// How a conversation came to its end.
+enum Ended {
+    /// The session is over.
+    Over,
+    /// It goes on under TLS.
+    StartTls(TlsAcceptor),
 }
 
 /// A message on its way into the spool.
@@ -47,8 +59,8 @@ struct Incoming {
 }
 
 impl Session {
-    pub(super) fn new(reception: Arc<Reception>, peer: SocketAddr) -> Self {
-        Session { reception, peer, id: SessionId::next() }
+    pub(super) fn new(reception: Arc<Reception>, peer: SocketAddr, port: u16) -> Self {
+        Session { reception, peer, port, id: SessionId::next() }
     }
 
     pub(super) async fn run(self, stream: TcpStream) {
@@ -63,13 +75,81 @@ impl Session {
         self.reception.metrics.session_in_seconds.observe(begun.elapsed().as_secs_f64());
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+    async fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let mut stream = Stream::Plain(stream);
+        let mut tls = None;
         let mut config = self.reception.config.clone();
-        let mut session = server::Session::new(self.protocol_config(&config.borrow_and_update().clone()));
+        let at_start = config.borrow_and_update().clone();
+        let mut session = server::Session::new(self.protocol_config(&at_start));
+        if let Some(listener) = self.tls_of(&at_start)
+            && listener.mode == TlsMode::Implicit
+        {
+            let acceptor = self.reception.certificates.acceptor(&listener.secret_name);
+            let acceptor = acceptor.ok_or_else(|| io::Error::other("there is no certificate"))?;
+            let (under_tls, details) = Box::pin(self.handshake(stream, acceptor)).await?;
+            (stream, tls) = (under_tls, Some(details));
+            session.secured();
+        }
+        drop(at_start);
+        // Each conversation has buffers of its own: what came before a handshake is thrown away with them.
+        while let Ended::StartTls(acceptor) =
+            self.converse(&mut stream, &mut session, &mut config, tls.as_ref()).await?
+        {
+            let (under_tls, details) = Box::pin(self.handshake(stream, acceptor)).await?;
+            (stream, tls) = (under_tls, Some(details));
+            session.secured();
+        }
+        stream.close().await;
+        Ok(())
+    }
+
+    /// What the listener says of TLS.
+    fn tls_of<'a>(&self, config: &'a Config) -> Option<&'a ListenerTls> {
+        config.spec.listeners.iter().find(|listener| listener.port == self.port)?.tls.as_ref()
+    }
+
+    /// What makes handshakes for this listener now.
+    fn acceptor(&self) -> Option<TlsAcceptor> {
+        let config = self.reception.config.borrow().clone();
+        self.reception.certificates.acceptor(&self.tls_of(&config)?.secret_name)
+    }
+
+    async fn handshake(&self, stream: Stream, acceptor: TlsAcceptor) -> io::Result<(Stream, Details)> {
+        let result = tokio::select! {
+            result = stream.accept(acceptor) => result,
+            () = self.reception.stop.cancelled() => Err(io::Error::other("the relay stops")),
+        };
+        let handshakes = &self.reception.metrics.handshakes_in;
+        match &result {
+            Ok((_, details)) => {
+                handshakes.with_label_values(&["done"]).inc();
+                self.record(LogLevel::LowLevel)
+                    .field("tlsVersion", details.version)
+                    .field("tlsCipher", &details.cipher)
+                    .maybe("tlsKeyExchange", details.key_exchange.as_ref())
+                    .say("TLS is established");
+            }
+            Err(error) => {
+                handshakes.with_label_values(&["failed"]).inc();
+                self.record(LogLevel::Problems).say(format_args!("no TLS handshake with the client: {error}"));
+            }
+        }
+        result
+    }
+
+    /// Serves until the session is over, or goes on under TLS.
+    async fn converse(
+        &self,
+        stream: &mut Stream,
+        session: &mut server::Session,
+        config: &mut watch::Receiver<Arc<Config>>,
+        tls: Option<&Details>,
+    ) -> io::Result<Ended> {
         let mut input = BytesMut::with_capacity(READ_SIZE);
         let mut output = BytesMut::new();
         let mut body = Vec::new();
         let mut incoming: Option<Incoming> = None;
+        let mut acceptor = None;
         loop {
             match session.next(&mut input, &mut output, &mut body) {
                 event @ (Event::NeedInput | Event::NeedBody) => {
@@ -78,7 +158,7 @@ impl Session {
                         spill(incoming.as_mut(), &mut body).await;
                     }
                     if !output.is_empty() {
-                        stream.write_all(&output.split()).await?;
+                        stream.say(&output.split()).await?;
                     }
                     if config.has_changed().unwrap_or(false) {
                         session.set_config(self.protocol_config(&config.borrow_and_update().clone()));
@@ -90,20 +170,20 @@ impl Session {
                         // A message under way is finished; the process gives it the time that it has for stopping.
                         () = self.reception.stop.cancelled(), if !in_body => {
                             session.shut_down(&mut output);
-                            return stream.write_all(&output).await;
+                            return stream.say(&output).await.map(|()| Ended::Over);
                         }
                     };
                     match read {
-                        Ok(Ok(0)) => return Ok(()),
+                        Ok(Ok(0)) => return Ok(Ended::Over),
                         Ok(Ok(_)) => {}
                         Ok(Err(error)) => return Err(error),
                         Err(_) => {
                             session.time_out(&mut output);
-                            return stream.write_all(&output).await;
+                            return stream.say(&output).await.map(|()| Ended::Over);
                         }
                     }
                 }
-                Event::Flush => stream.write_all(&output.split()).await?,
+                Event::Flush => stream.say(&output.split()).await?,
                 Event::CheckSender { .. } => session.accept(),
                 Event::CheckRecipient { envelope, recipient } => {
                     let config = self.reception.config.borrow().clone();
@@ -123,7 +203,7 @@ impl Session {
                     Ok(()) => {
                         let received_at = clock::now();
                         let id = self.reception.spool.reserve_id(received_at);
-                        let trace = self.received(hello, id, envelope, received_at);
+                        let trace = self.received((hello, tls), id, envelope, received_at);
                         body.clear();
                         body.extend_from_slice(trace.as_bytes());
                         let writer = self.reception.spool.begin_body();
@@ -161,7 +241,23 @@ impl Session {
                     incoming = None;
                     body = Vec::new();
                 }
-                Event::Close { .. } => return stream.write_all(&output).await,
+                Event::StartTls => match self.acceptor() {
+                    Some(found) => {
+                        acceptor = Some(found);
+                        session.accept();
+                    }
+                    None => {
+                        let reply = Reply::enhanced(454, (7, 0), "TLS is not available now: there is no certificate");
+                        self.record(LogLevel::Problems).say(format_args!("refused: {reply}"));
+                        self.count_refusal(&reply);
+                        session.refuse(reply);
+                    }
+                },
+                Event::Handshake => {
+                    stream.say(&output.split()).await?;
+                    return Ok(acceptor.map_or(Ended::Over, Ended::StartTls));
+                }
+                Event::Close { .. } => return stream.say(&output).await.map(|()| Ended::Over),
             }
         }
     }
@@ -221,8 +317,15 @@ impl Session {
     }
 
     /// The trace line of RFC 5321 section 4.4. `for` only where there is one recipient, so that none learns of another.
-    fn received(&self, hello: &Hello, id: MessageId, envelope: &Envelope, at: Timestamp) -> String {
-        let (protocol, helo) = (hello.protocol(), &hello.name);
+    fn received(
+        &self,
+        (hello, tls): (&Hello, Option<&Details>),
+        id: MessageId,
+        envelope: &Envelope,
+        at: Timestamp,
+    ) -> String {
+        let (protocol, helo) = (hello.protocol(tls.is_some()), &hello.name);
+        let tls = tls.map(|details| format!("\r\n\t({details})")).unwrap_or_default();
         let address = match self.peer.ip().to_canonical() {
             std::net::IpAddr::V4(address) => format!("[{address}]"),
             std::net::IpAddr::V6(address) => format!("[IPv6:{address}]"),
@@ -233,13 +336,14 @@ impl Session {
         };
         let date = rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap_or_default();
         let host = &self.reception.hostname;
-        format!("Received: from {helo} ({address})\r\n\tby {host} with {protocol} id {id}{only};\r\n\t{date}\r\n")
+        format!("Received: from {helo} ({address}){tls}\r\n\tby {host} with {protocol} id {id}{only};\r\n\t{date}\r\n")
     }
 
-    fn protocol_config(&self, config: &crate::config::Config) -> Arc<server::Config> {
+    fn protocol_config(&self, config: &Config) -> Arc<server::Config> {
         let limits = &config.spec.limits;
         let mut protocol = server::Config::new(self.reception.hostname.clone(), limits.message_size.as_bytes());
         protocol.max_recipients = limits.recipients as usize;
+        protocol.start_tls = self.tls_of(config).is_some_and(|tls| tls.mode == TlsMode::StartTls);
         Arc::new(protocol)
     }
 

@@ -53,6 +53,8 @@ pub enum Command {
     Rset,
     /// NOOP, its argument ignored.
     Noop,
+    /// STARTTLS (RFC 3207).
+    StartTls,
     /// QUIT.
     Quit,
     /// VRFY; whom it asks for is nobody's business.
@@ -181,6 +183,8 @@ pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
         hello(rest, "HELO hostname").map(Command::Helo)
     } else if is(b"QUIT") {
         alone(rest, Command::Quit, "QUIT")
+    } else if is(b"STARTTLS") {
+        alone(rest, Command::StartTls, "STARTTLS")
     } else if is(b"NOOP") {
         Ok(Command::Noop)
     } else if is(b"HELP") {

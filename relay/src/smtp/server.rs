@@ -36,6 +36,8 @@
 //! - After [`Config::max_errors`] commands that are unknown, malformed or out of order, 421 4.7.0 ends the session; an accepted
 //!   message sets the count back, as in Postfix. What the driver refuses is not counted: a list with twenty dead
 //!   addresses is no attack.
+//! - Octets that are in the input behind STARTTLS end the session with 521 5.5.1: they came in clear, and whoever put them there
+//!   wants them to be taken for the client's own under TLS (CVE-2011-0411 and its kin).
 //! - Bytes that arrive before they should (after DATA, before the 354) are simply read later: the result never depends on how
 //!   the network cut the input.
 
@@ -75,13 +77,26 @@ pub struct Session {
     answer: Option<Answer>,
     errors: u32,
     lines: LineReader,
+    /// Whether TLS is active.
+    tls: bool,
 }
 
 impl Session {
     /// A session whose greeting is still to be sent.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, hello: None, state: State::Greeting, answer: None, errors: 0, lines: LineReader::default() }
+        let (hello, answer, lines) = (None, None, LineReader::default());
+        Self { config, hello, state: State::Greeting, answer, errors: 0, lines, tls: false }
+    }
+
+    /// The connection is under TLS from here on. What the client said before it counts for nothing (RFC 3207 section 4.2).
+    pub fn secured(&mut self) {
+        self.tls = true;
+        self.lines = LineReader::default();
+        if !matches!(self.state, State::Greeting) {
+            self.hello = None;
+            self.state = State::Ready;
+        }
     }
 
     /// Goes on with a changed configuration; what has been announced or accepted already stays.
@@ -101,7 +116,7 @@ impl Session {
         match &self.state {
             State::Transaction(envelope) | State::Asked(envelope, _) | State::Data(envelope, ..) => Some(envelope),
             State::Chunk { message, .. } | State::BetweenChunks(message) => Some(&message.envelope),
-            State::Greeting | State::Ready | State::Storing | State::Skip { .. } | State::Closed(_) => None,
+            _ => None,
         }
     }
 
@@ -158,6 +173,8 @@ impl Session {
             Step::MessageEnd(envelope) => Event::MessageEnd(envelope),
             Step::MessageRefused(reply) => Event::MessageRefused { reply },
             Step::MessageDropped => Event::MessageDropped,
+            Step::StartTls => Event::StartTls,
+            Step::Handshake => Event::Handshake,
             Step::Close(reason) => Event::Close { reason },
             Step::Ask => match &self.state {
                 State::Asked(envelope, Question::Sender) => Event::CheckSender { envelope },
@@ -175,7 +192,7 @@ impl Session {
     /// Carries out the driver's answer, if there was a question.
     fn settle(&mut self, output: &mut BytesMut) {
         let answer = self.answer.take();
-        if !matches!(self.state, State::Asked(..) | State::Storing) {
+        if !matches!(self.state, State::Asked(..) | State::Storing | State::StartTls) {
             return;
         }
         let answer =
@@ -209,6 +226,13 @@ impl Session {
                 (Question::Sender | Question::Body | Question::Chunk { .. }, Answer::Refuse(reply)) => {
                     self.refused(&reply, output);
                 }
+            },
+            State::StartTls => match answer {
+                Answer::Accept(_) => {
+                    self.state = State::Handshake;
+                    Reply::enhanced(220, (0, 0), "Ready to start TLS").render(output);
+                }
+                Answer::Refuse(reply) => self.refused(&reply, output),
             },
             State::Storing => match answer {
                 Answer::Accept(reply) => {
@@ -244,6 +268,8 @@ impl Session {
             }
             State::Closed(reason) => Some(Step::Close(*reason)),
             State::Asked(..) | State::Storing => Some(Step::Ask),
+            State::StartTls => Some(Step::StartTls),
+            State::Handshake => Some(Step::Handshake),
             State::Data(..) => Some(self.text(input, output, body)),
             State::Chunk { .. } => self.chunk(input, output, body),
             State::Skip { .. } => self.skip(input, output),

@@ -22,3 +22,4 @@ mod retries_with_backoff;
 mod sigterm_is_quick;
 mod smuggling;
 mod spool_is_read_off_line;
+mod tls_on_the_way_in;

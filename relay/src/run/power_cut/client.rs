@@ -17,7 +17,7 @@ pub(super) async fn run(world: World, reception: Arc<Reception>, peer: SocketAdd
     loop {
         pause(&mut rng, 800_000).await;
         let (ours, theirs) = simulated::pair().unwrap();
-        tokio::spawn(reception.clone().serve(ours, peer));
+        tokio::spawn(reception.clone().serve(ours, peer, 25));
         // The relay may have ended the session.
         let _ = session(&world, &mut rng, BufReader::new(theirs)).await;
     }

@@ -1,6 +1,6 @@
 //! One life of a relay, from its start to its end.
 
-use std::{io, net::Ipv4Addr, sync::Arc, sync::LazyLock, time::Duration};
+use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc, sync::LazyLock, time::Duration};
 
 use mailsluice_crds::manifest::Source;
 use tokio::{
@@ -16,6 +16,7 @@ use crate::{
     log::Log,
     metrics::Metrics,
     run::{Options, Relay, VERSION},
+    secrets::Secrets,
     socket,
     spool::{
         Recovery,
@@ -149,9 +150,12 @@ fn start(disk: &SimDisk, rng: &mut Rng) -> Result<Started, String> {
         http: (Ipv4Addr::LOCALHOST, 0).into(),
         resolver: None,
         monitor_credential: None,
+        secrets: None,
     };
     let metrics = Arc::new(Metrics::new(VERSION).map_err(|error| error.to_string())?);
-    let relay = Relay::assemble(&options, &CONFIG, spool, metrics, LOG.clone());
+    // No port has TLS, so none is read.
+    let secrets = Secrets::below(PathBuf::new());
+    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets), metrics, LOG.clone());
     tokio::spawn(dispatch::run(relay.courier.clone()));
     Ok((relay, writer, recovery))
 }

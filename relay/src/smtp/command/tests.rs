@@ -110,7 +110,7 @@ fn what_is_wrong_gets_the_reply_that_says_so() {
         (b"FOO", 500, "5.5.1"),
         (b"MAILFROM:<a@b.example>", 500, "5.5.1"),
         (b"DATAX", 500, "5.5.1"),
-        (b"STARTTLS", 500, "5.5.1"),
+        (b"STARTTLS now", 501, "5.5.4"),
         (b"AUTH PLAIN", 500, "5.5.1"),
         (b"BDAT", 521, "5.5.4"),
         (b"BDAT LAST", 521, "5.5.4"),

@@ -26,6 +26,7 @@ impl Session {
                 let line = line.strip_suffix(b"\r\n").unwrap_or(&line);
                 let smtp_utf8 = self.envelope().is_some_and(Envelope::is_smtp_utf8);
                 match command::parse(line, smtp_utf8) {
+                    Ok(Command::StartTls) => self.start_tls(!input.is_empty(), output),
                     Ok(command) => self.command(command, output),
                     Err(error) => self.bad(error, output),
                 }
@@ -46,7 +47,7 @@ impl Session {
             Command::Data => return self.data(output),
             Command::Ehlo(name) => {
                 self.introduce(true, name);
-                ehlo_reply(&self.config).render(output);
+                ehlo_reply(&self.config, self.tls).render(output);
                 return dropped;
             }
             Command::Helo(name) => {
@@ -54,6 +55,8 @@ impl Session {
                 Reply::new(250, self.config.hostname.clone()).render(output);
                 return dropped;
             }
+            // Carried out by the caller, who sees what is behind it.
+            Command::StartTls => {}
             Command::Rset => {
                 self.state = State::Ready;
                 say(None, (0, 0), output);
@@ -82,6 +85,26 @@ impl Session {
     fn introduce(&mut self, extended: bool, name: String) {
         self.hello = Some(Hello { extended, name });
         self.state = State::Ready;
+    }
+
+    /// `followed`: more octets have come in clear already.
+    fn start_tls(&mut self, followed: bool, output: &mut BytesMut) -> Option<Step> {
+        if self.tls {
+            return self.out_of_order("TLS is active already", output);
+        }
+        if !self.config.start_tls {
+            return self.junk(&Reply::enhanced(502, (5, 1), "STARTTLS is not offered"), output);
+        }
+        if matches!(self.state, State::Transaction(_) | State::BetweenChunks(_)) {
+            return self.out_of_order("STARTTLS within a transaction; send RSET first", output);
+        }
+        if followed {
+            let reply = Reply::enhanced(521, (5, 1), "Nothing may follow STARTTLS in clear; closing");
+            self.close(CloseReason::ClearBehindStartTls, &reply, output);
+            return None;
+        }
+        self.state = State::StartTls;
+        Some(Step::StartTls)
     }
 
     pub(super) fn out_of_order(&mut self, text: &'static str, output: &mut BytesMut) -> Option<Step> {

@@ -28,6 +28,8 @@ pub struct Config {
     pub max_hops: u32,
     /// Junk commands until 421.
     pub max_errors: u32,
+    /// Whether STARTTLS is offered.
+    pub start_tls: bool,
 }
 
 impl Config {
@@ -40,6 +42,7 @@ impl Config {
             max_recipients: MAX_RECIPIENTS,
             max_hops: MAX_HOPS,
             max_errors: MAX_ERRORS,
+            start_tls: false,
         }
     }
 }

@@ -15,10 +15,15 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// The protocol's name for a Received line (RFC 3848).
+    /// The protocol's name for a Received line (RFC 3848), in clear or under TLS.
     #[must_use]
-    pub fn protocol(&self) -> &'static str {
-        if self.extended { "ESMTP" } else { "SMTP" }
+    pub fn protocol(&self, tls: bool) -> &'static str {
+        match (self.extended, tls) {
+            // There is no name for HELO under TLS.
+            (false, _) => "SMTP",
+            (true, false) => "ESMTP",
+            (true, true) => "ESMTPS",
+        }
     }
 }
 
@@ -35,6 +40,8 @@ pub enum CloseReason {
     BareNewline,
     /// A chunk of unknown length.
     BadChunk,
+    /// Octets behind STARTTLS, in clear.
+    ClearBehindStartTls,
     /// The driver refused with 421 or 521.
     Refused,
     /// [`Session::time_out`].
@@ -52,6 +59,10 @@ pub enum Event<'a> {
     NeedBody,
     /// Replies have piled up: write `output`; there may be more input to go through, so call [`Session::next`] before reading.
     Flush,
+    /// STARTTLS: can a handshake be made now? To be answered; accepting sends the 220.
+    StartTls,
+    /// Write `output`, throw `input` away, make the handshake, and call [`Session::secured`](super::Session::secured); or close.
+    Handshake,
     /// MAIL: may this sender send? To be answered.
     CheckSender {
         /// Sender, SIZE and BODY; no recipients yet.

@@ -36,6 +36,10 @@ pub(super) enum State {
     Transaction(Envelope),
     /// A question is with the driver.
     Asked(Envelope, Question),
+    /// STARTTLS is with the driver.
+    StartTls,
+    /// The 220 to STARTTLS is on its way, and TLS comes next.
+    Handshake,
     /// A message is with the driver.
     Storing,
     /// In a message.
@@ -64,6 +68,8 @@ pub(super) enum Step {
     NeedBody,
     Flush,
     Ask,
+    StartTls,
+    Handshake,
     MessageEnd(Envelope),
     MessageRefused(Reply),
     MessageDropped,

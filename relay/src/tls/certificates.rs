@@ -1,0 +1,117 @@
+//! The certificates that listeners show, from Secrets of type kubernetes.io/tls.
+
+use std::sync::Arc;
+
+use mailsluice_crds::relay::SMTPRelaySpec;
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs::Ticketer,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::secrets::{Faulty, Kept, SecretError, Secrets};
+
+const CHAIN: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// The certificates that listeners show.
+pub struct Certificates {
+    kept: Kept<Arc<ServerConfig>>,
+}
+
+impl Certificates {
+    /// None yet.
+    #[must_use]
+    pub fn new(secrets: Secrets) -> Certificates {
+        Certificates { kept: Kept::new(secrets, &[CHAIN, KEY], load) }
+    }
+
+    /// Reads what is new or has changed; whether anything changed.
+    pub fn look(&self, spec: &SMTPRelaySpec) -> bool {
+        let listeners = spec.listeners.iter();
+        self.kept.look(listeners.filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str())))
+    }
+
+    /// What makes handshakes with the certificate of a Secret; none while there is no such certificate.
+    #[must_use]
+    pub fn acceptor(&self, secret_name: &str) -> Option<TlsAcceptor> {
+        self.kept.get(secret_name).map(TlsAcceptor::from)
+    }
+
+    /// The faults of Secrets, as sentences.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let sentence = |Faulty { fault, in_force }| match in_force {
+            true => format!("{fault}; listeners go on with the certificate that it held before"),
+            false => format!("{fault}; listeners with this certificate offer no TLS"),
+        };
+        self.kept.faulty().into_iter().map(sentence).collect()
+    }
+}
+
+fn load(secrets: &Secrets, name: &str) -> Result<Arc<ServerConfig>, SecretError> {
+    let unusable = |key, fault: String| SecretError::Unusable { name: name.to_owned(), key, fault };
+    let chain = secrets.read(name, CHAIN)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(CHAIN, format!("not in PEM: {error}")))?;
+    if chain.is_empty() {
+        return Err(unusable(CHAIN, "no certificate in it".into()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&secrets.read(name, KEY)?)
+        .map_err(|error| unusable(KEY, format!("no private key in PEM: {error}")))?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| unusable(KEY, format!("does not go with the certificate: {error}")))?;
+    // Sessions are resumed by tickets that clients keep: nothing here grows with their number.
+    config.ticketer = Ticketer::new().map_err(|error| unusable(KEY, error.to_string()))?;
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use mailsluice_crds::relay::{Listener, ListenerTls, TlsMode};
+
+    use super::*;
+
+    fn spec() -> SMTPRelaySpec {
+        let tls = Some(ListenerTls { secret_name: "mail-tls".into(), mode: TlsMode::StartTls });
+        SMTPRelaySpec { listeners: vec![Listener { name: "smtp".into(), port: 25, tls }], ..SMTPRelaySpec::default() }
+    }
+
+    fn put(folder: &Path, chain: &str, key: &str) {
+        let secret = folder.join("mail-tls");
+        fs::create_dir_all(&secret).unwrap();
+        fs::write(secret.join(CHAIN), chain).unwrap();
+        fs::write(secret.join(KEY), key).unwrap();
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_used_is_named_with_what_is_wrong() {
+        let made = || rcgen::generate_simple_self_signed(["mail.test".to_owned()]).unwrap();
+        let (one, other) = (made(), made());
+        let (chain, key, other) = (one.cert.pem(), one.signing_key.serialize_pem(), other.signing_key.serialize_pem());
+        for (chain, key, fault) in [
+            ("", key.as_str(), Some("Secret mail-tls: tls.crt: no certificate in it")),
+            (&chain, "", Some("Secret mail-tls: tls.key: no private key in PEM")),
+            (&chain, &other, Some("Secret mail-tls: tls.key: does not go with the certificate")),
+            (&chain, &key, None),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            put(folder.path(), chain, key);
+            let certificates = Certificates::new(Secrets::below(folder.path().into()));
+            assert!(certificates.look(&spec()));
+            let faults = certificates.faults();
+            assert_eq!(certificates.acceptor("mail-tls").is_some(), fault.is_none(), "{faults:?}");
+            match fault {
+                Some(fault) => assert!(faults[0].starts_with(fault), "{faults:?}"),
+                None => assert!(faults.is_empty(), "{faults:?}"),
+            }
+            assert!(!faults.concat().contains("BEGIN"), "what it holds is no part of a fault");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A connection, in clear or under TLS.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    net::TcpStream,
+    time,
+};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use super::{Details, HANDSHAKE_TIMEOUT};
+
+/// How long the other side may take for the end of TLS: it only has to be told.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection, in clear or under TLS.
+#[derive(Debug)]
+pub enum Stream {
+    /// In clear.
+    Plain(TcpStream),
+    /// Under TLS; boxed, so that a connection in clear does not carry its size.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The server's side of a handshake.
+    ///
+    /// # Errors
+    /// What went wrong; the connection is of no use any more.
+    pub async fn accept(self, acceptor: TlsAcceptor) -> io::Result<(Stream, Details)> {
+        let Stream::Plain(stream) = self else {
+            return Err(io::Error::other("TLS is active already"));
+        };
+        let stream = time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+        let details = Details::of(stream.get_ref().1);
+        Ok((Stream::Tls(Box::new(TlsStream::Server(stream))), details))
+    }
+
+    /// Writes all of it, to the socket.
+    ///
+    /// # Errors
+    /// What the system or TLS says.
+    pub async fn say(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.write_all(octets).await?;
+        // TLS may still hold records that the socket had no room for.
+        self.flush().await
+    }
+
+    /// Tells the other side that TLS ends here, so that it need not take the end for an attack.
+    pub async fn close(mut self) {
+        if let Stream::Tls(_) = &self {
+            // Nobody is left to tell of a failure.
+            let _ = time::timeout(CLOSE_TIMEOUT, self.shutdown()).await;
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, octets),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+}
