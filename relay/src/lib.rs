@@ -5,8 +5,9 @@
 //! [`queue`] with a Suspended Till, or [`report`].
 //!
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
-//! [`tls`] keeps connections from other eyes by what [`secrets`] hold, and [`run`] puts it all together. [`sink`] is the other end for a first try and for benchmarks;
-//! [`spool_tool`] reads a spool that no relay has open.
+//! [`tls`] keeps connections from other eyes by what [`secrets`] hold, and [`run`] puts it all together. [`sink`] is the other
+//! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open; [`clock`] and [`socket`] are
+//! where the wall's time and connections come from.
 
 pub mod access;
 pub mod clock;

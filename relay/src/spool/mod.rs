@@ -20,7 +20,8 @@
 //! A segment goes when all its messages are done; compaction copies the few that stay from the oldest one, so that they
 //! do not keep the others. In memory, a message costs 32 octets.
 //!
-//! It uses nothing else of the relay but the values of SMTP's extensions, and asks little of a [`Storage`], so that it runs on a simulated disk as well.
+//! It uses nothing else of the relay but the values of SMTP's extensions, and asks little of a [`Storage`], so that it runs on
+//! a simulated disk as well.
 
 mod batch;
 mod body;
