@@ -82,12 +82,20 @@ spec: {{selector: {{sink: {name}}}, ports: [{{name: smtp, port: 25, targetPort: 
 pub fn send(namespace: &Namespace, relay: &str, domains: &[&str], count: usize) {
     let domains = domains.join(" ");
     let script = r#"
-import smtplib, sys
+import smtplib, sys, time
 relay, count, *domains = sys.argv[1:]
+def connect(tries=50):
+    try:
+        return smtplib.SMTP(relay, 25, timeout=20)
+    except ConnectionRefusedError:
+        # A Service leads to a pod a moment after that is ready.
+        if not tries: raise
+        time.sleep(0.2)
+        return connect(tries - 1)
 lines = [".", "..", ".leading dot", "trailing space ", "", "\ttab", "From here", "caffè", "quoted = =3D"]
 number = 0
 for domain in domains:
-    with smtplib.SMTP(relay, 25, timeout=20) as smtp:
+    with connect() as smtp:
         for _ in range(int(count)):
             head = f"From: <shop@example.org>\r\nTo: <someone@example.com>\r\nSubject: message {number}\r\n\r\n"
             text = head + "".join(line + "\r\n" for line in lines)

@@ -72,15 +72,16 @@ fn conditions(messages: u64, rounds: u64) {
         let text = fs::read_to_string(file).unwrap_or_default();
         text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned()
     };
-    let version = |command: &str, argument: &str| process::run(Command::new(command).arg(argument)).trim().to_owned();
+    let version =
+        |command: &str, arguments: &[&str]| process::run(Command::new(command).args(arguments)).trim().to_owned();
     println!(
         "{} cores, {}",
         thread::available_parallelism().map_or(0, usize::from),
         first_line("/proc/cpuinfo", "model name")
     );
     println!("kernel {}", first_line("/proc/version", "").chars().take(60).collect::<String>());
-    println!("{}, {}", relay::program().display(), version(&relay::program().display().to_string(), "--version"));
-    println!("Postfix: {}", version("/usr/sbin/postconf", "mail_version"));
+    println!("{}, {}", relay::program().display(), version(&relay::program().display().to_string(), &["--version"]));
+    println!("Postfix: {}", version("/usr/sbin/postconf", &["-d", "mail_version"]));
     println!(
         "{messages} messages of 4096 octets, {rounds} rounds, medians; both sync each message to disk before its 250"
     );
