@@ -200,12 +200,6 @@ impl Addresses {
             .collect()
     }
 
-    /// Forgets all suspensions, as for a changed configuration.
-    pub fn release_all(&mut self) {
-        self.records.clear();
-        self.met.clear();
-    }
-
     fn forget_over(&mut self, now: Timestamp) {
         self.records.retain(|_, record| !record.is_over(now));
         let records = &self.records;
