@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, reason = "KubeSchema derives from a private copy of the struct")]
 
+mod border;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ use crate::{
     monitor::{HostRow, Link, QueueTotals},
     quantity::{ByteSize, Interval},
 };
+
+pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
 
 /// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
 const MOST_CONNECTIONS: u32 = 100_000;
@@ -164,6 +168,12 @@ pub struct Listener {
     /// TLS on it; none, where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+    /// The load balancers that say by the PROXY protocol, version 1 or 2, who the client is. From them its header is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<Trusted>,
+    /// The hosts that may say by XCLIENT, as Postfix has it, who the client is. It is offered to them alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xclient: Option<Trusted>,
 }
 
 /// TLS on a port where mail is taken.
@@ -190,7 +200,7 @@ pub enum TlsMode {
 }
 
 /// Clients that may relay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = rules::no_open_relay())]
 #[serde(rename_all = "camelCase")]
 pub struct Client {
@@ -202,6 +212,12 @@ pub struct Client {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::senders")]
     pub senders: Vec<String>,
+    /// What is done about a bare LF in the text of their messages. The first entry whose networks hold a client decides.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bare_newlines: BareNewlines,
+    /// What each of them may take, in the place of `limits.perClient`. The first entry whose networks hold a client decides.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: ClientLimits,
 }
 
 /// Where mail for some domains goes: to a smarthost, or by MX records.
@@ -276,6 +292,12 @@ pub struct Limits {
     /// Recipients of one message.
     #[schemars(range(min = 1, max = 100_000))]
     pub recipients: u32,
+    /// What one client may take.
+    #[serde(skip_serializing_if = "is_default")]
+    pub per_client: ClientLimits,
+    /// What all clients together may take, beside `clientConnections`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub all_clients: Rates,
 }
 
 /// When an attempt that failed is repeated, and when the relay gives up.
@@ -338,6 +360,8 @@ impl Default for Limits {
             message_size: ByteSize::from_bytes(50 << 20),
             client_connections: 500,
             recipients: 1_000,
+            per_client: ClientLimits::default(),
+            all_clients: Rates::default(),
         }
     }
 }
@@ -413,7 +437,7 @@ fn smtp_port() -> u16 {
 }
 
 fn default_listeners() -> Vec<Listener> {
-    vec![Listener { name: "smtp".into(), port: 25, tls: None }]
+    vec![Listener { name: "smtp".into(), port: 25, tls: None, proxy_protocol: None, xclient: None }]
 }
 
 fn default_routes() -> Vec<Route> {

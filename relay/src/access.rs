@@ -34,6 +34,11 @@ pub struct NetworkError {
     network: String,
 }
 
+/// Reads networks in CIDR notation.
+pub(crate) fn networks(texts: &[String]) -> Result<Vec<IpNet>, NetworkError> {
+    texts.iter().map(|text| text.parse().map_err(|_| NetworkError { network: text.clone() })).collect()
+}
+
 impl Access {
     /// Reads the list of a manifest.
     ///
@@ -43,11 +48,7 @@ impl Access {
         let clients = clients
             .iter()
             .map(|client| {
-                let networks = client
-                    .networks
-                    .iter()
-                    .map(|network| network.parse().map_err(|_| NetworkError { network: network.clone() }))
-                    .collect::<Result<_, _>>()?;
+                let networks = networks(&client.networks)?;
                 Ok(Listed { networks, senders: client.senders.iter().map(|rule| SenderRule::new(rule)).collect() })
             })
             .collect::<Result<_, _>>()?;
@@ -117,6 +118,7 @@ mod tests {
         let client = |networks: &[&str], senders: &[&str]| Client {
             networks: networks.iter().map(|text| (*text).to_owned()).collect(),
             senders: senders.iter().map(|text| (*text).to_owned()).collect(),
+            ..Client::default()
         };
         let access = Access::new(&[
             client(&["192.0.2.0/24", "2001:db8::/32"], &[]),

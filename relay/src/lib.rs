@@ -4,12 +4,15 @@
 //! [`delivery`] → [`route`] → [`tcp`] (is the schedule open?) → [`smtp`] client → outcome → [`spool`] mark → gone, or
 //! [`queue`] with a Suspended Till, or [`report`].
 //!
+//! At its door, [`border`] and [`proxy_protocol`] tell who a client is, and [`limiter`] how much it may take.
+//!
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
 //! [`tls`] keeps connections from other eyes by what [`secrets`] hold, and [`run`] puts it all together. [`sink`] is the other
 //! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
 
 pub mod access;
+pub mod border;
 pub mod clock;
 pub mod config;
 pub mod delivery;
@@ -17,10 +20,12 @@ pub mod errors;
 pub mod http;
 pub mod ids;
 pub mod intake;
+pub mod limiter;
 pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod monitor;
+pub mod proxy_protocol;
 pub mod queue;
 pub mod report;
 pub mod route;

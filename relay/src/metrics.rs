@@ -9,6 +9,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::limiter::Over;
+
 /// Everything the relay counts. Cheap to share by reference count.
 pub struct Metrics {
     registry: Registry,
@@ -18,6 +20,10 @@ pub struct Metrics {
     pub accepted_bytes: IntCounter,
     /// Commands or messages refused, by the reply's code.
     pub refused: IntCounterVec,
+    /// Clients' limits that were reached, by whose and which.
+    pub limits_reached: IntCounterVec,
+    /// PROXY headers of load balancers, by what they said.
+    pub proxy_headers: IntCounterVec,
     /// Recipients delivered.
     pub delivered: IntCounter,
     /// Recipients put off, each time.
@@ -141,6 +147,25 @@ impl Metrics {
         for result in ["done", "failed"] {
             handshakes_in.with_label_values(&[result]);
         }
+        let limits_reached = IntCounterVec::new(
+            Opts::new(
+                "mailsluice_client_limits_reached_total",
+                "Connections, messages and recipients refused since a client's limit was reached, or that of all clients.",
+            ),
+            &["scope", "limit"],
+        )?;
+        registry.register(Box::new(limits_reached.clone()))?;
+        for (scope, limit) in Over::LABELS {
+            limits_reached.with_label_values(&[scope, limit]);
+        }
+        let proxy_headers = counters(
+            "mailsluice_proxy_headers_total",
+            "PROXY headers of load balancers: that named a client, that were for themselves (local), or refused.",
+            "result",
+        )?;
+        for result in ["client", "local", "refused"] {
+            proxy_headers.with_label_values(&[result]);
+        }
         let sampled = Sampled {
             queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
             queue_bytes: gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
@@ -183,6 +208,8 @@ impl Metrics {
                 "Senders, recipients and messages refused, by the reply's code.",
                 "code",
             )?,
+            limits_reached,
+            proxy_headers,
             delivered: counter("mailsluice_recipients_delivered_total", "Recipients whose host took the message.")?,
             deferred: counter(
                 "mailsluice_recipients_deferred_total",

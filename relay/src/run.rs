@@ -232,6 +232,7 @@ impl Relay {
             spool: spool.clone(),
             queue: queue.clone(),
             certificates,
+            limiter: Arc::default(),
             config: sender.subscribe(),
             hostname,
             log: log.clone(),

@@ -13,15 +13,23 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
+    /// Connects, and says and takes nothing yet.
+    ///
+    /// # Errors
+    /// When the server is not there.
+    pub fn connect(address: SocketAddr) -> io::Result<Dialogue> {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_nodelay(true)?;
+        Ok(Dialogue { reader: BufReader::new(stream) })
+    }
+
     /// Connects, and takes the greeting.
     ///
     /// # Errors
     /// When the server is not there, or greets with anything but 220.
     pub fn try_open(address: SocketAddr) -> io::Result<Dialogue> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        stream.set_nodelay(true)?;
-        let mut dialogue = Dialogue { reader: BufReader::new(stream) };
+        let mut dialogue = Dialogue::connect(address)?;
         let greeting = dialogue.try_reply()?;
         if greeting.starts_with("220 ") { Ok(dialogue) } else { Err(io::Error::other(greeting)) }
     }

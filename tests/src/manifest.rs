@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel, SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec,
     quantity::Interval,
-    relay::{Client, Listener, ListenerTls, Mx, PrivateAddresses, Route, ScheduleRef, Smarthost},
+    relay::{Client, Listener, ListenerTls, Mx, PrivateAddresses, Route, ScheduleRef, Smarthost, Trusted},
     schedule::{LinkState, Window},
 };
 
@@ -22,6 +22,10 @@ pub struct Manifest {
     pub schedule: Option<TCPScheduleSpec>,
     /// TLS on the port where the relay takes mail.
     pub tls: Option<ListenerTls>,
+    /// Whose PROXY headers the port where the relay takes mail believes.
+    pub proxy_protocol: Option<Trusted>,
+    /// Whose XCLIENT it believes.
+    pub xclient: Option<Trusted>,
 }
 
 impl Manifest {
@@ -43,11 +47,11 @@ impl Manifest {
     #[must_use]
     pub fn with_routes(routes: Vec<Route>) -> Manifest {
         let mut relay = SMTPRelaySpec { routes, ..SMTPRelaySpec::default() };
-        relay.clients = vec![Client { networks: vec!["127.0.0.0/8".into()], senders: Vec::new() }];
+        relay.clients = vec![Client { networks: vec!["127.0.0.0/8".into()], ..Client::default() }];
         relay.retry.first = Interval::from_secs(1);
         relay.retry.longest = Interval::from_secs(4);
         relay.log.level = LogLevel::LowLevel;
-        Manifest { relay, schedule: None, tls: None }
+        Manifest { relay, schedule: None, tls: None, proxy_protocol: None, xclient: None }
     }
 
     /// Another host for some domains, before the routes that are there.
@@ -90,7 +94,13 @@ impl Manifest {
     #[must_use]
     pub fn text(&self, port: u16) -> String {
         let mut spec = self.relay.clone();
-        spec.listeners = vec![Listener { name: "smtp".into(), port, tls: self.tls.clone() }];
+        spec.listeners = vec![Listener {
+            name: "smtp".into(),
+            port,
+            tls: self.tls.clone(),
+            proxy_protocol: self.proxy_protocol.clone(),
+            xclient: self.xclient.clone(),
+        }];
         let relay = serde_json::to_string_pretty(&SMTPRelay::new("outbound", spec)).expect("a manifest");
         match &self.schedule {
             // JSON is YAML too.

@@ -232,6 +232,16 @@ pub(crate) fn no_open_relay() -> Rule {
     .field_path(".networks")
 }
 
+/// Whose word is taken about others' addresses can be anybody: no network of one's own is wider than these.
+pub(crate) fn trusts_few() -> Rule {
+    rule(
+        "self.networks.all(network, !isCIDR(network) || \
+         cidr(network).prefixLength() >= (cidr(network).ip().family() == 4 ? 8 : 7))",
+        "whoever connects from there may pass for any client: list the networks of your own load balancers and filters alone",
+    )
+    .field_path(".networks")
+}
+
 pub(crate) fn sender() -> Rule {
     let atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
     let label = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?";

@@ -109,6 +109,10 @@ pub(crate) fn message_size(_: &mut SchemaGenerator) -> Schema {
     word(&[rules::byte_size(), rules::message_size_is_at_least_what_smtp_asks()])
 }
 
+pub(crate) fn byte_size(_: &mut SchemaGenerator) -> Schema {
+    word(&[rules::byte_size()])
+}
+
 pub(crate) fn storage_class(_: &mut SchemaGenerator) -> Schema {
     text(LONGEST_HOST, &[rules::storage_class()])
 }

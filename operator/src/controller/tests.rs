@@ -45,7 +45,7 @@ fn planned(found: &Found) -> resources::Plan {
 #[test]
 fn what_cannot_be_carried_out_is_refused_with_what_to_write() {
     let listener = |name: &str, port| SMTPRelaySpec {
-        listeners: vec![Listener { name: name.into(), port, tls: None }],
+        listeners: vec![Listener { name: name.into(), port, tls: None, proxy_protocol: None, xclient: None }],
         ..SMTPRelaySpec::default()
     };
     for (name, spec, advice) in [

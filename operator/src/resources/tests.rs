@@ -16,8 +16,8 @@ fn plan() -> Plan {
         replicas: 2,
         schedule_ref: Some(ScheduleRef { name: "office-hours".into() }),
         listeners: vec![
-            Listener { name: "smtp".into(), port: 25, tls: None },
-            Listener { name: "submission".into(), port: 587, tls: None },
+            Listener { name: "smtp".into(), port: 25, tls: None, proxy_protocol: None, xclient: None },
+            Listener { name: "submission".into(), port: 587, tls: None, proxy_protocol: None, xclient: None },
         ],
         ..SMTPRelaySpec::default()
     };

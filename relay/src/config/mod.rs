@@ -18,6 +18,7 @@ use mailsluice_crds::{
 
 use crate::{
     access::{Access, NetworkError},
+    border::Border,
     route::Routes,
 };
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub schedule_log: LogLevel,
     /// Who may relay.
     pub access: Access,
+    /// Whose word is taken for whom, and how much each client may take.
+    pub border: Border,
     /// Where mail goes.
     pub routes: Routes,
 }
@@ -130,8 +133,9 @@ impl Config {
         };
         let (schedule, schedule_log) = find_schedule(&relay, &resources)?;
         let access = Access::new(&relay.spec.clients)?;
+        let border = Border::new(&relay.spec)?;
         let routes = Routes::new(&relay.spec.routes);
-        Ok(Config { name: relay.name_any(), spec: relay.spec, schedule, schedule_log, access, routes })
+        Ok(Config { name: relay.name_any(), spec: relay.spec, schedule, schedule_log, access, border, routes })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The ports on which mail is taken: accepts connections, within the limit, and gives each a session.
 
+mod arrival;
 mod draft;
+mod guest;
 mod session;
 
 use std::{
@@ -25,6 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
+    limiter::Limiter,
     log::{Log, Tag},
     metrics::Metrics,
     queue::SharedQueue,
@@ -41,6 +44,8 @@ pub struct Reception {
     pub queue: Arc<SharedQueue>,
     /// What listeners with TLS show.
     pub certificates: Arc<Certificates>,
+    /// How much each client has taken.
+    pub limiter: Arc<Limiter>,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
     /// How the relay names itself to clients.
@@ -57,8 +62,10 @@ pub struct Reception {
 
 impl Reception {
     /// Has a session with the client at `peer`, who came to `port`, until it ends.
-    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, port: u16) {
-        session::Session::new(self, peer, port).run(stream).await;
+    pub(crate) async fn serve(self: Arc<Self>, mut stream: TcpStream, peer: SocketAddr, port: u16) {
+        if let Some(guest) = Box::pin(arrival::arrive(&self, &mut stream, peer, port)).await {
+            session::Session::new(self, guest, port).run(stream).await;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One client's session: moves bytes between the socket and the protocol, asks `access`, and puts messages into the
 //! spool before they are answered 250.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
@@ -12,7 +12,7 @@ use mailsluice_crds::{
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Reception, draft::draft};
+use super::{Reception, arrival::Guest, draft::draft, guest::Known};
 use crate::{
     clock,
     config::Config,
@@ -34,10 +34,10 @@ const READ_SIZE: usize = 32 << 10;
 const CHUNK_SIZE: usize = 64 << 10;
 
 pub(super) struct Session {
-    reception: Arc<Reception>,
-    peer: SocketAddr,
+    pub(super) reception: Arc<Reception>,
+    pub(super) client: Known,
     /// The port that the client came to.
-    port: u16,
+    pub(super) port: u16,
     id: SessionId,
 }
 
@@ -59,11 +59,12 @@ struct Incoming {
 }
 
 impl Session {
-    pub(super) fn new(reception: Arc<Reception>, peer: SocketAddr, port: u16) -> Self {
-        Session { reception, peer, port, id: SessionId::next() }
+    pub(super) fn new(reception: Arc<Reception>, guest: Guest, port: u16) -> Self {
+        let client = Known::new(guest, &reception.config.borrow());
+        Session { reception, client, port, id: SessionId::next() }
     }
 
-    pub(super) async fn run(self, stream: TcpStream) {
+    pub(super) async fn run(mut self, stream: TcpStream) {
         let begun = Instant::now();
         self.reception.metrics.sessions_in.inc();
         self.record(LogLevel::LowLevel).say("a client connected");
@@ -75,12 +76,12 @@ impl Session {
         self.reception.metrics.session_in_seconds.observe(begun.elapsed().as_secs_f64());
     }
 
-    async fn serve(&self, stream: TcpStream) -> io::Result<()> {
+    async fn serve(&mut self, stream: TcpStream) -> io::Result<()> {
         let mut stream = Stream::Plain(stream);
         let mut tls = None;
         let mut config = self.reception.config.clone();
         let at_start = config.borrow_and_update().clone();
-        let mut session = server::Session::new(self.protocol_config(&at_start));
+        let mut session = server::Session::new(self.obey(&at_start));
         if let Some(listener) = self.tls_of(&at_start)
             && listener.mode == TlsMode::Implicit
         {
@@ -104,7 +105,7 @@ impl Session {
     }
 
     /// What the listener says of TLS.
-    fn tls_of<'a>(&self, config: &'a Config) -> Option<&'a ListenerTls> {
+    pub(super) fn tls_of<'a>(&self, config: &'a Config) -> Option<&'a ListenerTls> {
         config.spec.listeners.iter().find(|listener| listener.port == self.port)?.tls.as_ref()
     }
 
@@ -139,7 +140,7 @@ impl Session {
 
     /// Serves until the session is over, or goes on under TLS.
     async fn converse(
-        &self,
+        &mut self,
         stream: &mut Stream,
         session: &mut server::Session,
         config: &mut watch::Receiver<Arc<Config>>,
@@ -161,7 +162,7 @@ impl Session {
                         stream.say(&output.split()).await?;
                     }
                     if config.has_changed().unwrap_or(false) {
-                        session.set_config(self.protocol_config(&config.borrow_and_update().clone()));
+                        session.set_config(self.obey(&config.borrow_and_update().clone()));
                     }
                     input.reserve(READ_SIZE);
                     let read = tokio::select! {
@@ -184,11 +185,17 @@ impl Session {
                     }
                 }
                 Event::Flush => stream.say(&output.split()).await?,
-                Event::CheckSender { .. } => session.accept(),
+                Event::CheckSender { .. } => match self.may_begin() {
+                    Ok(()) => session.accept(),
+                    Err(reply) => session.refuse(reply),
+                },
                 Event::CheckRecipient { envelope, recipient } => {
                     let config = self.reception.config.borrow().clone();
-                    match config.access.check(self.peer.ip(), &envelope.from) {
-                        Ok(()) => session.accept(),
+                    match config.access.check(self.client.address.ip(), &envelope.from) {
+                        Ok(()) => match self.may_name() {
+                            Ok(()) => session.accept(),
+                            Err(reply) => session.refuse(reply),
+                        },
                         Err(reply) => {
                             self.record(LogLevel::Problems)
                                 .field("sender", &envelope.from)
@@ -241,6 +248,13 @@ impl Session {
                     incoming = None;
                     body = Vec::new();
                 }
+                Event::XClient(said) => match self.take_in(said) {
+                    Ok(()) => {
+                        session.set_config(self.obey(&config.borrow().clone()));
+                        session.accept();
+                    }
+                    Err(reply) => session.refuse(reply),
+                },
                 Event::StartTls => match self.acceptor() {
                     Some(found) => {
                         acceptor = Some(found);
@@ -272,7 +286,7 @@ impl Session {
     ) -> Result<MessageId, Reply> {
         let reception = &self.reception;
         let Incoming { mut writer, received_at, id, fault } = message;
-        let client = Client { address: Some(self.peer), helo, session: self.id.to_string() };
+        let client = Client { address: Some(self.client.address), helo, session: self.id.to_string() };
         let draft = draft(&mut envelope, id, received_at, client);
         let recipients = draft.recipients.clone();
         let stored = async {
@@ -292,6 +306,7 @@ impl Session {
                 reception.queue.insert(arrival, received_at);
                 reception.metrics.accepted.inc();
                 reception.metrics.accepted_bytes.inc_by(size);
+                self.took(size);
                 self.record(LogLevel::Major)
                     .field("message", stored.id)
                     .field("sender", &envelope.from)
@@ -326,7 +341,8 @@ impl Session {
     ) -> String {
         let (protocol, helo) = (hello.protocol(tls.is_some()), &hello.name);
         let tls = tls.map(|details| format!("\r\n\t({details})")).unwrap_or_default();
-        let address = match self.peer.ip().to_canonical() {
+        let name = self.client.name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+        let address = match self.client.address.ip().to_canonical() {
             std::net::IpAddr::V4(address) => format!("[{address}]"),
             std::net::IpAddr::V6(address) => format!("[IPv6:{address}]"),
         };
@@ -336,19 +352,15 @@ impl Session {
         };
         let date = rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap_or_default();
         let host = &self.reception.hostname;
-        format!("Received: from {helo} ({address}){tls}\r\n\tby {host} with {protocol} id {id}{only};\r\n\t{date}\r\n")
+        format!(
+            "Received: from {helo} ({name}{address}){tls}\r\n\tby {host} with {protocol} id {id}{only};\r\n\t{date}\r\n"
+        )
     }
 
-    fn protocol_config(&self, config: &Config) -> Arc<server::Config> {
-        let limits = &config.spec.limits;
-        let mut protocol = server::Config::new(self.reception.hostname.clone(), limits.message_size.as_bytes());
-        protocol.max_recipients = limits.recipients as usize;
-        protocol.start_tls = self.tls_of(config).is_some_and(|tls| tls.mode == TlsMode::StartTls);
-        Arc::new(protocol)
-    }
-
-    fn record(&self, level: LogLevel) -> Record<'_> {
-        self.reception.log.at(level, Tag::SmtpIn).field("session", self.id).field("client", self.peer)
+    pub(super) fn record(&self, level: LogLevel) -> Record<'_> {
+        let Known { address, via, login, .. } = &self.client;
+        let record = self.reception.log.at(level, Tag::SmtpIn).field("session", self.id).field("client", address);
+        record.maybe("via", *via).maybe("login", login.as_ref())
     }
 
     fn count_refusal(&self, reply: &Reply) {

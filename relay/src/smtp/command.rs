@@ -17,6 +17,7 @@ mod parameters;
 use super::address::{AddressError, ForwardPath, ReversePath, split_path};
 use super::extensions::RecipientExtensions;
 use super::reply::Reply;
+use super::xclient::{self, XClient};
 
 pub use parameters::MailParameters;
 
@@ -63,6 +64,8 @@ pub enum Command {
     Expn,
     /// HELP, its argument ignored.
     Help,
+    /// XCLIENT: who the client is that the peer speaks for.
+    XClient(Box<XClient>),
 }
 
 /// Why a line was refused.
@@ -80,7 +83,7 @@ pub enum CommandError {
     /// Nothing but blanks.
     #[error("command expected")]
     Empty,
-    /// A verb of HTTP, or what is not text at all.
+    /// A verb of HTTP, a PROXY header where none is believed, or what is not text at all.
     #[error("this is an SMTP server")]
     NotSmtp,
     /// BDAT whose count cannot be read: what follows are so many octets of a message, and nobody knows how many.
@@ -196,9 +199,11 @@ pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
         }
     } else if is(b"EXPN") {
         Ok(Command::Expn)
+    } else if is(b"XCLIENT") {
+        xclient::parse(rest).map(|said| Command::XClient(Box::new(said)))
     } else if line.is_empty() {
         Err(CommandError::Empty)
-    } else if [&b"GET"[..], b"POST", b"PUT", b"HEAD", b"CONNECT", b"OPTIONS"].iter().any(|name| is(name)) {
+    } else if [&b"GET"[..], b"POST", b"PUT", b"HEAD", b"CONNECT", b"OPTIONS", b"PROXY"].iter().any(|name| is(name)) {
         Err(CommandError::NotSmtp)
     } else {
         Err(CommandError::Unknown)
@@ -215,15 +220,17 @@ fn hello(rest: &[u8], usage: &'static str) -> Result<String, CommandError> {
     if rest.is_empty() {
         return Err(CommandError::Syntax(usage));
     }
-    Ok(rest
-        .iter()
-        .take(HELLO_NAME_MAX)
-        .map(|&octet| match octet {
-            b'(' | b')' | b'<' | b'>' | b'\\' | b'"' | b';' | b'@' | b',' => '?',
-            b'!'..=b'~' => char::from(octet),
-            _ => '?',
-        })
-        .collect())
+    Ok(safe_name(rest))
+}
+
+/// A name of the client's, safe to put into a Received line.
+pub(super) fn safe_name(name: &[u8]) -> String {
+    let safe = |&octet: &u8| match octet {
+        b'(' | b')' | b'<' | b'>' | b'\\' | b'"' | b';' | b'@' | b',' => '?',
+        b'!'..=b'~' => char::from(octet),
+        _ => '?',
+    };
+    name.iter().take(HELLO_NAME_MAX).map(safe).collect()
 }
 
 /// BDAT with the octets that follow, at most 20 digits (RFC 3030 section 2).

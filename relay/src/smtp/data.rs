@@ -8,6 +8,10 @@
 //!   Everything that some server somewhere takes for an end (`LF.LF`, `CR.CRLF`, `LF.CRLF`, `CRLF.LF`, `CRLF.CR`) ends
 //!   nothing here, and marks the message as faulty, since each holds a bare CR or LF.
 //! - A line that begins with a dot loses it, whatever follows (section 4.5.2).
+//! - Where a client entry says so ([`BareLf::Normalize`]), a bare LF in DATA becomes a CRLF and faults nothing. It ends no message, and
+//!   a line that is a dot alone is text then, wherever a bare LF stands on one side of it. A dot before other text is taken off, as
+//!   Postfix does: who stuffs dots, does so by lines of its own. A bare CR stays a fault, for no program means a line's end by it
+//!   any more; so does a bare LF in a command, and in BDAT, which no old program speaks.
 //! - A faulty or oversized message is read to its end and not kept.
 //! - NUL passes: RFC 5321 section 4.1.1.4 allows all 128 ASCII characters, and Postfix lets it pass too.
 //! - Lines longer than 998 octets pass unchanged. Section 4.5.3.1.6 lets a server take longer ones, application mail is full of
@@ -21,7 +25,7 @@ mod encoder;
 mod header;
 
 pub use chunks::Chunks;
-pub use decoder::{Decoder, Fault, Progress};
+pub use decoder::{BareLf, Decoder, Fault, Progress};
 pub use encoder::Encoder;
 pub use header::HeaderScan;
 

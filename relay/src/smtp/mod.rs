@@ -25,8 +25,10 @@ pub mod envelope;
 pub mod extensions;
 pub mod reply;
 pub mod server;
+pub mod xclient;
 
 pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
 pub use envelope::{BodyType, Envelope, Recipient};
 pub use extensions::{Extensions, RecipientExtensions};
 pub use reply::{EnhancedCode, Reply, Severity};
+pub use xclient::XClient;

@@ -49,6 +49,7 @@ mod line;
 mod message;
 mod state;
 mod transaction;
+mod xclient;
 
 use std::sync::Arc;
 
@@ -184,6 +185,7 @@ impl Session {
                     // MAIL was not taken without it.
                     None => Event::NeedInput,
                 },
+                State::XClient(said) => Event::XClient(said),
                 _ => Event::NeedInput,
             },
         }
@@ -192,7 +194,7 @@ impl Session {
     /// Carries out the driver's answer, if there was a question.
     fn settle(&mut self, output: &mut BytesMut) {
         let answer = self.answer.take();
-        if !matches!(self.state, State::Asked(..) | State::Storing | State::StartTls) {
+        if !matches!(self.state, State::Asked(..) | State::Storing | State::StartTls | State::XClient(_)) {
             return;
         }
         let answer =
@@ -209,7 +211,11 @@ impl Session {
                     say(reply, (1, 5), output);
                 }
                 (Question::Body, Answer::Accept(_)) => {
-                    self.state = State::Data(envelope, Decoder::new(self.config.max_size), HeaderScan::new());
+                    self.state = State::Data(
+                        envelope,
+                        Decoder::new(self.config.max_size, self.config.bare_lf),
+                        HeaderScan::new(),
+                    );
                     Reply::new(354, "End the message with <CR><LF>.<CR><LF>").render(output);
                 }
                 (Question::Chunk { size, last }, Answer::Accept(_)) => {
@@ -232,6 +238,10 @@ impl Session {
                     self.state = State::Handshake;
                     Reply::enhanced(220, (0, 0), "Ready to start TLS").render(output);
                 }
+                Answer::Refuse(reply) => self.refused(&reply, output),
+            },
+            State::XClient(said) => match answer {
+                Answer::Accept(_) => self.greet_anew(*said, output),
                 Answer::Refuse(reply) => self.refused(&reply, output),
             },
             State::Storing => match answer {
@@ -258,16 +268,20 @@ impl Session {
         reply.render(output);
     }
 
+    fn greeting(&self) -> Reply {
+        Reply::new(220, format!("{} ESMTP", self.config.hostname))
+    }
+
     /// Does one thing: None when there is more to do at once.
     fn step(&mut self, input: &mut BytesMut, output: &mut BytesMut, body: &mut Vec<u8>) -> Option<Step> {
         match &mut self.state {
             State::Greeting => {
-                Reply::new(220, format!("{} ESMTP", self.config.hostname)).render(output);
+                self.greeting().render(output);
                 self.state = State::Ready;
                 None
             }
             State::Closed(reason) => Some(Step::Close(*reason)),
-            State::Asked(..) | State::Storing => Some(Step::Ask),
+            State::Asked(..) | State::Storing | State::XClient(_) => Some(Step::Ask),
             State::StartTls => Some(Step::StartTls),
             State::Handshake => Some(Step::Handshake),
             State::Data(..) => Some(self.text(input, output, body)),

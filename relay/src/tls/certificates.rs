@@ -74,13 +74,15 @@ fn load(secrets: &Secrets, name: &str) -> Result<Arc<ServerConfig>, SecretError>
 mod tests {
     use std::{fs, path::Path};
 
-    use mailsluice_crds::relay::{Listener, ListenerTls, TlsMode};
+    use mailsluice_crds::relay::{ListenerTls, TlsMode};
 
     use super::*;
 
     fn spec() -> SMTPRelaySpec {
         let tls = Some(ListenerTls { secret_name: "mail-tls".into(), mode: TlsMode::StartTls });
-        SMTPRelaySpec { listeners: vec![Listener { name: "smtp".into(), port: 25, tls }], ..SMTPRelaySpec::default() }
+        let mut spec = SMTPRelaySpec::default();
+        spec.listeners[0].tls = tls;
+        spec
     }
 
     fn put(folder: &Path, chain: &str, key: &str) {

@@ -16,6 +16,7 @@ fn clients_and_senders_that_are_not_listed_are_refused_at_rcpt() {
         vec![Client {
             networks: networks.iter().map(|text| (*text).to_owned()).collect(),
             senders: senders.iter().map(|text| (*text).to_owned()).collect(),
+            ..Client::default()
         }]
     };
     for (clients, sender, reply) in [

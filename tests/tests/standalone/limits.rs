@@ -62,6 +62,7 @@ fn connections_over_the_limit_are_told_to_come_back_and_one_that_ends_makes_room
     let sink = Sink::start();
     let mut manifest = Manifest::to(sink.address);
     manifest.relay.limits.client_connections = 3;
+    manifest.relay.limits.per_client.connections = Some(3);
     let relay = Relay::start(&manifest);
     let mut open: Vec<Dialogue> = (0..3).map(|_| Dialogue::open(relay.smtp)).collect();
     let refused = Dialogue::try_open(relay.smtp).expect_err("the fourth is refused").to_string();

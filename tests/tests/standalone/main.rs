@@ -2,7 +2,9 @@
 
 mod access;
 mod bounce_by_dsn;
+mod client_limits;
 mod clients;
+mod clients_behind_others;
 mod damaged_records_are_set_aside;
 mod extensions;
 mod failed_sync_is_final;

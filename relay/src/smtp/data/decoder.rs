@@ -11,6 +11,16 @@ pub enum Fault {
     TooLarge,
 }
 
+/// What is done about a bare LF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BareLf {
+    /// It is a fault.
+    #[default]
+    Refuse,
+    /// It becomes a CRLF.
+    Normalize,
+}
+
 /// What one call of [`Decoder::decode`] came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -29,6 +39,10 @@ enum At {
     Dot,
     /// After a dot at the start of a line and a CR.
     DotCr,
+    /// After a bare LF that became a CRLF.
+    BareStart,
+    /// After a dot behind a bare LF: it ends nothing, and is text if the line has nothing else.
+    BareDot,
     /// In a line.
     Text,
     /// In a line, after a CR.
@@ -42,6 +56,7 @@ enum At {
 pub struct Decoder {
     at: At,
     limit: u64,
+    bare_lf: BareLf,
     octets: u64,
     eight_bit: bool,
     fault: Option<Fault>,
@@ -50,8 +65,8 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder at the start of a message that may have `limit` octets.
     #[must_use]
-    pub fn new(limit: u64) -> Self {
-        Self { at: At::LineStart, limit, octets: 0, eight_bit: false, fault: None }
+    pub fn new(limit: u64, bare_lf: BareLf) -> Self {
+        Self { at: At::LineStart, limit, bare_lf, octets: 0, eight_bit: false, fault: None }
     }
 
     /// Takes from `input` up to the end of the message and appends the text to `text`.
@@ -89,8 +104,23 @@ impl Decoder {
                     self.fault = Some(Fault::BareNewline);
                     self.at = At::Text;
                 }
-                (At::LineStart | At::Dot | At::Text, _) => {
-                    next = self.rest_of_line(input, next);
+                (At::BareStart, b'.') => {
+                    self.keep(&mut run, next);
+                    run.start = next + 1;
+                    next += 1;
+                    self.at = At::BareDot;
+                }
+                // The line is a dot alone, and not the closing one.
+                (At::BareDot, b'\r' | b'\n') => {
+                    self.insert(b".", &mut run);
+                    self.at = At::Text;
+                }
+                (At::Dot, b'\n') if self.bare_lf == BareLf::Normalize => {
+                    self.insert(b".", &mut run);
+                    self.at = At::Text;
+                }
+                (At::LineStart | At::Dot | At::Text | At::BareStart | At::BareDot, _) => {
+                    next = self.rest_of_line(next, &mut run);
                 }
                 (At::End, _) => break,
             }
@@ -100,7 +130,8 @@ impl Decoder {
     }
 
     /// Goes through text up to and including the next CR or LF; gives where the input goes on.
-    fn rest_of_line(&mut self, input: &[u8], from: usize) -> usize {
+    fn rest_of_line(&mut self, from: usize, run: &mut Run<'_>) -> usize {
+        let input = run.input;
         let rest = input.get(from..).unwrap_or_default();
         match memchr::memchr2(b'\r', b'\n', rest) {
             None => {
@@ -110,6 +141,11 @@ impl Decoder {
             Some(length) => {
                 if rest.get(length) == Some(&b'\r') {
                     self.at = At::TextCr;
+                } else if self.bare_lf == BareLf::Normalize {
+                    self.keep(run, from + length);
+                    self.insert(b"\r\n", run);
+                    run.start = from + length + 1;
+                    self.at = At::BareStart;
                 } else {
                     self.fault = Some(Fault::BareNewline);
                     self.at = At::Text;
@@ -130,6 +166,12 @@ impl Decoder {
         if self.fault.is_none() {
             run.text.extend_from_slice(piece);
         }
+    }
+
+    /// Counts and appends octets that are not in the input. What the run held before them has been kept.
+    fn insert(&mut self, octets: &[u8], run: &mut Run<'_>) {
+        let mut inserted = Run { input: octets, start: 0, text: run.text };
+        self.keep(&mut inserted, octets.len());
     }
 
     /// Octets of the text so far, as RFC 1870 counts them: CRLF counted, stuffed dots and the closing line not. Goes on

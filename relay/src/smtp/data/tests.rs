@@ -15,7 +15,11 @@ struct Decoded {
 }
 
 fn decode(pieces: &[&[u8]], limit: u64) -> Decoded {
-    let mut decoder = Decoder::new(limit);
+    decode_with(BareLf::Refuse, pieces, limit)
+}
+
+fn decode_with(bare_lf: BareLf, pieces: &[&[u8]], limit: u64) -> Decoded {
+    let mut decoder = Decoder::new(limit, bare_lf);
     let mut text = Vec::new();
     let mut left = Vec::new();
     let mut ended = false;
@@ -47,6 +51,42 @@ fn encode(pieces: &[&[u8]]) -> BytesMut {
 /// Every way to cut `bytes` once, and octet by octet.
 fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     (0..=bytes.len()).map(|cut| vec![&bytes[..cut], &bytes[cut..]]).chain([bytes.chunks(1).collect()]).collect()
+}
+
+#[test]
+fn a_bare_lf_becomes_a_line_end_where_it_is_told_to_and_never_ends_a_message() {
+    let bare: Result<&[u8], Fault> = Err(Fault::BareNewline);
+    for (wire, text) in [
+        (&b"a\nb\r\n.\r\n"[..], Ok(&b"a\r\nb\r\n"[..])),
+        (b"\n\r\n.\r\n", Ok(b"\r\n\r\n")),
+        (b"a\n\nb\n\r\n.\r\n", Ok(b"a\r\n\r\nb\r\n\r\n")),
+        // Dots behind a bare LF: stuffed ones lose one, and one alone is text.
+        (b"a\n.b\r\n.\r\n", Ok(b"a\r\nb\r\n")),
+        (b"a\n..\r\n.\r\n", Ok(b"a\r\n.\r\n")),
+        (b"a\n.\nb\r\n.\r\n", Ok(b"a\r\n.\r\nb\r\n")),
+        (b"a\n.\r\nb\r\n.\r\n", Ok(b"a\r\n.\r\nb\r\n")),
+        (b"a\r\n.\nb\r\n.\r\n", Ok(b"a\r\n.\r\nb\r\n")),
+        (b".\nb\r\n.\r\n", Ok(b".\r\nb\r\n")),
+        // A bare CR stays what it is.
+        (b"a\rb\r\n.\r\n", bare),
+        (b"a\n\rb\r\n.\r\n", bare),
+        (b"a\n.\rb\r\n.\r\n", bare),
+        (b"a\r\r\n.\r\n", bare),
+        (b"a\r\n.\r.\r\n.\r\n", bare),
+    ] {
+        let text = text.map(<[u8]>::to_vec);
+        for pieces in cuts(wire) {
+            let seen = decode_with(BareLf::Normalize, &pieces, LIMIT);
+            assert_eq!((&seen.text, seen.ended), (&text, true), "{}", wire.escape_ascii());
+            assert!(seen.left.is_empty(), "{}", wire.escape_ascii());
+            if let Ok(text) = &text {
+                assert_eq!(seen.octets, text.len() as u64, "{}", wire.escape_ascii());
+                // On its way out it is stuffed again, and comes back the same to a host that knows no bare LF.
+                let again = encode(&[text]);
+                assert_eq!(decode(&[&again], LIMIT).text.as_ref(), Ok(text), "{}", wire.escape_ascii());
+            }
+        }
+    }
 }
 
 #[test]
@@ -153,7 +193,7 @@ fn a_message_over_the_limit_is_read_to_its_end_and_not_kept() {
     assert_eq!(refused.octets, 4);
     assert_eq!(refused.left, b"RSET\r\n");
 
-    let mut decoder = Decoder::new(1000);
+    let mut decoder = Decoder::new(1000, BareLf::Refuse);
     let mut text = Vec::new();
     for _ in 0..10_000 {
         decoder.decode(b"line of text\r\n", &mut text);
@@ -244,6 +284,31 @@ fn plain_decode(wire: &[u8]) -> Option<(Result<Vec<u8>, Fault>, usize)> {
 
 proptest! {
     #[test]
+    fn a_normalized_text_has_whole_lines_alone_wherever_it_was_cut(wire in "[a.\r\n\u{e9}]{0,40}") {
+        let wire = [wire.as_bytes(), b"\r\n.\r\n"].concat();
+        let whole = decode_with(BareLf::Normalize, &[&wire], LIMIT);
+        if let Ok(text) = &whole.text {
+            let bare = text.iter().enumerate().filter(|(at, octet)| match octet {
+                b'\n' => *at == 0 || text[at - 1] != b'\r',
+                b'\r' => text.get(at + 1) != Some(&b'\n'),
+                _ => false,
+            });
+            prop_assert_eq!(bare.count(), 0);
+        }
+        // What has no bare LF is no different for it.
+        let strict = decode(&[&wire], LIMIT);
+        if strict.text.is_ok() {
+            prop_assert_eq!(&strict, &whole);
+        }
+        for pieces in cuts(&wire) {
+            let mut cut = decode_with(BareLf::Normalize, &pieces, LIMIT);
+            cut.left.truncate(whole.left.len());
+            prop_assert_eq!(&cut.text, &whole.text);
+            prop_assert_eq!(cut.octets, whole.octets);
+        }
+    }
+
+    #[test]
     fn decoding_what_was_encoded_gives_the_text_back(text in canonical(), cut in any::<prop::sample::Index>()) {
         let (a, b) = text.split_at(cut.index(text.len() + 1));
         let wire = encode(&[a, b]);
@@ -260,7 +325,7 @@ proptest! {
         wire.extend_from_slice(b"\r\n.\r\n");
         let (text, end) = plain_decode(&wire).unwrap();
         for cut in 0..=end {
-            let mut decoder = Decoder::new(LIMIT);
+            let mut decoder = Decoder::new(LIMIT, BareLf::Refuse);
             let mut seen = Vec::new();
             let first = decoder.decode(&wire[..cut], &mut seen);
             prop_assert_eq!(first, Progress { consumed: cut, ended: cut == end });
@@ -275,7 +340,7 @@ proptest! {
     #[test]
     fn whatever_is_encoded_holds_one_end_only(text in nasty()) {
         let wire = encode(&[&text]);
-        let mut decoder = Decoder::new(LIMIT);
+        let mut decoder = Decoder::new(LIMIT, BareLf::Refuse);
         let progress = decoder.decode(&wire, &mut Vec::new());
         prop_assert_eq!(progress, Progress { consumed: wire.len(), ended: true });
         let lf_dot = wire.windows(3).filter(|w| w == b"\n.\n" || w == b"\n.\r").count();

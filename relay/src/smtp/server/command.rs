@@ -55,6 +55,7 @@ impl Session {
                 Reply::new(250, self.config.hostname.clone()).render(output);
                 return dropped;
             }
+            Command::XClient(said) => return self.xclient(said, output),
             // Carried out by the caller, who sees what is behind it.
             Command::StartTls => {}
             Command::Rset => {
@@ -123,7 +124,7 @@ impl Session {
     }
 
     /// Refuses a junk command, and the client with the last one that it is allowed.
-    fn junk(&mut self, reply: &Reply, output: &mut BytesMut) -> Option<Step> {
+    pub(super) fn junk(&mut self, reply: &Reply, output: &mut BytesMut) -> Option<Step> {
         reply.render(output);
         self.errors += 1;
         if self.errors >= self.config.max_errors {

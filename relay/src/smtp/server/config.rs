@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::smtp::data::BareLf;
+
 /// How long a server waits for the next command or the next piece of a message (RFC 5321 section 4.5.3.2.7).
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -30,6 +32,10 @@ pub struct Config {
     pub max_errors: u32,
     /// Whether STARTTLS is offered.
     pub start_tls: bool,
+    /// Whether the peer may say by XCLIENT for whom it speaks.
+    pub xclient: bool,
+    /// What is done about a bare LF in DATA.
+    pub bare_lf: BareLf,
 }
 
 impl Config {
@@ -43,6 +49,8 @@ impl Config {
             max_hops: MAX_HOPS,
             max_errors: MAX_ERRORS,
             start_tls: false,
+            xclient: false,
+            bare_lf: BareLf::Refuse,
         }
     }
 }

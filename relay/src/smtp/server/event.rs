@@ -3,6 +3,7 @@
 use crate::smtp::{
     envelope::{Envelope, Recipient},
     reply::Reply,
+    xclient::XClient,
 };
 
 /// How the client introduced itself.
@@ -63,6 +64,8 @@ pub enum Event<'a> {
     StartTls,
     /// Write `output`, throw `input` away, make the handshake, and call [`Session::secured`](super::Session::secured); or close.
     Handshake,
+    /// XCLIENT, from whom it is allowed: is this client let in? To be answered; accepting sends the greeting again.
+    XClient(&'a XClient),
     /// MAIL: may this sender send? To be answered.
     CheckSender {
         /// Sender, SIZE and BODY; no recipients yet.

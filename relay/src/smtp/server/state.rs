@@ -5,6 +5,7 @@ use crate::smtp::{
     data::{Chunks, Decoder, HeaderScan},
     envelope::{Envelope, Recipient},
     reply::Reply,
+    xclient::XClient,
 };
 
 /// A question that waits for the driver's answer.
@@ -38,6 +39,8 @@ pub(super) enum State {
     Asked(Envelope, Question),
     /// STARTTLS is with the driver.
     StartTls,
+    /// XCLIENT is with the driver.
+    XClient(Box<XClient>),
     /// The 220 to STARTTLS is on its way, and TLS comes next.
     Handshake,
     /// A message is with the driver.

@@ -1,4 +1,5 @@
 mod chunks;
+mod xclient;
 
 use super::*;
 use crate::smtp::{command::COMMAND_LINE_MAX, envelope::BodyType};
@@ -62,7 +63,7 @@ fn drive(config: Config, pieces: &[&[u8]]) -> Seen {
                 continue;
             }
             // Not offered by these configurations.
-            Event::StartTls | Event::Handshake => Some(Reply::enhanced(454, (7, 0), "No TLS")),
+            Event::StartTls | Event::Handshake | Event::XClient(_) => Some(Reply::enhanced(454, (7, 0), "No TLS")),
             Event::CheckSender { envelope } => policy(envelope.from.as_str()),
             Event::CheckRecipient { recipient, .. } => policy(recipient.path.as_str()),
             Event::BodyStart { envelope, .. } => {
