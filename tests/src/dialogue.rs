@@ -1,15 +1,31 @@
 //! A client that sends exactly these octets, and shows exactly what comes back.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    fmt,
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::Duration,
 };
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::certificate::Certificate;
+
+/// What octets go through, in clear or under TLS.
+trait Wire: Read + Write + fmt::Debug + Send {}
+
+impl<T: Read + Write + fmt::Debug + Send> Wire for T {}
 
 /// A session with a server.
 #[derive(Debug)]
 pub struct Dialogue {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Wire>>,
+    stream: TcpStream,
 }
 
 impl Dialogue {
@@ -21,7 +37,27 @@ impl Dialogue {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_nodelay(true)?;
-        Ok(Dialogue { reader: BufReader::new(stream) })
+        Ok(Dialogue { reader: BufReader::new(Box::new(stream.try_clone()?)), stream })
+    }
+
+    /// Makes a TLS handshake, trusting this certificate alone, and goes on under TLS.
+    pub fn secure(&mut self, certificate: &Certificate) {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(certificate.chain.as_bytes()).expect("a certificate");
+        roots.add(certificate).expect("an authority");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions of TLS")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "mail.test".try_into().expect("a name");
+        let connection = ClientConnection::new(Arc::new(config), name).expect("a client of TLS");
+        let stream = self.stream.try_clone().expect("the same connection");
+        let mut stream = StreamOwned::new(connection, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).expect("a handshake");
+        }
+        self.reader = BufReader::new(Box::new(stream));
     }
 
     /// Connects, and takes the greeting.
@@ -47,7 +83,9 @@ impl Dialogue {
     /// # Errors
     /// When the server is gone.
     pub fn try_send(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.reader.get_mut().write_all(octets)
+        let wire = self.reader.get_mut();
+        wire.write_all(octets)?;
+        wire.flush()
     }
 
     /// Sends octets as they are.
@@ -117,8 +155,10 @@ impl Dialogue {
 
     /// Whether the server has closed the connection, with nothing more to say.
     pub fn is_closed(&mut self) -> bool {
-        // A server that closes while commands are on their way to it resets the connection.
-        self.reader.fill_buf().map_or_else(|error| error.kind() == io::ErrorKind::ConnectionReset, <[u8]>::is_empty)
+        // A server that closes while commands are on their way to it resets the connection; under TLS that may cut the end off.
+        let gone =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof);
+        self.reader.fill_buf().map_or_else(|error| gone(&error), <[u8]>::is_empty)
     }
 }
 

@@ -4,7 +4,7 @@
 //! - [`manifest`]: the SMTPRelay and TCPSchedule that it is given;
 //! - [`sink`]: where mail arrives, and what it then looks like;
 //! - [`scripted`]: a host that answers as a test tells it to;
-//! - [`dialogue`]: a client that sends exactly these octets; [`load`]: many clients at once, each answer noted;
+//! - [`dialogue`]: a client that sends exactly these octets; [`door`]: the ways in, in clear and under TLS; [`load`]: many clients at once, each answer noted;
 //! - [`clients`]: the programs that people send mail with, from swaks to lettre;
 //! - [`certificate`]: certificates, and the Secrets that hold them;
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
@@ -23,6 +23,7 @@ pub mod cluster;
 pub mod dialogue;
 pub mod disk;
 pub mod dns;
+pub mod door;
 pub mod http;
 pub mod letter;
 pub mod load;

@@ -19,6 +19,7 @@ mod monitor_needs_credential_off_loopback;
 mod mx_delivery;
 mod read_only_disk_refuses_then_resumes;
 mod refusals;
+mod refusals_table;
 mod reload;
 mod retries_with_backoff;
 mod sigterm_is_quick;
