@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "KubeSchema derives from a private copy of the struct")]
 
 mod border;
+mod outgoing;
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
+pub use outgoing::SourceAddress;
 
 /// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
 const MOST_CONNECTIONS: u32 = 100_000;
@@ -87,9 +89,14 @@ pub struct SMTPRelaySpec {
     #[serde(default = "default_routes")]
     #[schemars(
         length(min = 1, max = schema::MOST_ROUTES),
-        extend("x-kubernetes-validations" = rules::routes_are_reachable())
+        extend("x-kubernetes-validations" = rules::routes())
     )]
     pub routes: Vec<Route>,
+    /// How the relay names itself: in HELO to other hosts, in its greeting to clients, in Received and in bounces. `{pod}` in it
+    /// stands for the name of the pod, such as outbound-0: `{pod}.mail.example.org`. The pod's name alone, where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::hello")]
+    pub hello: Option<String>,
     /// Limits, inward and outward.
     #[serde(default)]
     pub limits: Limits,
@@ -221,7 +228,7 @@ pub struct Client {
 }
 
 /// Where mail for some domains goes: to a smarthost, or by MX records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = rules::one_way())]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
@@ -234,6 +241,14 @@ pub struct Route {
     /// It goes to each domain's own mail exchangers, as the DNS names them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mx: Option<Mx>,
+    /// The domain that envelope senders have on this route, in place of their own; the header stays. What other hosts return
+    /// then comes back to that domain, to the same local part; the relay's own bounces still go to the sender itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::sender_domain")]
+    pub sender_domain: Option<String>,
+    /// Where its connections come from; what the system chooses, where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceAddress>,
 }
 
 /// A host that takes mail for any domain.
@@ -336,6 +351,7 @@ impl Default for SMTPRelaySpec {
             listeners: default_listeners(),
             clients: Vec::new(),
             routes: default_routes(),
+            hello: None,
             limits: Limits::default(),
             retry: Retry::default(),
             storage: Storage::default(),
@@ -441,5 +457,5 @@ fn default_listeners() -> Vec<Listener> {
 }
 
 fn default_routes() -> Vec<Route> {
-    vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(Mx::default()) }]
+    vec![Route { domains: vec!["*".into()], mx: Some(Mx::default()), ..Route::default() }]
 }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 /// The name of an errno, as the system's manual spells it; `errno N` for one that no network operation gives.
 #[must_use]
 pub fn errno_name(number: i32) -> String {
-    const NAMES: [(Errno, &str); 25] = [
+    const NAMES: [(Errno, &str); 26] = [
         (Errno::ACCESS, "EACCES"),
         (Errno::ADDRINUSE, "EADDRINUSE"),
         (Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
@@ -25,6 +25,7 @@ pub fn errno_name(number: i32) -> String {
         (Errno::NETUNREACH, "ENETUNREACH"),
         (Errno::NFILE, "ENFILE"),
         (Errno::NOBUFS, "ENOBUFS"),
+        (Errno::NODEV, "ENODEV"),
         (Errno::NOMEM, "ENOMEM"),
         (Errno::NOSPC, "ENOSPC"),
         (Errno::PERM, "EPERM"),

@@ -197,7 +197,6 @@ impl Relay {
         let certificates = Arc::new(Certificates::new(secrets));
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
-        let hostname = hostname();
         let sender = watch::Sender::new(config.clone());
         let queue = SharedQueue::new(Queue::new(queue_limits(&config.spec)));
         let gate = Gate::new(config.schedule.clone(), config.spec.limits.connections, log.clone());
@@ -221,8 +220,7 @@ impl Relay {
             bind: options.bind,
             resolver: Resolver::new(options.resolver.map_or(ResolverSource::System, ResolverSource::At)),
             config: sender.subscribe(),
-            hostname: hostname.clone(),
-            client: Arc::new(client::Config::new(hostname.clone())),
+            timeouts: client::Timeouts::default(),
             log: log.clone(),
             metrics: metrics.clone(),
             sessions: sessions.clone(),
@@ -234,7 +232,6 @@ impl Relay {
             certificates,
             limiter: Arc::default(),
             config: sender.subscribe(),
-            hostname,
             log: log.clone(),
             metrics: metrics.clone(),
             sessions: sessions.clone(),
@@ -414,10 +411,4 @@ async fn tell_link(relay: Relay) {
             changed = config.changed() => if changed.is_err() { return },
         }
     }
-}
-
-/// The machine's name, as clients and other hosts are told it.
-fn hostname() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if name.is_empty() { "localhost".to_owned() } else { name }
 }

@@ -5,8 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use mailsluice_crds::relay::SourceAddress;
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::route::local_address;
 
 /// Connections that wait in the kernel while the relay is busy. The system's own limit (net.core.somaxconn) may be less.
 const BACKLOG: u32 = 1_024;
@@ -25,19 +28,50 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Connects to `address`, and sends what is written at once: whoever writes here writes whole flights, and waiting for more would
-/// only add a round trip.
+/// Why a connection could not be opened.
+#[derive(Debug)]
+pub enum Failure {
+    /// The machine cannot have a socket at the source.
+    Source(io::Error),
+    /// The other side cannot be had.
+    Connect(io::Error),
+}
+
+/// Connects to `address`, from `source` where one is given, and sends what is written at once: whoever writes here writes whole
+/// flights, and waiting for more would only add a round trip.
 ///
 /// # Errors
 /// What the system says.
-pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub async fn connect(address: SocketAddr, source: Option<&SourceAddress>) -> Result<TcpStream, Failure> {
     #[cfg(test)]
     if let Some(answer) = simulated::connect(address) {
-        return answer;
+        return answer.map_err(Failure::Connect);
     }
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(Failure::Connect)?;
+    if let Some(source) = source {
+        bind(&socket, source, address).map_err(Failure::Source)?;
+    }
+    let stream = socket.connect(address).await.map_err(Failure::Connect)?;
+    stream.set_nodelay(true).map_err(Failure::Connect)?;
     Ok(stream)
+}
+
+/// Lets the socket leave by an interface, or from an address of the target's family.
+fn bind(socket: &TcpSocket, source: &SourceAddress, target: SocketAddr) -> io::Result<()> {
+    if let Some(interface) = &source.interface {
+        // Allowed without privileges, since the socket is bound to no interface yet (Linux 5.7).
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    match local_address(source, target) {
+        Some(address) => {
+            // A port that waits for the end of an old connection may be taken for one to another host.
+            socket.set_reuseaddr(true)?;
+            socket.bind((address, 0).into())
+        }
+        None if source.interface.is_some() => Ok(()),
+        None => Err(Errno::AFNOSUPPORT.into()),
+    }
 }
 
 fn lacks_family(error: &io::Error) -> bool {

@@ -32,7 +32,7 @@ impl Manifest {
     /// A relay for clients on loopback that sends everything to one host, tries again after a second, and logs the conversation.
     #[must_use]
     pub fn to(host: SocketAddr) -> Manifest {
-        let route = Route { domains: vec!["*".into()], smarthost: Some(smarthost(host)), mx: None };
+        let route = Route { domains: vec!["*".into()], smarthost: Some(smarthost(host)), ..Route::default() };
         Manifest::with_routes(vec![route])
     }
 
@@ -40,7 +40,7 @@ impl Manifest {
     #[must_use]
     pub fn by_mx() -> Manifest {
         let mx = Mx { private_addresses: PrivateAddresses::Allow };
-        Manifest::with_routes(vec![Route { domains: vec!["*".into()], smarthost: None, mx: Some(mx) }])
+        Manifest::with_routes(vec![Route { domains: vec!["*".into()], mx: Some(mx), ..Route::default() }])
     }
 
     /// A relay with these routes.
@@ -58,7 +58,7 @@ impl Manifest {
     #[must_use]
     pub fn route(mut self, domains: &[&str], host: SocketAddr) -> Manifest {
         let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
-        self.relay.routes.insert(0, Route { domains, smarthost: Some(smarthost(host)), mx: None });
+        self.relay.routes.insert(0, Route { domains, smarthost: Some(smarthost(host)), ..Route::default() });
         self
     }
 

@@ -34,6 +34,10 @@ pub struct Received {
 pub struct Envelope {
     /// When the sink had it whole.
     pub received_at: Timestamp,
+    /// Who sent it.
+    pub client: SocketAddr,
+    /// The name that it gave itself.
+    pub helo: String,
     /// The reverse-path; empty for a bounce.
     pub sender: String,
     /// The recipients, in their order.

@@ -265,11 +265,69 @@ pub(crate) fn one_way() -> Rule {
     )
 }
 
+/// All mail for a host waits in one queue and goes over the same connections, whichever of the routes led there.
+pub(crate) fn routes_to_a_host_agree() -> Rule {
+    let same = |field: &str| {
+        format!("has(one.{field}) == has(other.{field}) && (!has(one.{field}) || one.{field} == other.{field})")
+    };
+    rule(
+        format!(
+            "self.all(one, !has(one.smarthost) || self.all(other, !has(other.smarthost) || other.smarthost.host != \
+             one.smarthost.host || other.smarthost.port != one.smarthost.port || ({} && {})))",
+            same("senderDomain"),
+            same("source")
+        ),
+        "two routes to the same smarthost differ in `senderDomain` or `source`: write the same into both, or give one of them \
+         another name of the host",
+    )
+}
+
+/// `{pod}` stands for what a label may hold.
+pub(crate) fn hello() -> Rule {
+    let (end, inner) = ("([A-Za-z0-9]|[{]pod[}])", "([A-Za-z0-9-]|[{]pod[}])");
+    let label = format!("{end}({inner}*{end})?");
+    rule(
+        format!("{} && self.size() <= 200", form(&format!("^{label}([.]{label})*$"))),
+        "write a host name, such as mail.example.org, or {pod}.mail.example.org, in which {pod} stands for the pod's name",
+    )
+}
+
+pub(crate) fn own_domain() -> Rule {
+    rule(
+        format!("{} && self.size() <= 253", form(&format!("^{LABEL}([.]{LABEL})*$"))),
+        "write a domain in lower case, such as example.org; one outside ASCII as its A-labels, such as xn--bcher-kva.example",
+    )
+}
+
+pub(crate) fn address_of_family(family: u8, example: &str) -> Rule {
+    rule(format!("isIP(self) && ip(self).family() == {family}"), &format!("write {example}"))
+}
+
+pub(crate) fn interface() -> Rule {
+    rule(
+        "self.matches('^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$')",
+        "write the name of a network interface of the pod, such as net1: at most 15 letters, digits, dots, underscores and hyphens",
+    )
+}
+
+pub(crate) fn source_says_something() -> Rule {
+    rule(
+        "has(self.ipv4) || has(self.ipv6) || has(self.interface)",
+        "an empty source says nothing: write `ipv4`, `ipv6` or `interface`, or leave `source` out",
+    )
+}
+
+/// Of the list of routes.
+pub(crate) fn routes() -> [Rule; 3] {
+    let [once, covered] = routes_are_reachable();
+    [once, covered, routes_to_a_host_agree()]
+}
+
 /// The first route that matches decides, so what an earlier pattern covers is never reached.
 ///
 /// Split in two for the API server's budget: that a domain is in another list costs little, and only patterns with a star
 /// have to be compared with every domain after them.
-pub(crate) fn routes_are_reachable() -> [Rule; 2] {
+fn routes_are_reachable() -> [Rule; 2] {
     // CEL has no index in its macros before Kubernetes 1.32, so the indices are written out, as many as there can be routes.
     let indices = |range: std::ops::Range<usize>| {
         format!("[{}]", range.map(|index| index.to_string()).collect::<Vec<_>>().join(", "))

@@ -116,3 +116,23 @@ pub(crate) fn byte_size(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn storage_class(_: &mut SchemaGenerator) -> Schema {
     text(LONGEST_HOST, &[rules::storage_class()])
 }
+
+pub(crate) fn hello(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::hello()])
+}
+
+pub(crate) fn sender_domain(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::own_domain()])
+}
+
+pub(crate) fn ipv4(_: &mut SchemaGenerator) -> Schema {
+    word(&[rules::address_of_family(4, "an IPv4 address, such as 192.0.2.7")])
+}
+
+pub(crate) fn ipv6(_: &mut SchemaGenerator) -> Schema {
+    word(&[rules::address_of_family(6, "an IPv6 address without brackets, such as 2001:db8::7")])
+}
+
+pub(crate) fn interface(_: &mut SchemaGenerator) -> Schema {
+    word(&[rules::interface()])
+}

@@ -19,6 +19,7 @@ use mailsluice_crds::{
 use crate::{
     access::{Access, NetworkError},
     border::Border,
+    hello,
     route::Routes,
 };
 
@@ -33,6 +34,8 @@ pub const STANDARD_INPUT: &str = "-";
 pub struct Config {
     /// The relay's `metadata.name`.
     pub name: String,
+    /// How it names itself to other hosts and to clients.
+    pub hello: String,
     /// What it is asked to do.
     pub spec: SMTPRelaySpec,
     /// When connections may be opened.
@@ -135,7 +138,8 @@ impl Config {
         let access = Access::new(&relay.spec.clients)?;
         let border = Border::new(&relay.spec)?;
         let routes = Routes::new(&relay.spec.routes);
-        Ok(Config { name: relay.name_any(), spec: relay.spec, schedule, schedule_log, access, border, routes })
+        let hello = hello::name(relay.spec.hello.as_deref(), &hello::machine());
+        Ok(Config { name: relay.name_any(), hello, spec: relay.spec, schedule, schedule_log, access, border, routes })
     }
 }
 

@@ -113,7 +113,8 @@ impl Courier {
                 })
             })
             .collect();
-        let message = report::write(occasion, &original, &recipients, &self.hostname, now, &id)?;
+        let config = self.config.borrow().clone();
+        let message = report::write(occasion, &original, &recipients, &config.hello, now, &id)?;
         let draft = Draft {
             id: None,
             received_at: now,
@@ -121,13 +122,12 @@ impl Courier {
             recipients: vec![envelope.sender.clone()],
             eight_bit: !message.is_ascii(),
             extras: None,
-            client: Client { address: None, helo: self.hostname.clone(), session: format!("bounce-{id}") },
+            client: Client { address: None, helo: config.hello.clone(), session: format!("bounce-{id}") },
             purpose: Purpose::Report,
         };
         let size = message.len() as u64;
         let recipients = draft.recipients.clone();
         let stored = self.spool.append(draft, Body::from(Bytes::from(message))).await?;
-        let config = self.config.borrow().clone();
         let arrival = intake::arrival(&config.routes, stored.id, stored.location, now, size, &recipients);
         self.queue.insert(arrival, now);
         self.log

@@ -57,18 +57,23 @@ impl Fault {
         Fault { scope: Scope::Host, reason: Reason::DnsFailed, error }
     }
 
-    pub(super) fn connect(error: &ConnectError, peer: &str, now: Timestamp) -> Fault {
-        let number = error.errno();
+    pub(super) fn connect(from: &ConnectError, peer: &str, now: Timestamp) -> Fault {
+        let number = from.errno();
         let error = LastError {
             code: number.map_or_else(|| "EIO".to_owned(), errno_name),
             number,
             stage: Stage::Connect,
             peer: Some(peer.to_owned()),
             at: now,
-            text: shortened(&error.to_string(), TEXT_LENGTH),
+            text: shortened(&from.to_string(), TEXT_LENGTH),
         };
         let own = number.is_some_and(|number| OWN.iter().any(|errno| errno.raw_os_error() == number));
-        let scope = if own { Scope::Everything } else { Scope::Address };
+        let scope = match from {
+            _ if own => Scope::Everything,
+            // Nothing is known against the address: other routes may reach it from other sources.
+            ConnectError::Source { .. } => Scope::Host,
+            _ => Scope::Address,
+        };
         Fault { scope, reason: Reason::ConnectionFailed, error }
     }
 

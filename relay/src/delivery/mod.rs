@@ -50,12 +50,10 @@ pub struct Courier {
     pub resolver: Resolver,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
-    /// How the relay names itself to other hosts.
-    pub hostname: String,
     /// The address on which the relay itself listens.
     pub bind: IpAddr,
-    /// The client's settings.
-    pub client: Arc<client::Config>,
+    /// How long a host may take for each step.
+    pub timeouts: client::Timeouts,
     /// Where records go.
     pub log: Log,
     /// What is counted.

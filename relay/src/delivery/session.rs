@@ -19,11 +19,12 @@ use super::{
 };
 use crate::{
     clock,
+    config::Config,
     errors::shortened,
     ids::SessionId,
     log::Tag,
     queue::{HostId, InHand, Next, SessionHold, Settled, Suspension, Work},
-    route::{NextHop, Target, Terms, listens_at, next_race},
+    route::{NextHop, Target, Terms, Way, listens_at, next_race},
     smtp::client::{self, Client, ClientError, ErrorKind, Fate},
     spool::{self, Deferral, Mark, SpoolError},
     tcp::{Addresses, Blame, Entry, Held, Lease, connect},
@@ -51,6 +52,10 @@ pub(super) struct Session {
     pub(super) hold: SessionHold,
     pub(super) entry: Arc<Entry>,
     pub(super) lease: Lease,
+    /// What the route to the host says of how mail leaves.
+    way: Arc<Way>,
+    /// How the relay names itself.
+    hello: String,
 }
 
 /// What ended the sending of one message.
@@ -66,7 +71,9 @@ enum Sent {
 impl Session {
     pub(super) fn new(courier: Arc<Courier>, host_id: HostId, host: String, hold: SessionHold, lease: Lease) -> Self {
         let entry = Arc::new(courier.table.add(host_id));
-        Session { courier, host_id, host, id: SessionId::next(), hold, entry, lease }
+        let config = courier.config.borrow().clone();
+        let (way, hello) = (config.routes.way(&host), config.hello.clone());
+        Session { courier, host_id, host, id: SessionId::next(), hold, entry, lease, way, hello }
     }
 
     pub(super) async fn run(self) {
@@ -76,11 +83,16 @@ impl Session {
         let ports: Vec<u16> = config.spec.listeners.iter().map(|listener| listener.port).collect();
         let terms = Terms {
             private: config.routes.allows_private(&self.host),
-            hostname: &self.courier.hostname,
+            hostname: &config.hello,
             ours: &|address| listens_at(self.courier.bind, &ports, address),
         };
         match self.courier.resolver.targets(&hop, &terms).await {
-            Ok(targets) => self.with_targets(targets).await,
+            Ok(mut targets) => {
+                if targets.iter().any(|target| self.way.reaches(target.address)) {
+                    targets.retain(|target| self.way.reaches(target.address));
+                }
+                self.with_targets(targets).await;
+            }
             Err(error) if error.permanent => self.give_up_all(&error).await,
             Err(error) => self.suspend(&Fault::route(&error, clock::now())),
         }
@@ -95,7 +107,7 @@ impl Session {
             && !self.courier.stop.is_cancelled()
         {
             self.entry.connecting(first.address);
-            let race = connect(&self.lease, first.address, second.map(|second| second.address)).await;
+            let race = connect(&self.lease, self.way.source(), first.address, second.map(|s| s.address)).await;
             let mut fault = None;
             let tried: Vec<Target> = [Some(first), second].into_iter().flatten().cloned().collect();
             for (target, error) in race.failed.iter().filter_map(|(index, error)| Some((tried.get(*index)?, error))) {
@@ -231,9 +243,8 @@ impl Session {
             id: self.id,
             entry: self.entry.clone(),
         };
-        Client::start(stream, self.courier.client.clone(), watcher)
-            .await
-            .map_err(|error| Fault::client(&error, &peer, clock::now()))
+        let settings = Arc::new(client::Config { hello: self.hello.clone(), timeouts: self.courier.timeouts });
+        Client::start(stream, settings, watcher).await.map_err(|error| Fault::client(&error, &peer, clock::now()))
     }
 
     /// Sends what waits; what broke the connection, where something did. `others`: addresses that are left to be tried then.
@@ -241,7 +252,11 @@ impl Session {
         let live = Live::new(self, target.address);
         let begun = Instant::now();
         let mut messages = 0_u32;
+        let mut config = self.courier.config.clone();
         while !self.courier.stop.is_cancelled() && client.is_usable() && self.lease.may_go_on(clock::now()) {
+            if config.has_changed().unwrap_or(false) && !self.is_as(&config.borrow_and_update()) {
+                break;
+            }
             if messages >= MESSAGES_PER_CONNECTION || begun.elapsed() >= CONNECTION_AGE {
                 break;
             }
@@ -277,6 +292,11 @@ impl Session {
         None
     }
 
+    /// Whether a new session would be like this one.
+    fn is_as(&self, config: &Config) -> bool {
+        self.hello == config.hello && self.way == config.routes.way(&self.host)
+    }
+
     async fn send(
         &self,
         client: &mut Client<TcpStream, Watcher>,
@@ -293,7 +313,7 @@ impl Session {
                 return Sent::GoOn;
             }
         };
-        let Some(outgoing) = outgoing(&envelope, &work.recipients) else {
+        let Some(outgoing) = outgoing(&envelope, &work.recipients, &self.way) else {
             self.courier.unusable(&work, "the envelope of a message is none that can be sent", in_hand);
             return Sent::GoOn;
         };

@@ -9,6 +9,7 @@ use super::{Courier, fault, outcome::Failure};
 use crate::{
     ids::SessionId,
     log::Tag,
+    route::Way,
     smtp::{
         self, BodyType, Recipient, Reply,
         client::{BodySource, Observer},
@@ -19,8 +20,8 @@ use crate::{
 };
 
 /// The envelope for one host: none when what the spool holds is no envelope.
-pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16]) -> Option<smtp::Envelope> {
-    let mut outgoing = smtp::Envelope::new(envelope.sender.parse().ok()?);
+pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16], way: &Way) -> Option<smtp::Envelope> {
+    let mut outgoing = smtp::Envelope::new(way.sender(envelope.sender.parse().ok()?));
     for recipient in recipients {
         let path = envelope.recipients.get(usize::from(*recipient))?.parse().ok()?;
         let asked = envelope.extras.as_ref().and_then(|extras| extras.of(*recipient));

@@ -45,7 +45,7 @@ impl Session {
         let terms = config.border.terms(self.client.address.ip());
         self.client.shares = terms.shares;
         let limits = &config.spec.limits;
-        let mut protocol = server::Config::new(self.reception.hostname.clone(), limits.message_size.as_bytes());
+        let mut protocol = server::Config::new(config.hello.clone(), limits.message_size.as_bytes());
         protocol.max_recipients = limits.recipients as usize;
         protocol.start_tls = self.tls_of(config).is_some_and(|tls| tls.mode == TlsMode::StartTls);
         protocol.xclient = config.border.may_xclient(self.port, self.client.origin.ip());

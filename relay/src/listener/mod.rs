@@ -48,8 +48,6 @@ pub struct Reception {
     pub limiter: Arc<Limiter>,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
-    /// How the relay names itself to clients.
-    pub hostname: String,
     /// Where records go.
     pub log: Log,
     /// What is counted.
@@ -189,7 +187,7 @@ async fn accept(
                         .at(LogLevel::Problems, Tag::SmtpIn)
                         .field("client", peer)
                         .say("turned a client away: limits.clientConnections is reached");
-                    tokio::spawn(turn_away(stream, reception.hostname.clone()));
+                    tokio::spawn(turn_away(stream, reception.config.borrow().hello.clone()));
                 }
             },
             // The client was gone before anything could be said to it.

@@ -351,7 +351,7 @@ impl Session {
             _ => String::new(),
         };
         let date = rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap_or_default();
-        let host = &self.reception.hostname;
+        let host = &self.reception.config.borrow().hello;
         format!(
             "Received: from {helo} ({name}{address}){tls}\r\n\tby {host} with {protocol} id {id}{only};\r\n\t{date}\r\n"
         )

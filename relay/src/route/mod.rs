@@ -2,6 +2,7 @@
 //!
 //! - [`table`]: the routes of the manifest, first match by recipient domain (pure);
 //! - [`hop`]: the next hop and its name in the Monitor (pure);
+//! - [`way`]: what a route says of how mail leaves (pure);
 //! - [`terms`]: which addresses may be tried (pure);
 //! - [`order`]: which exchanger and which address is tried first (pure);
 //! - [`resolver`]: the questions to the DNS, and what the answers mean;
@@ -14,6 +15,7 @@ mod resolver;
 mod servers;
 mod table;
 mod terms;
+mod way;
 
 pub use error::{RouteCode, RouteError};
 pub use hop::NextHop;
@@ -22,3 +24,4 @@ pub use resolver::Resolver;
 pub use servers::ResolverSource;
 pub use table::Routes;
 pub use terms::{Terms, listens_at};
+pub use way::{Way, local_address};

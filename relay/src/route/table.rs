@@ -1,10 +1,10 @@
 //! The routes: which of them is for a recipient domain.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use mailsluice_crds::relay::{PrivateAddresses, Route};
 
-use super::NextHop;
+use super::{NextHop, Way};
 use crate::smtp::Domain;
 
 /// The routes of a manifest. The first whose `domains` name the recipient's domain decides.
@@ -16,6 +16,10 @@ pub struct Routes {
     smarthosts: Vec<Option<NextHop>>,
     /// Whether each may lead to addresses that are not of the public Internet.
     private: Vec<bool>,
+    /// How mail leaves on each.
+    ways: Vec<Arc<Way>>,
+    /// The first route to each smarthost, by its name; those to one smarthost agree in how mail leaves.
+    by_smarthost: HashMap<String, usize>,
     /// The first route for exactly this domain.
     exact: HashMap<String, usize>,
     /// The first route for everything below this domain.
@@ -31,6 +35,10 @@ impl Routes {
         let mut table = Routes::default();
         for (index, route) in routes.iter().enumerate() {
             // Without a smarthost it is by MX: the schema sees to it that a route is one or the other.
+            table.ways.push(Arc::new(Way::of(route)));
+            if let Some(smarthost) = &route.smarthost {
+                table.by_smarthost.entry(NextHop::smarthost(smarthost).host_name()).or_insert(index);
+            }
             table.smarthosts.push(route.smarthost.as_ref().map(NextHop::smarthost));
             let mx = route.mx.clone().unwrap_or_default();
             table.private.push(mx.private_addresses == PrivateAddresses::Allow);
@@ -67,6 +75,13 @@ impl Routes {
         named || route.and_then(|route| self.private.get(route)).copied().unwrap_or(false)
     }
 
+    /// How mail for this host leaves, by its name in the Monitor.
+    #[must_use]
+    pub fn way(&self, host: &str) -> Arc<Way> {
+        let route = self.by_smarthost.get(host).copied().or_else(|| self.first_match(host));
+        route.and_then(|route| self.ways.get(route)).cloned().unwrap_or_default()
+    }
+
     fn first_match(&self, domain: &str) -> Option<usize> {
         let exact = self.exact.get(domain).copied();
         let parents = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
@@ -88,8 +103,8 @@ mod tests {
     fn by_mx(domains: &[&str]) -> Route {
         Route {
             domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
-            smarthost: None,
             mx: Some(Mx::default()),
+            ..Route::default()
         }
     }
 
@@ -141,6 +156,27 @@ mod tests {
         let routes = Routes::new(&[by_mx(&["*"])]);
         for domain in ["example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]"] {
             assert_eq!(routes.next_hop(domain).host_name(), domain);
+        }
+    }
+
+    #[test]
+    fn how_mail_leaves_is_said_by_the_route_that_led_to_the_host() {
+        let from = |domain: &str, route: Route| Route { sender_domain: Some(domain.to_owned()), ..route };
+        let routes = Routes::new(&[
+            from("a.example", by_smarthost(&["one.example"], "Relay.Example")),
+            from("b.example", by_mx(&["*.two.example"])),
+            by_mx(&["*"]),
+        ]);
+        for (host, want) in [
+            ("relay.example:25", "x@a.example"),
+            // The domain of that name goes by MX.
+            ("relay.example", "x@own.example"),
+            ("mail.two.example", "x@b.example"),
+            ("two.example", "x@own.example"),
+            ("invalid", "x@own.example"),
+        ] {
+            let sender = routes.way(host).sender("x@own.example".parse().unwrap());
+            assert_eq!(sender.as_str(), want, "{host}");
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
+use mailsluice_crds::relay::SourceAddress;
 use tokio::{net::TcpStream, time};
 
-use crate::socket;
+use crate::socket::{self, Failure};
 
 /// How long a connection may take to open. RFC 5321 leaves it open; Postfix takes the same 30 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,6 +24,16 @@ pub enum ConnectError {
         /// The error, with its errno.
         source: io::Error,
     },
+    /// The route's source is nothing that this machine can connect from.
+    #[error("connect to {peer} from the route's source {}: {error}", shown(.from))]
+    Source {
+        /// The address and port.
+        peer: SocketAddr,
+        /// The source.
+        from: SourceAddress,
+        /// The error, with its errno.
+        error: io::Error,
+    },
     /// No answer at all.
     #[error(
         "connect to {peer}: no answer within {} seconds; many networks block port 25 on its way out",
@@ -40,6 +51,7 @@ impl ConnectError {
     pub fn errno(&self) -> Option<i32> {
         match self {
             ConnectError::Io { source, .. } => source.raw_os_error(),
+            ConnectError::Source { error, .. } => error.raw_os_error(),
             ConnectError::TimedOut { .. } => Some(rustix::io::Errno::TIMEDOUT.raw_os_error()),
         }
     }
@@ -54,21 +66,31 @@ pub struct Race<S, E> {
     pub failed: Vec<(usize, E)>,
 }
 
-/// Opens a connection to the first address, or to the second if that one answers sooner or the first fails. The lease is what
+fn shown(source: &SourceAddress) -> String {
+    let SourceAddress { ipv4, ipv6, interface } = source;
+    let parts = [ipv4.map(|four| four.to_string()), ipv6.map(|six| six.to_string()), interface.clone()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Opens a connection, from `source` where one is given, to the first address, or to the second if that one answers sooner or the first fails. The lease is what
 /// allows it: without one there is no way to call this.
 pub async fn connect(
     _lease: &super::Lease,
+    source: Option<&SourceAddress>,
     first: SocketAddr,
     second: Option<SocketAddr>,
 ) -> Race<TcpStream, ConnectError> {
-    race(open(first), second.map(open)).await
+    race(open(first, source), second.map(|second| open(second, source))).await
 }
 
-async fn open(peer: SocketAddr) -> Result<TcpStream, ConnectError> {
-    time::timeout(CONNECT_TIMEOUT, socket::connect(peer))
+async fn open(peer: SocketAddr, from: Option<&SourceAddress>) -> Result<TcpStream, ConnectError> {
+    time::timeout(CONNECT_TIMEOUT, socket::connect(peer, from))
         .await
         .map_err(|_| ConnectError::TimedOut { peer })?
-        .map_err(|source| ConnectError::Io { peer, source })
+        .map_err(|failure| match failure {
+            Failure::Connect(source) => ConnectError::Io { peer, source },
+            Failure::Source(error) => ConnectError::Source { peer, from: from.cloned().unwrap_or_default(), error },
+        })
 }
 
 /// Lets the second run beside the first once that has failed, or has not come to an end within its head start.

@@ -86,6 +86,8 @@ mod tests {
 
     fn copy(text: &[u8]) -> Received {
         let envelope = Envelope {
+            client: ([127, 0, 0, 1], 25).into(),
+            helo: String::new(),
             received_at: jiff::Timestamp::UNIX_EPOCH,
             sender: "shop@example.org".into(),
             recipients: vec!["a@one.test".into()],

@@ -12,6 +12,7 @@ mod failures_have_the_right_scope;
 mod first_message_within_100ms_of_opening;
 mod full_disk_refuses_then_resumes;
 mod held_by_schedule_and_explained;
+mod how_mail_leaves;
 mod kill_nine_loses_nothing;
 mod limits;
 mod log_levels_live;
