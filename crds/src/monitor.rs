@@ -183,6 +183,8 @@ pub enum Reason {
     MessagesDeferred,
     /// `messagesPerHostPerMinute` is reached.
     RateLimited,
+    /// Nothing waits but messages that their senders want held till a moment (FUTURERELEASE, RFC 4865).
+    HeldBySender,
 }
 
 impl Reason {
@@ -198,6 +200,7 @@ impl Reason {
             Reason::HostRefused => "HostRefused",
             Reason::MessagesDeferred => "MessagesDeferred",
             Reason::RateLimited => "RateLimited",
+            Reason::HeldBySender => "HeldBySender",
         }
     }
 }

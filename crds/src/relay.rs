@@ -313,6 +313,8 @@ pub struct Limits {
     /// What all clients together may take, beside `clientConnections`.
     #[serde(skip_serializing_if = "is_default")]
     pub all_clients: Rates,
+    /// How long a sender may have a message held before it is sent (FUTURERELEASE, RFC 4865); its age counts from then on.
+    pub future_release: Interval,
 }
 
 /// When an attempt that failed is repeated, and when the relay gives up.
@@ -324,6 +326,9 @@ pub struct Retry {
     pub first: Interval,
     /// The longest wait.
     pub longest: Interval,
+    /// The age at which the sender of a message that still waits is told so, once; never, where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn_after: Option<Interval>,
     /// The age at which a message that could not be delivered is returned to its sender.
     pub expire_after: Interval,
 }
@@ -378,6 +383,7 @@ impl Default for Limits {
             recipients: 1_000,
             per_client: ClientLimits::default(),
             all_clients: Rates::default(),
+            future_release: Interval::from_secs(7 * 86_400),
         }
     }
 }
@@ -387,6 +393,7 @@ impl Default for Retry {
         Retry {
             first: Interval::from_secs(5 * 60),
             longest: Interval::from_secs(4 * 3_600),
+            warn_after: None,
             expire_after: Interval::from_secs(5 * 86_400),
         }
     }

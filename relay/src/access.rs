@@ -55,6 +55,13 @@ impl Access {
         Ok(Access { clients })
     }
 
+    /// Whether `client` may relay anything at all.
+    #[must_use]
+    pub fn lists(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.clients.iter().any(|entry| entry.networks.iter().any(|net| net.contains(&client)))
+    }
+
     /// Whether `client` may relay mail from `sender`.
     ///
     /// Asked at RCPT and not before, so that a refusal shows in the client's log together with the message it is about.

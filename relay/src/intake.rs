@@ -6,7 +6,7 @@ use crate::{
     queue::{Arrival, Part, Recipients},
     route::Routes,
     smtp::{Domain, ForwardPath},
-    spool::{Location, MessageId, Recovered},
+    spool::{Location, MessageId, Recovered, Timing, Told},
 };
 
 /// The host name under which mail waits that no route is for: it is given up when it is tried.
@@ -21,6 +21,7 @@ pub fn arrival(
     received_at: Timestamp,
     size: u64,
     recipients: &[String],
+    timing: Timing,
 ) -> Arrival {
     let mut groups: Vec<(String, Vec<u16>)> = Vec::with_capacity(1);
     for (index, recipient) in (0_u16..).zip(recipients) {
@@ -28,9 +29,15 @@ pub fn arrival(
     }
     let parts = groups
         .into_iter()
-        .map(|(host, recipients)| Part { host, recipients: recipients.into(), attempts: 0, due: None })
+        .map(|(host, recipients)| Part {
+            host,
+            recipients: recipients.into(),
+            attempts: 0,
+            due: None,
+            told: Told::NOTHING,
+        })
         .collect();
-    Arrival { id, location, size, received_at, parts }
+    Arrival { id, location, size, received_at, timing, parts }
 }
 
 /// Where the recipients go that a restart found waiting, with their attempts and due times.
@@ -46,16 +53,25 @@ pub fn recovered(routes: &Routes, found: &Recovered) -> Arrival {
                 part.recipients = part.recipients.iter().copied().chain([pending.recipient]).collect();
                 part.attempts = part.attempts.max(pending.attempts);
                 part.due = part.due.min(pending.due);
+                part.told = part.told.and(pending.told);
             }
             None => parts.push(Part {
                 host,
                 recipients: Recipients::one(pending.recipient),
                 attempts: pending.attempts,
                 due: pending.due,
+                told: pending.told,
             }),
         }
     }
-    Arrival { id: envelope.id, location: found.location, size: envelope.size, received_at: envelope.received_at, parts }
+    Arrival {
+        id: envelope.id,
+        location: found.location,
+        size: envelope.size,
+        received_at: envelope.received_at,
+        timing: envelope.timing(),
+        parts,
+    }
 }
 
 /// The name of the host that a recipient's mail waits for.

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub deferred: IntCounter,
     /// Recipients given up and returned to their sender.
     pub bounced: IntCounter,
+    /// Senders told that a message of theirs is late.
+    pub delays_told: IntCounter,
     /// Handshakes of clients, by their result.
     pub handshakes_in: IntCounterVec,
     /// Secrets that are missing or cannot be used.
@@ -216,6 +218,7 @@ impl Metrics {
                 "Recipients put off to another attempt, each time.",
             )?,
             bounced: counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
+            delays_told: counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,
             handshakes_in,
             secrets_invalid: gauge(
                 "mailsluice_secrets_invalid",

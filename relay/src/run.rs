@@ -229,6 +229,7 @@ impl Relay {
         let reception = Arc::new(Reception {
             spool: spool.clone(),
             queue: queue.clone(),
+            gate: gate.clone(),
             certificates,
             limiter: Arc::default(),
             config: sender.subscribe(),
@@ -247,7 +248,7 @@ impl Relay {
             recovery.run(&mut |found| self.queue.insert(intake::recovered(&config.routes, &found), clock::now()));
         match recovered {
             Ok(report) => {
-                self.queue.change(Queue::sort_recovered);
+                self.queue.change(Queue::recovery_ended);
                 self.metrics.spool_recovering.set(0);
                 tell_recovery(&self.log, &report);
             }

@@ -372,7 +372,7 @@ pub(crate) fn message_size_is_at_least_what_smtp_asks() -> Rule {
     )
 }
 
-pub(crate) fn waits_grow() -> [Rule; 2] {
+pub(crate) fn waits_grow() -> [Rule; 3] {
     [
         not_longer(
             "self.first",
@@ -386,6 +386,15 @@ pub(crate) fn waits_grow() -> [Rule; 2] {
             "`longest` is longer than `expireAfter`: write a wait after which there is still time to try again",
         )
         .field_path(".longest"),
+        {
+            let (warn, expire) = ("self.warnAfter", "self.expireAfter");
+            let sound = format!("{} && {}", is_interval(warn), is_interval(expire));
+            rule(
+                format!("!has({warn}) || !({sound}) || {} < {}", seconds(warn), seconds(expire)),
+                "`warnAfter` is no shorter than `expireAfter`: write an age at which a message still waits",
+            )
+            .field_path(".warnAfter")
+        },
     ]
 }
 

@@ -76,11 +76,13 @@ fn beyond_rows(merged: &Merged) -> u32 {
     if merged.queue.hosts > shown && merged.rows.iter().all(is_hindered) { merged.queue.suspended_hosts } else { 0 }
 }
 
-/// Whether something is wrong about a host. A pause and a rate are wanted; and a host that failed last is not well because
+/// Whether something is wrong about a host. A pause, a rate and a hold are wanted; and a host that failed last is not well because
 /// it is being tried again.
 pub(super) fn is_hindered(row: &HostRow) -> bool {
     match row.reason {
-        Some(Reason::TcpSchedulePause | Reason::RateLimited | Reason::TcpScheduleClosed) => false,
+        Some(Reason::TcpSchedulePause | Reason::RateLimited | Reason::TcpScheduleClosed | Reason::HeldBySender) => {
+            false
+        }
         _ => is_suspended(row) || row.last_error.is_some(),
     }
 }

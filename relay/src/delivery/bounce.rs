@@ -10,8 +10,8 @@ use crate::{
     clock, intake,
     log::Tag,
     report::{self, Occasion, Original, ReportedRecipient},
-    smtp::extensions::{Notify, Return, xtext},
-    spool::{Body, BodyReader, Client, Draft, Envelope, Purpose},
+    smtp::extensions::{Extensions, Notify, Return, xtext},
+    spool::{Body, BodyReader, Client, Draft, Envelope, Extras, Purpose, Timing},
 };
 
 /// Octets of the original that are searched for the end of its header; what a bounce returns is no longer than this.
@@ -66,11 +66,22 @@ impl Courier {
         if envelope.sender.is_empty() || relayed.is_empty() {
             return Ok(());
         }
+        self.report_headers(Occasion::Relayed, envelope, body, relayed).await
+    }
+
+    /// Reports with the header of the message: RET is about failures only (RFC 3461 section 4.3).
+    pub(super) async fn report_headers(
+        &self,
+        occasion: Occasion,
+        envelope: &Envelope,
+        body: Option<BodyReader>,
+        about: &[Failure],
+    ) -> Result<(), BounceError> {
         let text = match body {
             Some(body) => headers_of(read(body, HEADER_LIMIT).await?),
             None => Vec::new(),
         };
-        self.report(Occasion::Relayed, envelope, &Text::Headers(text), &relayed.iter().collect::<Vec<_>>()).await
+        self.report(occasion, envelope, &Text::Headers(text), &about.iter().collect::<Vec<_>>()).await
     }
 
     /// Writes a report, and puts it on disk and into the queue.
@@ -94,6 +105,7 @@ impl Courier {
             arrival: envelope.received_at,
             message_id: &id,
             envelope_id: envelope_id.as_deref(),
+            timing: envelope.timing(),
             headers,
             whole,
         };
@@ -121,21 +133,22 @@ impl Courier {
             sender: String::new(),
             recipients: vec![envelope.sender.clone()],
             eight_bit: !message.is_ascii(),
-            extras: None,
+            extras: extras(envelope),
             client: Client { address: None, helo: config.hello.clone(), session: format!("bounce-{id}") },
             purpose: Purpose::Report,
         };
         let size = message.len() as u64;
         let recipients = draft.recipients.clone();
+        let timing = draft.extras.as_ref().map(|extras| extras.timing).unwrap_or_default();
         let stored = self.spool.append(draft, Body::from(Bytes::from(message))).await?;
-        let arrival = intake::arrival(&config.routes, stored.id, stored.location, now, size, &recipients);
+        let arrival = intake::arrival(&config.routes, stored.id, stored.location, now, size, &recipients, timing);
         self.queue.insert(arrival, now);
         self.log
             .at(LogLevel::Major, Tag::Report)
             .field("message", stored.id)
             .field("original", &id)
             .field("to", &envelope.sender)
-            .say("returned a message to its sender");
+            .say(occasion.done());
         Ok(())
     }
 }
@@ -144,6 +157,15 @@ impl Courier {
 fn wants_failures(envelope: &Envelope, recipient: u16) -> bool {
     let asked = envelope.extras.as_ref().and_then(|extras| extras.of(recipient));
     asked.and_then(|asked| asked.notify).is_none_or(|notify| notify.includes(Notify::FAILURE))
+}
+
+/// A report matters as much as what it is about (RFC 6710 section 4.5), and is in UTF-8 to a sender who is (RFC 6533).
+fn extras(envelope: &Envelope) -> Option<Box<Extras>> {
+    let timing = Timing { priority: envelope.timing().priority, ..Timing::default() };
+    let utf8 = !envelope.sender.is_ascii();
+    let message = Extensions { smtp_utf8: utf8, utf8_header: utf8, ..Extensions::default() };
+    let extras = Extras { message, timing, recipients: Vec::new() };
+    (extras != Extras::default()).then(|| Box::new(extras))
 }
 
 /// What of the original goes into a report.

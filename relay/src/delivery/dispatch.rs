@@ -4,44 +4,39 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use mailsluice_crds::LogLevel;
-use tokio::time;
+use mailsluice_crds::relay::Retry;
+use tokio::{task::JoinSet, time};
 
-use super::{Courier, outcome::Failure, session::Session};
-use crate::{
-    clock,
-    log::Tag,
-    queue::{Settled, Work},
-    spool::{self, Mark},
-    tcp::Permission,
-};
+use super::{Courier, expire, session::Session, warn};
+use crate::{clock, tcp::Permission};
 
 /// The longest sleep. The clock on the wall may be set while the relay sleeps; it is late by no more than this then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// Expired messages taken at a time, so that a great many of them do not hold up what is due.
-const EXPIRED_AT_ONCE: usize = 100;
-
-/// The wait before an expired message that could not be returned is tried again.
-const RETURN_AGAIN: Duration = Duration::from_secs(60);
+/// Reports written at a time, so that a great many of them do not hold up what is due. The next is begun as soon as one is done.
+const REPORTS_AT_ONCE: usize = 100;
 
 /// Lets hosts have their turn until the relay stops.
 pub async fn run(courier: Arc<Courier>) {
+    let mut reports = JoinSet::new();
     while !courier.stop.is_cancelled() {
         let now = clock::now();
         courier.queue.dispatch(|queue| queue.advance(now));
         let all_asked = give_turns(&courier, now);
-        let age = courier.config.borrow().spec.retry.expire_after.duration();
-        return_expired(&courier, age, now);
-        let sleep = sleep_time(&courier, age, now);
+        let retry = courier.config.borrow().spec.retry.clone();
+        report(&courier, &mut reports, &retry, now);
+        let sleep = sleep_time(&courier, retry.expire_after.duration(), now);
         tokio::select! {
             biased;
             () = courier.queue.rung() => {}
             () = courier.gate.session_ended(), if !all_asked => {}
+            Some(_) = reports.join_next() => {}
             () = time::sleep(sleep) => {}
             () = courier.stop.cancelled() => {}
         }
     }
+    // Those under way are finished: a stop waits for them as for sessions.
+    reports.detach_all();
 }
 
 /// Asks for a session for each host in turn; false when there was no connection left for one.
@@ -75,55 +70,22 @@ fn sleep_time(courier: &Courier, age: SignedDuration, now: Timestamp) -> Duratio
     until.clamp(Duration::from_millis(1), LONGEST_SLEEP)
 }
 
-fn return_expired(courier: &Arc<Courier>, age: SignedDuration, now: Timestamp) {
-    let expired = courier.queue.dispatch(|queue| queue.take_expired(age, now, EXPIRED_AT_ONCE));
-    for work in expired {
-        courier.sessions.spawn(return_one(courier.clone(), work));
+/// Returns what has expired, and tells senders what is late.
+fn report(courier: &Arc<Courier>, reports: &mut JoinSet<()>, retry: &Retry, now: Timestamp) {
+    while reports.try_join_next().is_some() {}
+    let room = REPORTS_AT_ONCE.saturating_sub(reports.len());
+    if room == 0 {
+        return;
     }
-}
-
-async fn return_one(courier: Arc<Courier>, work: Work) {
-    let in_hand = courier.queue.in_hand(work.clone());
-    let read = courier.spool.read(work.location).await;
-    let result = match &read {
-        Err(error) if error.is_damage() => return courier.unreadable(&work, error, in_hand),
-        Ok((envelope, _)) => {
-            let since = envelope.received_at;
-            let failed: Vec<_> = work
-                .recipients
-                .iter()
-                .map(|recipient| Failure {
-                    recipient: *recipient,
-                    // RFC 3463 section 3.5: X.4.7, delivery time expired.
-                    status: "5.4.7".into(),
-                    reply: None,
-                    remote: None,
-                    text: format!("could not be delivered since {since:.0}; the time for it is over"),
-                })
-                .collect();
-            let body = courier.spool.body(work.location).await.ok();
-            courier.bounce(envelope, body, &failed).await.map_err(|error| error.to_string())
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    match result {
-        Ok(()) => {
-            let outcomes = work.recipients.iter().map(|recipient| (*recipient, spool::Outcome::Failed)).collect();
-            courier.spool.mark(Mark { id: work.id, location: work.location, outcomes });
-            in_hand.settle(Settled::Gone);
-        }
-        Err(error) => {
-            courier
-                .log
-                .at(LogLevel::Problems, Tag::Report)
-                .field("message", work.id)
-                .say(format_args!("an expired message could not be returned, trying again later: {error}"));
-            // It stays in hand for so long, so that it is not taken again at once.
-            tokio::select! {
-                () = time::sleep(RETURN_AGAIN) => {}
-                () = courier.stop.cancelled() => {}
-            }
-            in_hand.settle(Settled::Untried);
-        }
+    let (expired, late) = courier.queue.dispatch(|queue| {
+        let expired = queue.take_expired(retry.expire_after.duration(), now, room);
+        let left = room.saturating_sub(expired.len());
+        (expired, queue.take_late(retry.warn_after.map(|after| after.duration()), now, left))
+    });
+    for work in expired {
+        reports.spawn(courier.sessions.track_future(expire::give_back(courier.clone(), work)));
+    }
+    for message in late {
+        reports.spawn(courier.sessions.track_future(warn::tell(courier.clone(), message)));
     }
 }

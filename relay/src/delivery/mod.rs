@@ -7,11 +7,13 @@
 //! - [`outcome`]: what replies mean for each recipient (pure);
 //! - [`fault`]: what an error means for the host, and how the Monitor shows it (pure);
 //! - [`bounce`]: mail that is given up goes back to its sender;
+//! - [`expire`]: mail whose time is over; [`warn`]: senders are told that mail is late;
 //! - [`reroute`]: mail that waits when the routes change;
 //! - [`unreadable`]: mail that the spool cannot give back.
 
 mod bounce;
 pub mod dispatch;
+mod expire;
 mod fault;
 mod outcome;
 pub mod reroute;
@@ -19,6 +21,7 @@ mod session;
 mod settle;
 mod transfer;
 mod unreadable;
+mod warn;
 
 use std::{net::IpAddr, sync::Arc};
 

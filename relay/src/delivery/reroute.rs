@@ -39,8 +39,9 @@ async fn reroute(courier: &Courier, work: Work) -> bool {
     let pending = work
         .recipients
         .iter()
-        .map(|recipient| Pending { recipient: *recipient, attempts: work.attempts, due: None, error: None })
+        .map(|recipient| Pending { told: work.told, attempts: work.attempts, ..Pending::untried(*recipient) })
         .collect();
+    let timing = envelope.timing();
     let parts = intake::recovered(&routes.routes, &Recovered { envelope, location: work.location, pending }).parts;
     let stays = courier
         .queue
@@ -48,7 +49,7 @@ async fn reroute(courier: &Courier, work: Work) -> bool {
     if stays {
         in_hand.settle(Settled::Untried);
     } else {
-        in_hand.reassign(parts, clock::now());
+        in_hand.reassign(parts, &timing, clock::now());
     }
     !stays
 }

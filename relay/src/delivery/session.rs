@@ -13,6 +13,7 @@ use tokio::{
 
 use super::{
     Courier,
+    expire::in_vain,
     fault::{Fault, Scope, TEXT_LENGTH},
     outcome::Outcome,
     transfer::{Text, Watcher, outgoing, relayed},
@@ -64,8 +65,8 @@ enum Sent {
     GoOn,
     /// The connection is over, and why.
     Over(Fault),
-    /// The connection is over, because the message could not be read.
-    Unread,
+    /// The connection is over, because the message could not be read, or its time ended.
+    GivenUp,
 }
 
 impl Session {
@@ -275,7 +276,7 @@ impl Session {
                         messages += 1;
                     }
                     Sent::Over(fault) => return Some(fault),
-                    Sent::Unread => return None,
+                    Sent::GivenUp => return None,
                 },
                 Next::Idle(idle) => {
                     self.entry.stage(Stage::Idle);
@@ -313,16 +314,29 @@ impl Session {
                 return Sent::GoOn;
             }
         };
-        let Some(outgoing) = outgoing(&envelope, &work.recipients, &self.way) else {
+        let now = clock::now();
+        let Some(outgoing) = outgoing(&envelope, &work.recipients, &self.way, now) else {
             self.courier.unusable(&work, "the envelope of a message is none that can be sent", in_hand);
             return Sent::GoOn;
         };
-        match client.send(&outgoing, &mut Text(body)).await {
+        let expiry = self.courier.expiry(&envelope);
+        let mut text = Text(body);
+        let sent = tokio::select! {
+            biased;
+            sent = client.send(&outgoing, &mut text) => sent,
+            () = in_vain(&self.entry, now, expiry) => {
+                // The host has nothing of the text yet, so it cannot have taken the message. It goes back at once.
+                in_hand.settle(Settled::Untried);
+                return Sent::GivenUp;
+            }
+        };
+        match sent {
             Ok(replies) => {
                 let peer = target.address.to_string();
                 let mut outcome = Outcome::of(&replies, &work.recipients, &target.name, &peer, clock::now());
-                if envelope.extras.is_some() && !client.capabilities().dsn {
-                    outcome.relayed = relayed(&envelope, &outcome.delivered, &replies.reply, &target.name);
+                if envelope.extras.is_some() {
+                    let host = client.capabilities();
+                    outcome.relayed = relayed(&envelope, &outcome.delivered, &replies.reply, &target.name, host);
                 }
                 self.settle(in_hand, &envelope, outcome, Some((&replies.reply, &peer))).await;
                 Sent::GoOn
@@ -332,7 +346,7 @@ impl Session {
                 let error =
                     SpoolError::Io { what: "read", file: "the text of a message".into(), source: source.into() };
                 self.courier.unreadable(&work, &error, in_hand);
-                Sent::Unread
+                Sent::GivenUp
             }
             Err(error) => Sent::Over(self.broken(in_hand, &work, &error, target, (messages, others))),
         }
@@ -372,7 +386,7 @@ impl Session {
             .recipients
             .iter()
             .map(|recipient| {
-                let deferral = Deferral { attempts, due: till, error: at_fault.clone() };
+                let deferral = Deferral { attempts, due: till, error: at_fault.clone(), told: work.told };
                 (*recipient, spool::Outcome::Deferred(deferral))
             })
             .collect();

@@ -57,7 +57,8 @@ impl Session {
                 || ("BOUNCE".to_owned(), "could not be returned to its sender".to_owned()),
                 |error| (error.code.clone(), error.text.clone()),
             );
-            spool::Outcome::Deferred(Deferral { attempts, due: till, error: spool::LastError { code, text, at: now } })
+            let error = spool::LastError { code, text, at: now };
+            spool::Outcome::Deferred(Deferral { attempts, due: till, error, told: work.told })
         };
         let delivered = outcome.delivered.iter().map(|recipient| (*recipient, spool::Outcome::Delivered));
         let failed = outcome.failed.iter().map(|failure| (failure.recipient, spool::Outcome::Failed));

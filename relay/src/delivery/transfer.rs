@@ -3,6 +3,7 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use mailsluice_crds::LogLevel;
 
 use super::{Courier, fault, outcome::Failure};
@@ -12,15 +13,15 @@ use crate::{
     route::Way,
     smtp::{
         self, BodyType, Recipient, Reply,
-        client::{BodySource, Observer},
-        extensions::Notify,
+        client::{BodySource, Capabilities, Observer},
+        extensions::{Notify, timing::Late},
     },
     spool::{BodyReader, Envelope},
     tcp::Entry,
 };
 
-/// The envelope for one host: none when what the spool holds is no envelope.
-pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16], way: &Way) -> Option<smtp::Envelope> {
+/// The envelope for one host at `now`: none when what the spool holds is no envelope.
+pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16], way: &Way, now: Timestamp) -> Option<smtp::Envelope> {
     let mut outgoing = smtp::Envelope::new(way.sender(envelope.sender.parse().ok()?));
     for recipient in recipients {
         let path = envelope.recipients.get(usize::from(*recipient))?.parse().ok()?;
@@ -33,16 +34,30 @@ pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16], way: &Way) -> Op
         _ => BodyType::SevenBit,
     };
     outgoing.size = Some(envelope.size);
+    outgoing.time = envelope.extras.as_ref().and_then(|extras| extras.timing.left(now).boxed());
     outgoing.extensions = envelope.extras.as_ref().and_then(|extras| extras.message.clone().boxed());
     Some(outgoing)
 }
 
-/// What to report of the recipients that a host without DSN has taken: those whose sender asked for it with NOTIFY=SUCCESS.
-pub(super) fn relayed(envelope: &Envelope, delivered: &[u16], reply: &Reply, remote: &str) -> Vec<Failure> {
+/// What to report of the recipients that a host has taken: those whose sender asked for it with NOTIFY=SUCCESS, where the host
+/// will not (RFC 3461 section 5.2.2); and those of a message that is to be delivered in time, where the host knows nothing of
+/// that, or where each relay is to be reported (RFC 2852 section 5.1).
+pub(super) fn relayed(
+    envelope: &Envelope,
+    delivered: &[u16],
+    reply: &Reply,
+    remote: &str,
+    host: &Capabilities,
+) -> Vec<Failure> {
     let Some(extras) = &envelope.extras else { return Vec::new() };
+    let traced = extras.timing.deliver_by.is_some_and(|by| match host.deliver_by {
+        Some(_) => by.trace,
+        None => by.late == Late::Notify,
+    });
     let wanted = |recipient: &&u16| {
         let notify = extras.of(**recipient).and_then(|asked| asked.notify);
-        notify.is_some_and(|notify| notify.includes(Notify::SUCCESS))
+        let success = !host.dsn && notify.is_some_and(|notify| notify.includes(Notify::SUCCESS));
+        success || (traced && notify != Some(Notify::NEVER))
     };
     let status = reply.enhanced_code().map_or_else(|| "2.0.0".to_owned(), |code| code.to_string());
     let told = |recipient: &u16| Failure {

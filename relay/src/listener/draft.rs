@@ -2,7 +2,7 @@
 
 use crate::{
     smtp::{BodyType, Envelope},
-    spool::{Client, Draft, Extras, MessageId, Purpose},
+    spool::{Client, Draft, Extras, MessageId, Purpose, Timing},
 };
 
 /// What is stored beside the text.
@@ -13,24 +13,28 @@ pub(super) fn draft(envelope: &mut Envelope, id: MessageId, received_at: jiff::T
         sender: envelope.from.as_str().to_owned(),
         recipients: envelope.recipients.iter().map(|recipient| recipient.path.as_str().to_owned()).collect(),
         eight_bit: envelope.body != BodyType::SevenBit,
-        extras: extras(envelope),
+        extras: extras(envelope, received_at),
         client,
         purpose: Purpose::Client,
     }
 }
 
 /// What extensions ask for, taken out of the envelope; nothing is allocated where they ask for nothing.
-fn extras(envelope: &mut Envelope) -> Option<Box<Extras>> {
+fn extras(envelope: &mut Envelope, received_at: jiff::Timestamp) -> Option<Box<Extras>> {
     if envelope.body == BodyType::BinaryMime {
         envelope.extensions.get_or_insert_default().binary = true;
     }
-    if envelope.extensions.is_none() && envelope.recipients.iter().all(|recipient| recipient.extensions.is_none()) {
+    let timing = envelope.time.take().map(|asked| Timing::of(&asked, received_at));
+    if timing.is_none()
+        && envelope.extensions.is_none()
+        && envelope.recipients.iter().all(|recipient| recipient.extensions.is_none())
+    {
         return None;
     }
     let message = envelope.extensions.take().map(|asked| *asked).unwrap_or_default();
     let recipients = (0..=u16::MAX).zip(&mut envelope.recipients);
     let recipients = recipients.filter_map(|(index, recipient)| Some((index, *recipient.extensions.take()?))).collect();
-    Some(Box::new(Extras { message, recipients }))
+    Some(Box::new(Extras { message, timing: timing.unwrap_or_default(), recipients }))
 }
 
 #[cfg(test)]
@@ -54,6 +58,9 @@ mod tests {
         envelope.recipients[1].extensions = asked.clone().boxed();
         let message = Extensions { ret: Some(Return::Headers), ..Extensions::default() };
         envelope.extensions = message.clone().boxed();
-        assert_eq!(store(&mut envelope).extras, Some(Box::new(Extras { message, recipients: vec![(1, asked)] })));
+        assert_eq!(
+            store(&mut envelope).extras,
+            Some(Box::new(Extras { message, recipients: vec![(1, asked)], ..Extras::default() }))
+        );
     }
 }

@@ -7,8 +7,9 @@ use mailsluice_crds::{
     relay::{BareNewlines, TlsMode},
 };
 
-use super::{arrival::Guest, session::Session};
+use super::{arrival::Guest, hold, session::Session};
 use crate::{
+    clock,
     config::Config,
     limiter::{Counted, Seat, Shares},
     smtp::{Reply, XClient, data::BareLf, server},
@@ -47,6 +48,7 @@ impl Session {
         let limits = &config.spec.limits;
         let mut protocol = server::Config::new(config.hello.clone(), limits.message_size.as_bytes());
         protocol.max_recipients = limits.recipients as usize;
+        protocol.future_release = hold::offer(self.port, limits.future_release.duration(), clock::now());
         protocol.start_tls = self.tls_of(config).is_some_and(|tls| tls.mode == TlsMode::StartTls);
         protocol.xclient = config.border.may_xclient(self.port, self.client.origin.ip());
         protocol.bare_lf = match terms.bare_newlines {

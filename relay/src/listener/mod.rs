@@ -3,7 +3,9 @@
 mod arrival;
 mod draft;
 mod guest;
+mod hold;
 mod session;
+mod turn;
 
 use std::{
     collections::HashMap,
@@ -33,6 +35,7 @@ use crate::{
     queue::SharedQueue,
     socket,
     spool::Spool,
+    tcp::Gate,
     tls::Certificates,
 };
 
@@ -42,6 +45,8 @@ pub struct Reception {
     pub spool: Spool,
     /// Where it waits.
     pub queue: Arc<SharedQueue>,
+    /// The one way out.
+    pub gate: Arc<Gate>,
     /// What listeners with TLS show.
     pub certificates: Arc<Certificates>,
     /// How much each client has taken.

@@ -12,7 +12,7 @@ use mailsluice_crds::{
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Reception, arrival::Guest, draft::draft, guest::Known};
+use super::{Reception, arrival::Guest, draft::draft, guest::Known, turn};
 use crate::{
     clock,
     config::Config,
@@ -185,10 +185,17 @@ impl Session {
                     }
                 }
                 Event::Flush => stream.say(&output.split()).await?,
-                Event::CheckSender { .. } => match self.may_begin() {
+                Event::CheckSender { envelope } => match self.may_hold(envelope).and_then(|()| self.may_begin()) {
                     Ok(()) => session.accept(),
                     Err(reply) => session.refuse(reply),
                 },
+                Event::Turn { site } => {
+                    let reply = turn::answer(&self.reception, self.client.address.ip(), site);
+                    self.record(LogLevel::Major)
+                        .field("site", site)
+                        .say(format_args!("a site asks for its mail: {reply}"));
+                    session.accept_with(reply);
+                }
                 Event::CheckRecipient { envelope, recipient } => {
                     let config = self.reception.config.borrow().clone();
                     match config.access.check(self.client.address.ip(), &envelope.from) {
@@ -289,6 +296,7 @@ impl Session {
         let client = Client { address: Some(self.client.address), helo, session: self.id.to_string() };
         let draft = draft(&mut envelope, id, received_at, client);
         let recipients = draft.recipients.clone();
+        let timing = draft.extras.as_ref().map(|extras| extras.timing).unwrap_or_default();
         let stored = async {
             if let Some(fault) = fault {
                 return Err(fault);
@@ -302,7 +310,7 @@ impl Session {
             Ok((stored, size)) => {
                 let config = reception.config.borrow().clone();
                 let arrival =
-                    intake::arrival(&config.routes, stored.id, stored.location, received_at, size, &recipients);
+                    intake::arrival(&config.routes, stored.id, stored.location, received_at, size, &recipients, timing);
                 reception.queue.insert(arrival, received_at);
                 reception.metrics.accepted.inc();
                 reception.metrics.accepted_bytes.inc_by(size);
@@ -350,10 +358,13 @@ impl Session {
             [only] => format!("\r\n\tfor {}", only.path),
             _ => String::new(),
         };
+        let priority = envelope.time.as_ref().and_then(|time| time.priority);
+        // RFC 6710 section 4.4.
+        let priority = priority.map(|priority| format!("\r\n\tPRIORITY {priority}")).unwrap_or_default();
         let date = rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap_or_default();
         let host = &self.reception.config.borrow().hello;
         format!(
-            "Received: from {helo} ({name}{address}){tls}\r\n\tby {host} with {protocol} id {id}{only};\r\n\t{date}\r\n"
+            "Received: from {helo} ({name}{address}){tls}\r\n\tby {host} with {protocol} id {id}{only}{priority};\r\n\t{date}\r\n"
         )
     }
 
@@ -363,7 +374,7 @@ impl Session {
         record.maybe("via", *via).maybe("login", login.as_ref())
     }
 
-    fn count_refusal(&self, reply: &Reply) {
+    pub(super) fn count_refusal(&self, reply: &Reply) {
         // Codes are ours, and few.
         self.reception.metrics.refused.with_label_values(&[reply.code().to_string().as_str()]).inc();
     }

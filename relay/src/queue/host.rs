@@ -1,12 +1,15 @@
 //! One host's mail: what is ready, what is deferred till when, what is being sent, and whether the host is suspended.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::monitor::{LastError, Reason};
 
-use super::{Recipients, moment::Moment};
-use crate::spool::MessageId;
+use super::{Recipients, moment::Moment, ready::Ready};
+use crate::{
+    smtp::extensions::timing::Priority,
+    spool::{MessageId, Told},
+};
 
 /// Names a host within one process. Never used again for another host, so that a late answer about a host that is gone
 /// finds nobody.
@@ -33,17 +36,44 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Debug)]
 struct Entry {
     recipients: Recipients,
-    /// When a deferred one is due; of no meaning otherwise. Beside the state, not in it, so that it costs no padding.
+    /// When a deferred or held one is due; of no meaning otherwise. Beside the state, not in it, so that it costs no padding.
     due: Moment,
     attempts: u32,
     state: EntryState,
+    priority: Priority,
+    /// What its sender was told of the delay, and what it is to be told as soon as no session has it in hand.
+    told: Told,
+    owed: Told,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryState {
     Ready,
     Deferred,
+    /// Its sender wants it held.
+    Held,
     Taken,
+    /// Taken while it was held.
+    TakenHeld,
+}
+
+impl EntryState {
+    fn is_taken(self) -> bool {
+        matches!(self, EntryState::Taken | EntryState::TakenHeld)
+    }
+}
+
+/// A message on its way to a host's mail.
+#[derive(Debug)]
+pub(super) struct NewEntry {
+    pub(super) recipients: Recipients,
+    pub(super) attempts: u32,
+    /// Not to be tried before.
+    pub(super) due: Option<Timestamp>,
+    /// Till when its sender wants it held.
+    pub(super) held: Option<Timestamp>,
+    pub(super) priority: Priority,
+    pub(super) told: Told,
 }
 
 #[derive(Debug)]
@@ -51,10 +81,11 @@ pub(super) struct Host {
     pub(super) name: String,
     /// In the order of acceptance, so that the oldest is the first.
     entries: BTreeMap<MessageId, Entry>,
-    /// Ids of ready entries in the order in which they are sent. One that was taken out of turn stays here until it is met.
-    ready: VecDeque<MessageId>,
+    ready: Ready,
     ready_count: usize,
+    /// Deferred and held ones.
     deferred: BTreeSet<(Moment, MessageId)>,
+    held_count: usize,
     pub(super) suspension: Option<Suspension>,
     pub(super) last_error: Option<LastError>,
     /// Failures of the host as a whole since it last took a message.
@@ -67,7 +98,6 @@ pub(super) struct Host {
     pub(super) sessions: u32,
     /// Those of its sessions that wait for mail.
     pub(super) idle: u32,
-    pub(super) in_turn: bool,
     /// The end of the minute in which messages are counted, and how many there were.
     minute: Option<(Timestamp, u32)>,
     /// Its entry in the queue's set of wake-ups.
@@ -79,9 +109,10 @@ impl Host {
         Host {
             name,
             entries: BTreeMap::new(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             ready_count: 0,
             deferred: BTreeSet::new(),
+            held_count: 0,
             suspension: None,
             last_error: None,
             failures: 0,
@@ -89,82 +120,153 @@ impl Host {
             credit: None,
             sessions: 0,
             idle: 0,
-            in_turn: false,
             minute: None,
             wake_at: None,
         }
     }
 
-    pub(super) fn add(&mut self, id: MessageId, recipients: Recipients, attempts: u32, due: Option<Timestamp>) {
-        let till = Moment::not_before(due.unwrap_or_default());
-        let state = if due.is_some() {
-            self.deferred.insert((till, id));
-            EntryState::Deferred
-        } else {
-            self.ready.push_back(id);
-            self.ready_count += 1;
-            EntryState::Ready
+    /// Takes a message in. `held`: till when its sender wants it held.
+    pub(super) fn add(&mut self, id: MessageId, part: NewEntry) {
+        let NewEntry { recipients, attempts, due, held, priority, told } = part;
+        let state = match (held, due) {
+            (Some(_), _) => EntryState::Held,
+            (None, Some(_)) => EntryState::Deferred,
+            (None, None) => EntryState::Ready,
         };
-        self.entries.insert(id, Entry { recipients, due: till, attempts, state });
+        let due = Moment::not_before(held.max(due).unwrap_or_default());
+        match state {
+            EntryState::Ready => {
+                self.ready.push_back(id, priority);
+                self.ready_count += 1;
+            }
+            _ => {
+                self.held_count += usize::from(state == EntryState::Held);
+                self.deferred.insert((due, id));
+            }
+        }
+        let owed = Told::NOTHING;
+        self.entries.insert(id, Entry { recipients, due, attempts, state, priority, told, owed });
     }
 
-    pub(super) fn take(&mut self) -> Option<(MessageId, u32, Recipients)> {
+    pub(super) fn take(&mut self) -> Option<(MessageId, u32, Recipients, Told)> {
         if self.is_suspended() {
             return None;
         }
-        while let Some(id) = self.ready.pop_front() {
+        while let Some(id) = self.ready.pop() {
             if let Some(entry) = self.entries.get_mut(&id)
                 && entry.state == EntryState::Ready
             {
                 entry.state = EntryState::Taken;
                 self.ready_count -= 1;
-                return Some((id, entry.attempts, entry.recipients.clone()));
+                return Some((id, entry.attempts, entry.recipients.clone(), entry.told));
             }
         }
         None
     }
 
     /// Takes one message out of turn, unless a session has it.
-    pub(super) fn take_message(&mut self, id: MessageId) -> Option<(u32, Recipients)> {
+    pub(super) fn take_message(&mut self, id: MessageId) -> Option<(u32, Recipients, Told)> {
         let entry = self.entries.get_mut(&id)?;
-        match entry.state {
-            EntryState::Taken => return None,
-            EntryState::Ready => self.ready_count -= 1,
+        entry.state = match entry.state {
+            EntryState::Taken | EntryState::TakenHeld => return None,
+            EntryState::Ready => {
+                self.ready_count -= 1;
+                EntryState::Taken
+            }
             EntryState::Deferred => {
                 self.deferred.remove(&(entry.due, id));
+                EntryState::Taken
             }
-        }
-        entry.state = EntryState::Taken;
-        Some((entry.attempts, entry.recipients.clone()))
+            EntryState::Held => {
+                self.deferred.remove(&(entry.due, id));
+                self.held_count -= 1;
+                EntryState::TakenHeld
+            }
+        };
+        Some((entry.attempts, entry.recipients.clone(), entry.told))
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<(MessageId, u32, Recipients)> {
+    /// Notes that a sender is told of a message's delay; the recipients, where it is to be told now.
+    pub(super) fn tell(&mut self, id: MessageId, what: Told) -> Option<Recipients> {
+        let entry = self.entries.get_mut(&id)?;
+        if entry.told.includes(what) {
+            return None;
+        }
+        if entry.state.is_taken() {
+            entry.owed = entry.owed.and(what);
+            return None;
+        }
+        entry.told = entry.told.and(what);
+        Some(entry.recipients.clone())
+    }
+
+    /// A message that no session has: attempts, due time, and what its sender was told.
+    pub(super) fn waiting(&self, id: MessageId) -> Option<(u32, Option<Timestamp>, Told)> {
+        let entry = self.entries.get(&id)?;
+        let due = match entry.state {
+            EntryState::Taken | EntryState::TakenHeld => return None,
+            EntryState::Ready => None,
+            EntryState::Deferred | EntryState::Held => Some(entry.due.timestamp()),
+        };
+        Some((entry.attempts, due, entry.told))
+    }
+
+    /// Lets all deferred messages go; not those that are held.
+    pub(super) fn release_deferred(&mut self) {
+        let deferred = std::mem::take(&mut self.deferred);
+        for (due, id) in deferred {
+            match self.entries.get_mut(&id) {
+                Some(entry) if entry.state == EntryState::Deferred => {
+                    entry.state = EntryState::Ready;
+                    self.ready_count += 1;
+                    self.ready.push_back(id, entry.priority);
+                }
+                _ => {
+                    self.deferred.insert((due, id));
+                }
+            }
+        }
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<(MessageId, u32, Recipients, Told)> {
         let ids: Vec<MessageId> = self.entries.keys().copied().collect();
         ids.into_iter()
-            .filter_map(|id| self.take_message(id).map(|(attempts, recipients)| (id, attempts, recipients)))
+            .filter_map(|id| self.take_message(id).map(|(attempts, recipients, told)| (id, attempts, recipients, told)))
             .collect()
     }
 
-    pub(super) fn untake(&mut self, id: MessageId) {
-        if let Some(entry) = self.entries.get_mut(&id)
-            && entry.state == EntryState::Taken
-        {
-            entry.state = EntryState::Ready;
-            self.ready_count += 1;
-            self.ready.push_front(id);
+    /// Gives a message back to its place; what its sender is to be told, where that had to wait.
+    pub(super) fn untake(&mut self, id: MessageId) -> Told {
+        let Some(entry) = self.entries.get_mut(&id) else { return Told::NOTHING };
+        match entry.state {
+            EntryState::Taken => {
+                entry.state = EntryState::Ready;
+                self.ready_count += 1;
+                self.ready.push_front(id, entry.priority);
+            }
+            EntryState::TakenHeld => {
+                entry.state = EntryState::Held;
+                self.held_count += 1;
+                self.deferred.insert((entry.due, id));
+            }
+            EntryState::Ready | EntryState::Deferred | EntryState::Held => {}
         }
+        std::mem::take(&mut entry.owed)
     }
 
-    pub(super) fn defer(&mut self, id: MessageId, recipients: Recipients, till: Timestamp) {
+    /// Puts a message off that was taken; what its sender is to be told, where that had to wait.
+    pub(super) fn defer(&mut self, id: MessageId, recipients: Recipients, till: Timestamp) -> Told {
         if let Some(entry) = self.entries.get_mut(&id)
-            && entry.state == EntryState::Taken
+            && entry.state.is_taken()
         {
             entry.attempts += 1;
             entry.recipients = recipients;
             entry.due = Moment::not_before(till);
             entry.state = EntryState::Deferred;
             self.deferred.insert((entry.due, id));
+            return std::mem::take(&mut entry.owed);
         }
+        Told::NOTHING
     }
 
     pub(super) fn remove(&mut self, id: MessageId) {
@@ -178,15 +280,16 @@ impl Host {
             }
             self.deferred.pop_first();
             if let Some(entry) = self.entries.get_mut(&id) {
+                self.held_count -= usize::from(entry.state == EntryState::Held);
                 entry.state = EntryState::Ready;
                 self.ready_count += 1;
-                self.ready.push_back(id);
+                self.ready.push_back(id, entry.priority);
             }
         }
     }
 
     pub(super) fn sort_ready(&mut self) {
-        self.ready.make_contiguous().sort_unstable();
+        self.ready.sort();
     }
 
     pub(super) fn is_suspended(&self) -> bool {
@@ -293,8 +396,24 @@ impl Host {
         if only { self.deferred.first().map(|(till, _)| till.timestamp()) } else { None }
     }
 
+    /// Messages that were put off.
     pub(super) fn deferred_count(&self) -> usize {
-        self.deferred.len()
+        self.deferred.len() - self.held_count
+    }
+
+    /// Messages that their senders want held.
+    pub(super) fn held_count(&self) -> usize {
+        self.held_count
+    }
+
+    /// Messages that are ready or being sent.
+    pub(super) fn sendable(&self) -> u64 {
+        (self.entries.len() - self.deferred.len()) as u64
+    }
+
+    /// How important the most important message is that is ready.
+    pub(super) fn priority(&self) -> Priority {
+        self.ready.highest()
     }
 }
 

@@ -12,24 +12,33 @@
 mod backoff;
 mod few;
 mod host;
+mod late;
+mod messages;
 mod moment;
+mod ready;
 mod rows;
 mod shared;
+mod turn;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use mailsluice_crds::monitor::{LastError, QueueTotals, Reason};
 
 pub use backoff::Backoff;
 pub use few::Few;
-use host::Host;
+use host::{Host, NewEntry};
 pub use host::{HostId, Suspension};
+pub use late::{LateMessage, LatePart};
+use messages::{Message, Messages};
 use moment::Moment;
 pub use rows::HostSummary;
 pub use shared::{Idle, InHand, Next, SessionHold, SharedQueue};
+pub use turn::Released;
+use turns::Turns;
 
-use crate::spool::{Location, MessageId};
+use crate::spool::{Location, MessageId, Timing, Told};
 
 /// Indexes into an envelope's recipients: those of a message's recipients that one host is to take.
 pub type Recipients = Few<u16>;
@@ -45,6 +54,8 @@ pub struct Arrival {
     pub size: u64,
     /// When it was accepted.
     pub received_at: Timestamp,
+    /// When it may be sent and is to be delivered, and how much it matters.
+    pub timing: Timing,
     /// The hosts that it goes to.
     pub parts: Vec<Part>,
 }
@@ -60,6 +71,21 @@ pub struct Part {
     pub attempts: u32,
     /// Not to be tried before; for what a restart found in the spool.
     pub due: Option<Timestamp>,
+    /// What its sender was told of its delay; for what a restart found in the spool.
+    pub told: Told,
+}
+
+impl Part {
+    fn entry(self, timing: &Timing, now: Timestamp) -> NewEntry {
+        NewEntry {
+            recipients: self.recipients,
+            attempts: self.attempts,
+            due: self.due.filter(|due| *due > now),
+            held: timing.hold_until.filter(|until| *until > now),
+            priority: timing.priority.unwrap_or_default(),
+            told: self.told,
+        }
+    }
 }
 
 /// A message taken for delivery to one host.
@@ -75,6 +101,8 @@ pub struct Work {
     pub recipients: Recipients,
     /// Attempts made before this one.
     pub attempts: u32,
+    /// What the sender was told of the delay.
+    pub told: Told,
 }
 
 /// What became of a message at one host.
@@ -93,29 +121,22 @@ pub enum Settled {
     Untried,
 }
 
-/// What of a message is common to all its hosts.
-#[derive(Debug)]
-struct Message {
-    location: Location,
-    size: u64,
-    received_at: Moment,
-    /// The hosts that still have recipients of it. One, nearly always.
-    hosts: Few<HostId>,
-}
-
 /// All waiting mail, by host.
 #[derive(Debug, Default)]
 pub struct Queue {
     hosts: HashMap<HostId, Host>,
     names: HashMap<String, HostId>,
     next_host_id: u64,
-    /// In the order of acceptance, so that the oldest is the first.
-    messages: BTreeMap<MessageId, Message>,
+    messages: Messages,
     bytes: u64,
     /// When a host has to be looked at next: its Suspended Till, or its first deferred message's due time.
     wakes: BTreeSet<(Timestamp, HostId)>,
     /// Hosts that have something to send and may, in turn.
-    turns: VecDeque<HostId>,
+    turns: Turns,
+    /// Messages whose senders are to be told of a delay as soon as they can be.
+    owed: Vec<(MessageId, Told)>,
+    /// Whether all mail that a restart found is in.
+    complete: bool,
     suspended_hosts: u32,
     limits: Limits,
 }
@@ -162,17 +183,17 @@ impl Queue {
     pub fn insert(&mut self, arrival: Arrival, now: Timestamp) -> Vec<Wake> {
         let mut hosts = Vec::with_capacity(arrival.parts.len());
         let mut wakes = Vec::with_capacity(arrival.parts.len());
-        for part in arrival.parts {
+        let Arrival { id, location, size, received_at, timing, parts } = arrival;
+        for part in parts {
             let host_id = self.host_id(&part.host);
             hosts.push(host_id);
             let Some(host) = self.hosts.get_mut(&host_id) else { continue };
-            host.add(arrival.id, part.recipients, part.attempts, part.due.filter(|due| *due > now));
+            host.add(id, part.entry(&timing, now));
             wakes.push(self.refresh(host_id));
         }
-        self.bytes += arrival.size;
-        let Arrival { id, location, size, received_at, .. } = arrival;
+        self.bytes += size;
         let received_at = Moment::not_before(received_at);
-        self.messages.insert(id, Message { location, size, received_at, hosts: hosts.into() });
+        self.messages.insert(id, Message { location, size, received_at, hosts: hosts.into() }, &timing);
         wakes
     }
 
@@ -205,9 +226,8 @@ impl Queue {
     /// The next host in turn that has something to send and may open one more session. It is out of the turn until
     /// [`Queue::session_opened`], [`Queue::suspend`] or [`Queue::give_back_turn`] says what came of it.
     pub fn next_host(&mut self) -> Option<(HostId, &str)> {
-        while let Some(id) = self.turns.pop_front() {
-            let Some(host) = self.hosts.get_mut(&id) else { continue };
-            host.in_turn = false;
+        while let Some(id) = self.turns.next() {
+            let Some(host) = self.hosts.get(&id) else { continue };
             if host.wants_session(self.limits.connections_per_host) {
                 return self.hosts.get(&id).map(|host| (id, host.name.as_str()));
             }
@@ -217,11 +237,8 @@ impl Queue {
 
     /// Puts a host back at the front of the turn: no session could be had for it yet, for reasons not its own.
     pub fn give_back_turn(&mut self, id: HostId) {
-        if let Some(host) = self.hosts.get_mut(&id)
-            && !host.in_turn
-        {
-            host.in_turn = true;
-            self.turns.push_front(id);
+        if let Some(host) = self.hosts.get(&id) {
+            self.turns.give_back(id, host.priority());
         }
     }
 
@@ -262,9 +279,9 @@ impl Queue {
             self.suspend(id, Suspension { till: Some(till), reason: Reason::RateLimited, problem });
             return None;
         }
-        let (message_id, attempts, recipients) = host.take()?;
-        let location = self.messages.get(&message_id)?.location;
-        Some(Work { host: id, id: message_id, location, recipients, attempts })
+        let (message_id, attempts, recipients, told) = host.take()?;
+        let location = self.messages.get(message_id)?.location;
+        Some(Work { host: id, id: message_id, location, recipients, attempts, told })
     }
 
     /// A session of the host waits for mail, so that what comes next needs no new one.
@@ -282,14 +299,17 @@ impl Queue {
     pub fn settle(&mut self, work: &Work, settled: Settled) -> bool {
         let Some(host) = self.hosts.get_mut(&work.host) else { return false };
         let mut gone_everywhere = false;
-        match settled {
+        let owed = match settled {
             Settled::Gone => {
                 host.remove(work.id);
                 gone_everywhere = self.part_gone(work.id, work.host);
+                Told::NOTHING
             }
             Settled::Deferred { recipients, till } => host.defer(work.id, recipients, till),
             Settled::Untried => host.untake(work.id),
-        }
+        };
+        let each = [Told::LATE, Told::OVERDUE].into_iter().filter(|what| owed.includes(*what));
+        self.owed.extend(each.map(|what| (work.id, what)));
         self.refresh(work.host);
         gone_everywhere
     }
@@ -388,33 +408,6 @@ impl Queue {
         ids.len()
     }
 
-    /// Messages older than `age` that no session has taken, oldest first, at most `most`. Each comes as the work of one
-    /// host, taken as [`Queue::take`] does, so that it can be bounced and settled.
-    pub fn take_expired(&mut self, age: SignedDuration, now: Timestamp, most: usize) -> Vec<Work> {
-        let mut expired = Vec::new();
-        for (id, message) in &self.messages {
-            if expired.len() >= most || message.received_at.timestamp().duration_until(now) < age {
-                break;
-            }
-            for host_id in message.hosts.iter() {
-                let Some(host) = self.hosts.get_mut(host_id) else { continue };
-                if let Some((attempts, recipients)) = host.take_message(*id) {
-                    expired.push(Work { host: *host_id, id: *id, location: message.location, recipients, attempts });
-                }
-            }
-        }
-        for work in &expired {
-            self.refresh(work.host);
-        }
-        expired
-    }
-
-    /// When the oldest message reaches `age`.
-    #[must_use]
-    pub fn next_expiry(&self, age: SignedDuration) -> Option<Timestamp> {
-        self.messages.first_key_value().and_then(|(_, message)| message.received_at.timestamp().checked_add(age).ok())
-    }
-
     /// All hosts that have mail.
     #[must_use]
     pub fn hosts_with_mail(&self) -> Vec<HostId> {
@@ -429,18 +422,18 @@ impl Queue {
         self.refresh(id);
         taken
             .into_iter()
-            .filter_map(|(message, attempts, recipients)| {
-                let location = self.messages.get(&message)?.location;
-                Some(Work { host: id, id: message, location, recipients, attempts })
+            .filter_map(|(message, attempts, recipients, told)| {
+                let location = self.messages.get(message)?.location;
+                Some(Work { host: id, id: message, location, recipients, attempts, told })
             })
             .collect()
     }
 
     /// Moves a message that was taken from one host to others. A part whose new host has the message already stays
     /// where it was: a session there may be just about to settle it.
-    pub fn reassign(&mut self, work: &Work, parts: Vec<Part>, now: Timestamp) {
+    pub fn reassign(&mut self, work: &Work, parts: Vec<Part>, timing: &Timing, now: Timestamp) {
         let hosts: Vec<_> = parts.iter().map(|part| self.host_id(&part.host)).collect();
-        let Some(message) = self.messages.get_mut(&work.id) else { return };
+        let Some(message) = self.messages.get_mut(work.id) else { return };
         if hosts.iter().any(|host| message.hosts.contains(host)) {
             self.settle(work, Settled::Untried);
             return;
@@ -448,7 +441,7 @@ impl Queue {
         message.hosts = message.hosts.iter().filter(|host| **host != work.host).chain(&hosts).copied().collect();
         for (id, part) in hosts.into_iter().zip(parts) {
             if let Some(host) = self.hosts.get_mut(&id) {
-                host.add(work.id, part.recipients, part.attempts, part.due.filter(|due| *due > now));
+                host.add(work.id, part.entry(timing, now));
             }
             self.refresh(id);
         }
@@ -457,13 +450,6 @@ impl Queue {
         }
         self.refresh(work.host);
         self.forget_if_empty(work.host);
-    }
-
-    /// Puts what a restart found into the order of acceptance: the spool hands its newest part out first.
-    pub fn sort_recovered(&mut self) {
-        for host in self.hosts.values_mut() {
-            host.sort_ready();
-        }
     }
 
     /// The name of a host that has mail or a session.
@@ -475,12 +461,11 @@ impl Queue {
     /// Totals over all hosts.
     #[must_use]
     pub fn totals(&self) -> QueueTotals {
-        let oldest = self.messages.first_key_value().map(|(_, message)| message.received_at.timestamp());
         let hosts = self.hosts.values().filter(|host| host.has_mail()).count();
         QueueTotals {
             messages: self.messages.len() as u64,
             bytes: self.bytes,
-            oldest,
+            oldest: self.messages.oldest(),
             hosts: u32::try_from(hosts).unwrap_or(u32::MAX),
             suspended_hosts: self.suspended_hosts,
         }
@@ -521,22 +506,19 @@ impl Queue {
         if !host.wants_session(self.limits.connections_per_host) {
             return Wake::Nobody;
         }
-        if !host.in_turn {
-            host.in_turn = true;
-            self.turns.push_back(id);
-        }
+        self.turns.offer(id, host.priority());
         Wake::Dispatcher
     }
 
     /// Strikes a host from a message; true when it was the last one.
     fn part_gone(&mut self, id: MessageId, host: HostId) -> bool {
-        let Some(message) = self.messages.get_mut(&id) else { return false };
+        let Some(message) = self.messages.get_mut(id) else { return false };
         message.hosts = message.hosts.iter().filter(|other| **other != host).copied().collect();
         if !message.hosts.is_empty() {
             return false;
         }
         self.bytes -= message.size;
-        self.messages.remove(&id);
+        self.messages.remove(id);
         true
     }
 
@@ -557,4 +539,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -30,6 +30,18 @@ pub struct HostSummary {
     pub last_error: Option<LastError>,
 }
 
+impl HostSummary {
+    /// Why its mail waits: the reason's name and the sentence of the Monitor, or the last error where there is no more to say.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        match (self.reason, &self.problem, &self.last_error) {
+            (Some(reason), Some(problem), _) => Some(format!("{}: {problem}", reason.name())),
+            (_, _, Some(error)) => Some(format!("{} at {:?}: {}", error.code, error.stage, error.text)),
+            _ => None,
+        }
+    }
+}
+
 impl Queue {
     /// The hosts that mail waits for, at most `most`, suspended and held ones first, then by their oldest message; and
     /// how many are left out.
@@ -65,11 +77,14 @@ impl Queue {
         counts
     }
 
-    fn summary(&self, id: HostId, host: &Host) -> HostSummary {
-        let oldest = host.oldest().and_then(|id| self.messages.get(&id)).map(|message| message.received_at.timestamp());
+    pub(super) fn summary(&self, id: HostId, host: &Host) -> HostSummary {
+        let oldest = host.oldest().and_then(|id| self.messages.get(id)).map(|message| message.received_at.timestamp());
         let deferred_till = host.deferred_only_till();
         let (suspended_till, reason, problem) = match &host.suspension {
             Some(held) => (held.till, Some(held.reason), Some(held.problem.clone())),
+            None if deferred_till.is_some() && host.deferred_count() == 0 => {
+                (deferred_till, Some(Reason::HeldBySender), Some(held_problem(host)))
+            }
             None if deferred_till.is_some() => {
                 (deferred_till, Some(Reason::MessagesDeferred), Some(deferred_problem(host)))
             }
@@ -101,11 +116,22 @@ impl Host {
     }
 }
 
+fn held_problem(host: &Host) -> String {
+    match host.held_count() {
+        1 => "its sender wants 1 message held till then (FUTURERELEASE)".to_owned(),
+        count => format!("their senders want {count} messages held (FUTURERELEASE), the first till then"),
+    }
+}
+
 fn deferred_problem(host: &Host) -> String {
     let count = host.deferred_count();
     let what = if count == 1 { "message was".to_owned() } else { format!("{count} messages were") };
+    let held = match host.held_count() {
+        0 => String::new(),
+        held => format!("; {held} more are held because their senders want it (FUTURERELEASE)"),
+    };
     match &host.last_error {
-        Some(error) => format!("{what} put off: {} at {:?}: {}", error.code, error.stage, error.text),
-        None => format!("{what} put off by the host"),
+        Some(error) => format!("{what} put off: {} at {:?}: {}{held}", error.code, error.stage, error.text),
+        None => format!("{what} put off by the host{held}"),
     }
 }

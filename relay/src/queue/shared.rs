@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{Arrival, HostId, Part, Queue, Settled, Wake, Work};
+use crate::spool::Timing;
 
 /// The queue, shared.
 pub struct SharedQueue {
@@ -229,9 +230,9 @@ impl InHand {
 
 impl InHand {
     /// Moves it to other hosts, because the routes have changed.
-    pub fn reassign(mut self, parts: Vec<Part>, now: Timestamp) {
+    pub fn reassign(mut self, parts: Vec<Part>, timing: &Timing, now: Timestamp) {
         if let Some(work) = self.work.take() {
-            self.queue.change(|queue| queue.reassign(&work, parts, now));
+            self.queue.change(|queue| queue.reassign(&work, parts, timing, now));
         }
     }
 }

@@ -5,6 +5,9 @@ use mailsluice_crds::monitor::{HostState, LastError, Reason, Stage};
 
 use super::*;
 
+mod fairness;
+mod timing;
+
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn after(seconds: i64) -> Timestamp {
@@ -22,11 +25,19 @@ fn arrival(id: u64, hosts: &[&str]) -> Arrival {
         location: Location { segment: 1, offset: 0, len: 100 },
         size: 100,
         received_at: after(id as i64),
-        parts: hosts
-            .iter()
-            .map(|host| Part { host: (*host).to_owned(), recipients: Recipients::one(0), attempts: 0, due: None })
-            .collect(),
+        timing: Timing::default(),
+        parts: hosts.iter().map(|host| part(host)).collect(),
     }
+}
+
+fn part(host: &str) -> Part {
+    Part { host: host.to_owned(), recipients: Recipients::one(0), attempts: 0, due: None, told: Told::NOTHING }
+}
+
+/// A host, for tests of what is told about one.
+pub(crate) fn any_host(queue: &mut Queue) -> HostId {
+    queue.insert(arrival(1, &["a.test"]), START);
+    queue.hosts_with_mail()[0]
 }
 
 fn error() -> LastError {
@@ -290,9 +301,8 @@ fn a_changed_route_moves_what_waits_even_for_a_suspended_host() {
     queue.suspend(old, closed_till(after(3_600)));
     let all = queue.take_all(old);
     assert_eq!(all.len(), 2);
-    let part = |host: &str| vec![Part { host: host.into(), recipients: Recipients::one(0), attempts: 0, due: None }];
-    queue.reassign(&all[0], part("new.test:25"), START);
-    queue.reassign(&all[1], part("new.test:25"), START);
+    queue.reassign(&all[0], vec![part("new.test:25")], &Timing::default(), START);
+    queue.reassign(&all[1], vec![part("new.test:25")], &Timing::default(), START);
     assert_eq!(queue.host_name(old), None, "the old host has no mail any more");
     let new = open(&mut queue);
     assert_eq!(queue.host_name(new), Some("new.test:25"));
@@ -310,12 +320,6 @@ fn a_part_whose_new_host_has_the_message_already_stays() {
     queue.insert(arrival(1, &["a.test", "b.test"]), START);
     let (a, _) = queue.next_host().unwrap();
     let taken = queue.take_all(a);
-    let part = Part { host: "b.test".into(), recipients: Recipients::one(0), attempts: 0, due: None };
-    queue.reassign(&taken[0], vec![part], START);
+    queue.reassign(&taken[0], vec![part("b.test")], &Timing::default(), START);
     assert_eq!(queue.totals().hosts, 2, "neither part is lost");
-}
-
-#[test]
-fn a_message_costs_no_more_than_promised() {
-    assert_eq!(size_of::<Message>(), 48);
 }

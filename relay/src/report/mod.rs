@@ -1,11 +1,15 @@
-//! Mail that the relay itself writes: the bounce, a delivery status notification after RFC 3464, composed with lettre.
+//! Mail that the relay itself writes: bounces and warnings, delivery status notifications after RFC 3464, composed with lettre.
 //!
 //! It has three parts: words for people, fields for programs, and the header of the message that it is about, or all of that
 //! message where its sender asked for it. But for such a message it
-//! is ASCII with lines of at most 998 octets, so that it passes every host.
+//! is ASCII with lines of at most 998 octets, so that it passes every host: addresses in UTF-8 stand in it as RFC 6533 section 3
+//! writes them for such ways. Only a sender who is in UTF-8 gets a report in UTF-8, with the types of RFC 6533 section 5 and 6,
+//! for no other would reach it.
 //!
+//! - [`advice`]: what the sender can do (pure);
 //! - [`text`]: lines that fit, and characters that pass (pure).
 
+mod advice;
 mod text;
 
 use std::fmt::Write as _;
@@ -19,6 +23,7 @@ use lettre::message::{
 use crate::{
     errors::shortened,
     smtp::{AddressError, Domain, Mailbox},
+    spool::Timing,
 };
 
 /// Octets of the original's header that are returned: more than any sane header has.
@@ -38,6 +43,8 @@ pub struct Original<'a> {
     pub message_id: &'a str,
     /// The sender's own name for its envelope (ENVID), in plain text.
     pub envelope_id: Option<&'a str>,
+    /// What its sender wanted of the time of its delivery.
+    pub timing: Timing,
     /// Its header, or as much of it as could be read.
     pub headers: &'a [u8],
     /// The message as a whole, where it is to be returned so (RET=FULL).
@@ -51,6 +58,11 @@ pub enum Occasion {
     Failed,
     /// The message went on to a host that sends no reports of success, so that nothing more will be heard of it.
     Relayed,
+    /// The message waits, and is tried further.
+    Delayed {
+        /// When it is given up.
+        until: Timestamp,
+    },
 }
 
 impl Occasion {
@@ -58,6 +70,17 @@ impl Occasion {
         match self {
             Occasion::Failed => "failed",
             Occasion::Relayed => "relayed",
+            Occasion::Delayed { .. } => "delayed",
+        }
+    }
+
+    /// What was done, for the log.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Occasion::Failed => "returned a message to its sender",
+            Occasion::Relayed => "told a sender that its message was passed on",
+            Occasion::Delayed { .. } => "told a sender that its message is late",
         }
     }
 
@@ -65,6 +88,7 @@ impl Occasion {
         match self {
             Occasion::Failed => "could not be delivered",
             Occasion::Relayed => "was passed on",
+            Occasion::Delayed { .. } => "is delayed",
         }
     }
 }
@@ -123,11 +147,12 @@ pub fn write(
     let id = format!("{}.{}", text::token(unique), now.as_nanosecond());
 
     let header = text::whole_lines(original.headers, HEADERS_MAX);
+    let form = Form { utf8: !original.sender.is_ascii() };
 
     let mut report = MultiPart::builder().build();
     let headers = report.headers_mut();
     let mut set = |name, value: String| {
-        // Everything that comes here is ASCII without line ends: domains, checked addresses, and our own words.
+        // Everything that comes here is without line ends: domains, checked addresses, and our own words.
         headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value));
     };
     set(HeaderName::new_from_ascii_str("Date"), date(now));
@@ -146,11 +171,11 @@ pub fn write(
                 .header(ContentType::TEXT_PLAIN)
                 .body(passing(words(occasion, original, failed, &host))),
         )
-        .singlepart(part("message/delivery-status", fields(occasion, original, failed, &host))?);
+        .singlepart(form.part(form.status_type(), fields(occasion, original, failed, &host, form))?);
     if let Some(whole) = original.whole.filter(|whole| !whole.is_empty()) {
-        report = report.singlepart(whole_message(whole)?);
+        report = report.singlepart(whole_message(whole, form)?);
     } else if !header.is_empty() {
-        report = report.singlepart(part("text/rfc822-headers", header)?);
+        report = report.singlepart(form.part(form.headers_type(), header)?);
     }
     Ok(report.formatted())
 }
@@ -159,15 +184,52 @@ fn content_type(text: &str) -> Result<ContentType, ReportError> {
     Ok(ContentType::parse(text)?)
 }
 
-fn part(kind: &str, text: impl Into<Vec<u8>>) -> Result<SinglePart, ReportError> {
-    Ok(SinglePart::builder().header(content_type(kind)?).body(passing(text)))
+/// In what characters a report is written.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    /// In UTF-8, with the types of RFC 6533; else in ASCII.
+    utf8: bool,
+}
+
+impl Form {
+    fn status_type(self) -> &'static str {
+        if self.utf8 { "message/global-delivery-status" } else { "message/delivery-status" }
+    }
+
+    fn headers_type(self) -> &'static str {
+        if self.utf8 { "message/global-headers" } else { "text/rfc822-headers" }
+    }
+
+    fn message_type(self) -> &'static str {
+        if self.utf8 { "message/global" } else { "message/rfc822" }
+    }
+
+    fn part(self, kind: &str, text: impl Into<Vec<u8>>) -> Result<SinglePart, ReportError> {
+        let text = text.into();
+        let body = match std::str::from_utf8(&text) {
+            // The types of RFC 6533 hold UTF-8 as it is.
+            Ok(utf8) if self.utf8 && !utf8.is_ascii() => {
+                Body::dangerous_pre_encoded(text, ContentTransferEncoding::EightBit)
+            }
+            _ => passing(text),
+        };
+        Ok(SinglePart::builder().header(content_type(kind)?).body(body))
+    }
+
+    fn put_field(self, out: &mut String, name: &str, value: &str) {
+        if self.utf8 {
+            text::put_utf8_field(out, name, value);
+        } else {
+            text::put_field(out, name, value);
+        }
+    }
 }
 
 /// The message as it is: what has lines and octets of its own must not be encoded anew (RFC 2046 section 5.2.1).
-fn whole_message(text: &[u8]) -> Result<SinglePart, ReportError> {
+fn whole_message(text: &[u8], form: Form) -> Result<SinglePart, ReportError> {
     let encoding = if text.is_ascii() { ContentTransferEncoding::SevenBit } else { ContentTransferEncoding::EightBit };
     let body = Body::dangerous_pre_encoded(text.to_vec(), encoding);
-    Ok(SinglePart::builder().header(content_type("message/rfc822")?).body(body))
+    Ok(SinglePart::builder().header(content_type(form.message_type())?).body(body))
 }
 
 /// Text as it is where it passes every host, and else as quoted-printable.
@@ -197,11 +259,16 @@ fn words(occasion: Occasion, original: &Original<'_>, failed: &[ReportedRecipien
             format!("Your message could not be delivered to {recipients} below.\r\nIt will not be tried again.\r\n")
         }
         Occasion::Relayed => format!(
-            "Your message was passed on for {recipients} below, to a host that does not\r\nreport success. You will hear of it \
-             only if it fails later.\r\n"
+            "Your message was passed on for {recipients} below. This relay does not\r\nknow what comes of it there: you will \
+             hear of it if it fails, or if the next host\r\nreports on it.\r\n"
+        ),
+        Occasion::Delayed { until } => format!(
+            "Your message is not delivered yet to {recipients} below, and waits.\r\nYou need do nothing: it is tried again \
+             until {},\r\nand returned to you if that is in vain. If it is urgent, tell {recipients}\r\nby another way.\r\n",
+            date(until)
         ),
     };
-    for ReportedRecipient { recipient, reply, remote, text, .. } in failed {
+    for ReportedRecipient { recipient, reply, remote, text, status, .. } in failed {
         let why = match (remote, reply) {
             (Some(remote), Some(reply)) => format!("the host {remote} answered: {reply}"),
             (None, Some(reply)) => format!("the answer was: {reply}"),
@@ -210,6 +277,11 @@ fn words(occasion: Occasion, original: &Original<'_>, failed: &[ReportedRecipien
         let _ = write!(words, "\r\n<{recipient}>\r\n    ");
         text::put_wrapped(&mut words, 4, &shortened(&why, REPLY_MAX), "\r\n    ");
         words.push_str("\r\n");
+        if occasion == Occasion::Failed {
+            words.push_str("    ");
+            text::put_wrapped(&mut words, 4, advice::advice(status), "\r\n    ");
+            words.push_str("\r\n");
+        }
     }
     let Original { arrival, message_id, whole, .. } = original;
     let returned = if whole.is_some() {
@@ -227,30 +299,51 @@ fn words(occasion: Occasion, original: &Original<'_>, failed: &[ReportedRecipien
 }
 
 /// The part for programs: RFC 3464 section 2.
-fn fields(occasion: Occasion, original: &Original<'_>, failed: &[ReportedRecipient<'_>], host: &str) -> String {
+fn fields(
+    occasion: Occasion,
+    original: &Original<'_>,
+    failed: &[ReportedRecipient<'_>],
+    host: &str,
+    form: Form,
+) -> String {
+    let put_field = |out: &mut String, name: &str, value: &str| form.put_field(out, name, value);
     let mut fields = String::new();
     if let Some(id) = original.envelope_id {
-        text::put_field(&mut fields, "Original-Envelope-Id", id);
+        put_field(&mut fields, "Original-Envelope-Id", id);
     }
-    text::put_field(&mut fields, "Reporting-MTA", &format!("dns; {host}"));
-    text::put_field(&mut fields, "Arrival-Date", &date(original.arrival));
-    text::put_field(&mut fields, "X-Mailsluice-Message", original.message_id);
+    put_field(&mut fields, "Reporting-MTA", &format!("dns; {host}"));
+    put_field(&mut fields, "Arrival-Date", &date(original.arrival));
+    let Timing { hold_until, deliver_by, .. } = original.timing;
+    if let Some(by) = deliver_by {
+        // RFC 2852 section 6.
+        put_field(&mut fields, "Deliver-By-Date", &date(by.at));
+    }
+    if let Some(until) = hold_until {
+        // RFC 4865 section 7.
+        put_field(&mut fields, "Future-Release-Request", &format!("until; {until:.0}"));
+    }
+    put_field(&mut fields, "X-Mailsluice-Message", original.message_id);
     for ReportedRecipient { recipient, original, status, reply, remote, text } in failed {
         fields.push_str("\r\n");
+        // RFC 6533 section 3.
+        let kind = if recipient.is_ascii() { "rfc822" } else { "utf-8" };
         if let Some(original) = original {
-            text::put_field(&mut fields, "Original-Recipient", original);
+            put_field(&mut fields, "Original-Recipient", original);
         }
-        text::put_field(&mut fields, "Final-Recipient", &format!("rfc822; {recipient}"));
-        text::put_field(&mut fields, "Action", occasion.action());
-        text::put_field(&mut fields, "Status", status);
+        put_field(&mut fields, "Final-Recipient", &format!("{kind}; {recipient}"));
+        put_field(&mut fields, "Action", occasion.action());
+        put_field(&mut fields, "Status", status);
         if let Some(remote) = remote {
-            text::put_field(&mut fields, "Remote-MTA", &format!("dns; {remote}"));
+            put_field(&mut fields, "Remote-MTA", &format!("dns; {remote}"));
         }
         let diagnosis = match reply {
             Some(reply) => format!("smtp; {}", shortened(reply, REPLY_MAX)),
             None => format!("x-mailsluice; {}", shortened(text, REPLY_MAX)),
         };
-        text::put_field(&mut fields, "Diagnostic-Code", &diagnosis);
+        put_field(&mut fields, "Diagnostic-Code", &diagnosis);
+        if let Occasion::Delayed { until } = occasion {
+            put_field(&mut fields, "Will-Retry-Until", &date(until));
+        }
     }
     fields
 }

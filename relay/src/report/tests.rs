@@ -9,6 +9,7 @@ fn original<'a>(headers: &'a [u8]) -> Original<'a> {
         arrival: "2026-11-24T08:00:00Z".parse().unwrap(),
         message_id: "0001",
         envelope_id: None,
+        timing: Timing::default(),
         headers,
         whole: None,
     }
@@ -171,5 +172,64 @@ fn a_report_repeats_what_the_sender_asked_it_to() {
             assert!(message.contains(part), "{part}: {message}");
         }
         assert_eq!(message.contains("It will not be tried again"), occasion == Occasion::Failed, "{message}");
+    }
+}
+
+#[test]
+fn a_warning_says_what_is_waited_for_till_when_and_that_nothing_is_to_be_done() {
+    let late = ReportedRecipient {
+        status: "4.4.7",
+        reply: None,
+        remote: None,
+        text: "TcpScheduleClosed: TCP/IP link is down",
+        ..refused("bob@example.com", "")
+    };
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let occasion = Occasion::Delayed { until: at("2026-11-29T08:00:00Z") };
+    let deliver_by = crate::spool::Deadline {
+        at: at("2026-11-24T12:00:00Z"),
+        late: crate::smtp::extensions::timing::Late::Notify,
+        trace: false,
+    };
+    let timing =
+        Timing { hold_until: Some(at("2026-11-24T09:00:00Z")), deliver_by: Some(deliver_by), ..Timing::default() };
+    let original = Original { timing, ..original(HEADERS) };
+    let message =
+        super::write(occasion, &original, &[late], "relay.example", at("2026-11-24T12:00:00Z"), "0001").unwrap();
+    check(&message);
+    let message = String::from_utf8(message).unwrap();
+    for part in [
+        "Subject: Your message to\r\n bob@example.com is delayed\r\n",
+        "tried again until Sun, 29 Nov 2026 08:00:00",
+        "    TcpScheduleClosed: TCP/IP link is down\r\n",
+        "\r\nAction: delayed\r\nStatus: 4.4.7\r\n",
+        "\r\nDeliver-By-Date: Tue, 24 Nov 2026 12:00:00",
+        "\r\nFuture-Release-Request: until; 2026-11-24T09:00:00Z\r\n",
+        "\r\nWill-Retry-Until: Sun, 29 Nov 2026 08:00:00",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains("will not be tried again"), "{message}");
+}
+
+#[test]
+fn addresses_in_utf_8_are_named_as_rfc_6533_has_them() {
+    let named = "Final-Recipient: utf-8; b\\x{FC}ro@example.com\r\n";
+    let ascii = write(&original(HEADERS), &[refused("b\u{fc}ro@example.com", "550 no")], "relay.example");
+    assert!(ascii.contains(named) && ascii.contains("message/delivery-status"), "{ascii}");
+
+    let original = Original { sender: "gr\u{fc}n@shop.example", ..original("Subject: gr\u{fc}n\r\n".as_bytes()) };
+    let failed = [refused("b\u{fc}ro@example.com", "550 unerw\u{fc}nscht")];
+    let now = "2026-11-24T08:00:07.25Z".parse().unwrap();
+    let message = super::write(Occasion::Failed, &original, &failed, "relay.example", now, "0001").unwrap();
+    let message = String::from_utf8(message).unwrap();
+    for part in [
+        "To: <gr\u{fc}n@shop.example>\r\n",
+        "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n",
+        "Final-Recipient: utf-8; b\u{fc}ro@example.com\r\n",
+        "Diagnostic-Code: smtp; 550 unerw\u{fc}nscht\r\n",
+        "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: gr\u{fc}n\r\n",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
     }
 }

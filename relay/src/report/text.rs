@@ -41,6 +41,15 @@ pub(super) fn put_field(out: &mut String, name: &str, value: &str) {
     out.push_str("\r\n");
 }
 
+/// As [`put_field`], for text that stays in UTF-8.
+pub(super) fn put_utf8_field(out: &mut String, name: &str, value: &str) {
+    out.push_str(name);
+    out.push_str(": ");
+    let printable: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    put_wrapped(out, name.len() + 2, &printable, "\r\n ");
+    out.push_str("\r\n");
+}
+
 /// Appends words, with `line_break` where a line would become too long; `column` characters stand in the first line
 /// already.
 pub(super) fn put_wrapped(out: &mut String, column: usize, text: &str, line_break: &str) {

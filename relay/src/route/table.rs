@@ -55,6 +55,12 @@ impl Routes {
         table
     }
 
+    /// The smarthosts of this name, on whatever port.
+    pub fn smarthosts_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a NextHop> {
+        let named = move |hop: &&NextHop| matches!(hop, NextHop::Smarthost { host, .. } if host == name);
+        self.smarthosts.iter().flatten().filter(named)
+    }
+
     /// Where mail for `domain` goes.
     #[must_use]
     pub fn next_hop(&self, domain: &str) -> NextHop {

@@ -65,6 +65,7 @@ pub(super) async fn run(sink: &Sink, mut stream: TcpStream, peer: SocketAddr) ->
                 }
             }
             Event::Flush => send(&mut stream, &mut output).await?,
+            Event::Turn { .. } => session.accept_with(Reply::enhanced(251, (0, 0), "a sink has no mail waiting")),
             Event::CheckSender { .. } | Event::CheckRecipient { .. } => session.accept(),
             Event::BodyStart { .. } => {
                 body.clear();

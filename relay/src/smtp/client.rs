@@ -15,6 +15,9 @@
 //!   (RFC 3030 section 3).
 //! - Towards a host without SMTPUTF8, recipients outside ASCII fail with 5.6.7 and the others get the message; where the sender or
 //!   the header is outside ASCII, all fail. Domains are in A-labels already, so they never stand in the way (RFC 6531 section 3.2).
+//! - A message that is not to be delivered late (BY with mode R) fails with 5.4.7 without being sent where the host offers no DELIVERBY
+//!   (RFC 2852 section 5.1.4: nobody there would take it back), or no time as short as is left. BY and MT-PRIORITY are passed on
+//!   to hosts that offer them, HOLDFOR and HOLDUNTIL never: by then the message has been held.
 //! - A message larger than the SIZE which the host announced fails with 5.3.4 without being sent (RFC 1870 section 6).
 //! - Before a message, the connection is looked at for what came unasked: a 421 or a close of an idle connection is noticed
 //!   before anything is sent.
@@ -27,6 +30,7 @@ mod binary;
 mod error;
 mod observe;
 mod outcome;
+mod timing;
 mod utf8;
 mod wire;
 
@@ -44,7 +48,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::data::Encoder;
 use super::envelope::{BodyType, Envelope};
-use super::extensions::{mail_parameters, rcpt_parameters};
+use super::extensions::{mail_parameters, rcpt_parameters, time_parameters};
 use super::reply::{Reply, ReplyError, Severity};
 use wire::Wire;
 
@@ -131,6 +135,10 @@ pub struct Capabilities {
     pub dsn: bool,
     /// ENHANCEDSTATUSCODES (RFC 2034).
     pub enhanced_status_codes: bool,
+    /// DELIVERBY (RFC 2852): the fewest seconds that the host takes with mode R; 0 when it announces none.
+    pub deliver_by: Option<u32>,
+    /// MT-PRIORITY (RFC 6710).
+    pub mt_priority: bool,
 }
 
 impl Capabilities {
@@ -156,6 +164,12 @@ impl Capabilities {
                 capabilities.smtp_utf8 = true;
             } else if is("DSN") {
                 capabilities.dsn = true;
+            } else if is("DELIVERBY") {
+                // More may follow behind a comma (RFC 2852 section 3).
+                let least = words.next().and_then(|word| word.split(',').next()?.parse().ok());
+                capabilities.deliver_by = Some(least.unwrap_or(0));
+            } else if is("MT-PRIORITY") {
+                capabilities.mt_priority = true;
             } else if is("ENHANCEDSTATUSCODES") {
                 capabilities.enhanced_status_codes = true;
             }
@@ -356,6 +370,9 @@ where
         if let Some(reply) = binary::refusal(envelope, &self.capabilities) {
             return refuse(Stage::MailFrom, reply);
         }
+        if let Some(reply) = timing::refusal(envelope, &self.capabilities) {
+            return refuse(Stage::MailFrom, reply);
+        }
         if let Some(reply) = utf8::refusal(envelope, &self.capabilities) {
             return refuse(Stage::MailFrom, reply);
         }
@@ -435,7 +452,9 @@ where
                 let utf8 = if utf8::is_said(envelope, &self.capabilities) { " SMTPUTF8" } else { "" };
                 let more = envelope.extensions.as_ref().map(|asked| mail_parameters(asked, &self.capabilities));
                 let more = more.unwrap_or_default();
-                self.wire.command(&["MAIL FROM:<", envelope.from.as_str(), ">", &size, body, utf8, &more]);
+                let time = envelope.time.as_ref().map(|time| time_parameters(time, &self.capabilities));
+                let time = time.unwrap_or_default();
+                self.wire.command(&["MAIL FROM:<", envelope.from.as_str(), ">", &size, body, utf8, &more, &time]);
             }
         }
     }

@@ -12,6 +12,7 @@
 //! - A parameter that belongs to no extension offered here gets 555; which ones are, and in what order they are read, is in
 //!   [`parameters`].
 
+mod etrn;
 mod parameters;
 
 use super::address::{AddressError, ForwardPath, ReversePath, split_path};
@@ -19,6 +20,7 @@ use super::extensions::RecipientExtensions;
 use super::reply::Reply;
 use super::xclient::{self, XClient};
 
+pub use etrn::Site;
 pub use parameters::MailParameters;
 
 /// Octets of a command line with its CRLF: Postfix's `line_length_limit`.
@@ -52,6 +54,8 @@ pub enum Command {
     },
     /// RSET.
     Rset,
+    /// ETRN: send what waits for a site (RFC 1985).
+    Etrn(Site),
     /// NOOP, its argument ignored.
     Noop,
     /// STARTTLS (RFC 3207).
@@ -188,6 +192,8 @@ pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
         alone(rest, Command::Quit, "QUIT")
     } else if is(b"STARTTLS") {
         alone(rest, Command::StartTls, "STARTTLS")
+    } else if is(b"ETRN") {
+        etrn::etrn(rest).map(Command::Etrn)
     } else if is(b"NOOP") {
         Ok(Command::Noop)
     } else if is(b"HELP") {

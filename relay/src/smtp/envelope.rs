@@ -2,7 +2,7 @@
 
 use super::{
     address::{ForwardPath, ReversePath},
-    extensions::{Extensions, RecipientExtensions},
+    extensions::{Extensions, RecipientExtensions, TimeParameters},
 };
 
 /// What the body of a message needs from every hop (RFC 6152).
@@ -47,6 +47,8 @@ pub struct Envelope {
     /// Octets of the message as RFC 1870 counts them (CRLF counted, dot-stuffing not): declared, measured or true as for
     /// [`Envelope::body`].
     pub size: Option<u64>,
+    /// What MAIL says of the message's time; None for nearly all.
+    pub time: Option<Box<TimeParameters>>,
     /// What else MAIL asked for; None for nearly all.
     pub extensions: Option<Box<Extensions>>,
 }
@@ -61,6 +63,6 @@ impl Envelope {
     /// An envelope without recipients, for a 7-bit body of unknown size.
     #[must_use]
     pub fn new(from: ReversePath) -> Self {
-        Self { from, recipients: Vec::new(), body: BodyType::SevenBit, size: None, extensions: None }
+        Self { from, recipients: Vec::new(), body: BodyType::SevenBit, size: None, time: None, extensions: None }
     }
 }

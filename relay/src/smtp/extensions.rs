@@ -4,11 +4,13 @@
 //! them, the spool keeps them, and [`super::client`] writes those that the next host's extensions know.
 
 mod dsn;
+pub mod timing;
 mod write;
 pub mod xtext;
 
 pub use dsn::{Notify, OriginalRecipient, Return};
-pub(super) use write::{mail_parameters, rcpt_parameters};
+pub use timing::TimeParameters;
+pub(super) use write::{mail_parameters, rcpt_parameters, time_parameters};
 
 /// What MAIL asks for a message as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -38,6 +38,11 @@
 //!   addresses is no attack.
 //! - Octets that are in the input behind STARTTLS end the session with 521 5.5.1: they came in clear, and whoever put them there
 //!   wants them to be taken for the client's own under TLS (CVE-2011-0411 and its kin).
+//! - FUTURERELEASE belongs to submission (RFC 4865 section 2): where [`Config::future_release`] is none, HOLDFOR and HOLDUNTIL get 555
+//!   5.5.4 as any parameter of an extension that is not offered. DELIVERBY is offered without a least time, and MT-PRIORITY
+//!   without a profile, which is that of MIXER by RFC 6710 section 3. Its sibling MT-Priority (RFC 6758), a header field for
+//!   ways that lose the parameter, is neither read nor written: whoever may write a text would set it, and a signed text may
+//!   not be changed. Who may use ETRN is the driver's to say.
 //! - Bytes that arrive before they should (after DATA, before the 354) are simply read later: the result never depends on how
 //!   the network cut the input.
 
@@ -49,6 +54,7 @@ mod line;
 mod message;
 mod state;
 mod transaction;
+mod turn;
 mod xclient;
 
 use std::sync::Arc;
@@ -62,7 +68,7 @@ use super::reply::Reply;
 use line::LineReader;
 use state::{Answer, Chunked, Question, State, Step};
 
-pub use config::{COMMAND_TIMEOUT, Config, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
+pub use config::{COMMAND_TIMEOUT, Config, FutureRelease, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
 pub use event::{CloseReason, Event, Hello};
 
 /// Octets of replies that pile up before they are to be written, so that a client which sends commands and reads nothing costs
@@ -188,13 +194,20 @@ impl Session {
                 State::XClient(said) => Event::XClient(said),
                 _ => Event::NeedInput,
             },
+            Step::Turn => match &self.state {
+                State::Turn(site) => Event::Turn { site },
+                _ => Event::NeedInput,
+            },
         }
     }
 
     /// Carries out the driver's answer, if there was a question.
     fn settle(&mut self, output: &mut BytesMut) {
         let answer = self.answer.take();
-        if !matches!(self.state, State::Asked(..) | State::Storing | State::StartTls | State::XClient(_)) {
+        if !matches!(
+            self.state,
+            State::Asked(..) | State::Storing | State::StartTls | State::XClient(_) | State::Turn(_)
+        ) {
             return;
         }
         let answer =
@@ -232,6 +245,10 @@ impl Session {
                 (Question::Sender | Question::Body | Question::Chunk { .. }, Answer::Refuse(reply)) => {
                     self.refused(&reply, output);
                 }
+            },
+            State::Turn(_) => match answer {
+                Answer::Accept(reply) => say(reply, (0, 0), output),
+                Answer::Refuse(reply) => self.refused(&reply, output),
             },
             State::StartTls => match answer {
                 Answer::Accept(_) => {
@@ -282,6 +299,7 @@ impl Session {
             }
             State::Closed(reason) => Some(Step::Close(*reason)),
             State::Asked(..) | State::Storing | State::XClient(_) => Some(Step::Ask),
+            State::Turn(_) => Some(Step::Turn),
             State::StartTls => Some(Step::StartTls),
             State::Handshake => Some(Step::Handshake),
             State::Data(..) => Some(self.text(input, output, body)),

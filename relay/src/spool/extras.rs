@@ -4,7 +4,10 @@
 //! a version which does not know what was asked for leaves the message alone rather than deliver it as if nothing had been.
 //! An item whose tag is not known comes from a later version still, and is [`Malformed`] for the same reason.
 
-use super::codec::{Malformed, Octets, put_number, put_octets};
+use super::{
+    codec::{Malformed, Octets, put_number, put_octets},
+    timing::{Timing, deadline, deadline_octets, priority},
+};
 use crate::smtp::extensions::{Extensions, Notify, OriginalRecipient, RecipientExtensions, Return};
 
 /// What a message's client asked for beyond the plain envelope.
@@ -12,6 +15,8 @@ use crate::smtp::extensions::{Extensions, Notify, OriginalRecipient, RecipientEx
 pub struct Extras {
     /// For the message as a whole.
     pub message: Extensions,
+    /// When it may be sent and is to be delivered, and how much it matters.
+    pub timing: Timing,
     /// For single recipients, by their index, ascending; only those that have something.
     pub recipients: Vec<(u16, RecipientExtensions)>,
 }
@@ -32,6 +37,9 @@ mod tag {
     pub(super) const SMTPUTF8: u64 = 3;
     pub(super) const UTF8_HEADER: u64 = 4;
     pub(super) const BINARY: u64 = 5;
+    pub(super) const HOLD_UNTIL: u64 = 7;
+    pub(super) const DELIVER_BY: u64 = 8;
+    pub(super) const MT_PRIORITY: u64 = 9;
     pub(super) const NOTIFY: u64 = 64;
     pub(super) const ORCPT: u64 = 65;
 }
@@ -53,6 +61,16 @@ pub(super) fn put_extras(out: &mut Vec<u8>, extras: &Extras) {
     }
     if let Some(envid) = envid {
         item(&mut items, tag::ENVID, envid.as_bytes());
+    }
+    let Timing { hold_until, deliver_by, priority } = &extras.timing;
+    if let Some(hold_until) = hold_until {
+        item(&mut items, tag::HOLD_UNTIL, &hold_until.as_microsecond().to_le_bytes());
+    }
+    if let Some(deliver_by) = deliver_by {
+        item(&mut items, tag::DELIVER_BY, &deadline_octets(deliver_by));
+    }
+    if let Some(priority) = priority {
+        item(&mut items, tag::MT_PRIORITY, &[priority.get().cast_unsigned()]);
     }
     for (index, RecipientExtensions { notify, original }) in &extras.recipients {
         if let Some(notify) = notify {
@@ -90,6 +108,9 @@ pub(super) fn extras(from: &mut Octets<'_>) -> Result<Extras, Malformed> {
             tag::SMTPUTF8 => extras.message.smtp_utf8 = true,
             tag::UTF8_HEADER => extras.message.utf8_header = true,
             tag::BINARY => extras.message.binary = true,
+            tag::HOLD_UNTIL => extras.timing.hold_until = Some(value.time()?),
+            tag::DELIVER_BY => extras.timing.deliver_by = Some(deadline(&mut value)?),
+            tag::MT_PRIORITY => extras.timing.priority = Some(priority(&mut value)?),
             tag::ENVID => extras.message.envid = Some(utf8(value.0)?.into()),
             tag::NOTIFY => {
                 let recipient = recipient(&mut extras, &mut value)?;
@@ -122,9 +143,14 @@ fn utf8(octets: &[u8]) -> Result<&str, Malformed> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        smtp::extensions::timing::{Late, Priority},
+        spool::timing::Deadline,
+    };
 
     fn message() -> impl Strategy<Value = Extensions> {
         (any::<[bool; 3]>(), prop::option::of(any::<bool>()), prop::option::of("[a-z0-9]{1,20}")).prop_map(
@@ -138,6 +164,18 @@ pub(super) mod tests {
         )
     }
 
+    fn timing() -> impl Strategy<Value = Timing> {
+        let moment = || (0i64..4_000_000_000_000_000).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap());
+        let deadline = (moment(), any::<bool>(), any::<bool>()).prop_map(|(at, returned, trace)| Deadline {
+            at,
+            late: if returned { Late::Return } else { Late::Notify },
+            trace,
+        });
+        let priority = (-9i8..=9).prop_map(|priority| Priority::new(priority).unwrap());
+        (prop::option::of(moment()), prop::option::of(deadline), prop::option::of(priority))
+            .prop_map(|(hold_until, deliver_by, priority)| Timing { hold_until, deliver_by, priority })
+    }
+
     fn recipient() -> impl Strategy<Value = RecipientExtensions> {
         (prop::option::of(0u8..8), prop::option::of("rfc822;[a-z]{1,9}@example[.]com"))
             .prop_map(|(notify, original)| RecipientExtensions {
@@ -148,8 +186,9 @@ pub(super) mod tests {
     }
 
     pub(in crate::spool) fn any_extras() -> impl Strategy<Value = Extras> {
-        (message(), prop::collection::btree_map(any::<u16>(), recipient(), 0..4))
-            .prop_map(|(message, recipients)| Extras { message, recipients: recipients.into_iter().collect() })
+        (message(), timing(), prop::collection::btree_map(any::<u16>(), recipient(), 0..4)).prop_map(
+            |(message, timing, recipients)| Extras { message, timing, recipients: recipients.into_iter().collect() },
+        )
     }
 
     proptest! {

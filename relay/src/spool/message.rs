@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use super::extras::Extras;
+use super::{extras::Extras, timing::Timing};
 
 /// A message's name: unique for ever in its spool, and ordered by reception. Written as 16 upper-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,6 +142,20 @@ pub struct Envelope {
     pub client: Client,
 }
 
+impl Envelope {
+    /// When it may be sent and is to be delivered, and how much it matters.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.extras.as_ref().map(|extras| extras.timing).unwrap_or_default()
+    }
+
+    /// From when on its age counts: from its reception, or from where its sender had it held.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.timing().hold_until.map_or(self.received_at, |held| held.max(self.received_at))
+    }
+}
+
 /// What `append` answers once the message is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
@@ -175,6 +189,40 @@ pub enum Outcome {
     Deferred(Deferral),
 }
 
+/// What the sender was told already of a recipient that waits, so that a restart does not tell it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Told(u8);
+
+impl Told {
+    /// Nothing.
+    pub const NOTHING: Self = Self(0);
+    /// That delivery is late, as the relay itself sees it.
+    pub const LATE: Self = Self(1);
+    /// That the time is over by which the sender wanted it delivered (RFC 2852).
+    pub const OVERDUE: Self = Self(2);
+    const ALL: u8 = 3;
+
+    /// What both tell.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` was told.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(super) const fn from_bits(bits: u8) -> Option<Self> {
+        if bits & !Self::ALL == 0 { Some(Self(bits)) } else { None }
+    }
+}
+
 /// When a recipient is tried again, and why it was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferral {
@@ -184,6 +232,8 @@ pub struct Deferral {
     pub due: Timestamp,
     /// What went wrong at the last one.
     pub error: LastError,
+    /// What its sender was told.
+    pub told: Told,
 }
 
 /// What went wrong at an attempt.
@@ -212,15 +262,25 @@ pub struct Pending {
     pub due: Option<Timestamp>,
     /// What went wrong at the last one.
     pub error: Option<LastError>,
+    /// What its sender was told.
+    pub told: Told,
 }
 
 impl Pending {
-    pub(super) fn untried(recipient: u16) -> Self {
-        Self { recipient, attempts: 0, due: None, error: None }
+    /// A recipient that was never tried.
+    #[must_use]
+    pub fn untried(recipient: u16) -> Self {
+        Self { recipient, attempts: 0, due: None, error: None, told: Told::NOTHING }
     }
 
     pub(super) fn deferred(recipient: u16, deferral: Deferral) -> Self {
-        Self { recipient, attempts: deferral.attempts, due: Some(deferral.due), error: Some(deferral.error) }
+        Self {
+            recipient,
+            attempts: deferral.attempts,
+            due: Some(deferral.due),
+            error: Some(deferral.error),
+            told: deferral.told,
+        }
     }
 }
 

@@ -48,6 +48,7 @@ mod survey;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timing;
 mod writer;
 
 use std::sync::{Arc, mpsc};
@@ -63,7 +64,7 @@ pub use extras::Extras;
 pub use inspect::Inspection;
 pub use message::{
     Client, Deferral, Draft, ERROR_TEXT_MAX, Envelope, LastError, Location, Mark, MessageId, NotAMessageId, Outcome,
-    Pending, Purpose, Stored,
+    Pending, Purpose, Stored, Told,
 };
 pub use reader::BodyReader;
 pub use recovery::Recovery;
@@ -71,6 +72,7 @@ pub use report::{Damage, DamageSummary, Recovered, RecoveryReport};
 pub use shared::{OnSync, Options};
 pub use stats::{SYNC_BUCKETS, Stats};
 pub use storage::{LockError, Storage, StorageFile};
+pub use timing::{Deadline, Timing};
 
 use batch::{Append, Command};
 use body::{Text, store_whole};

@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::codec::{Malformed, Octets, put_number, put_octets, put_text, put_text_cut, put_time};
 use super::extras::{Extras, extras, put_extras};
-use super::message::{At, Client, Deferral, Draft, ERROR_TEXT_MAX, Envelope, LastError, MessageId, Outcome, Pending};
+use super::message::{
+    At, Client, Deferral, Draft, ERROR_TEXT_MAX, Envelope, LastError, MessageId, Outcome, Pending, Told,
+};
 
 /// The file that holds a large text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub(super) fn put_moved(out: &mut Vec<u8>, envelope: &Envelope, file: Option<Fil
             put_number(out, pending.recipient.into());
             match (pending.due, &pending.error) {
                 (Some(due), Some(error)) => {
-                    out.push(1);
+                    put_told(out, 1, 2, pending.told);
                     put_deferral(out, pending.attempts, due, error);
                 }
                 _ => out.push(0),
@@ -161,6 +163,19 @@ fn at(from: &mut Octets<'_>) -> Result<At, Malformed> {
     Ok(At { segment: from.small()?, offset: from.small()? })
 }
 
+/// What kind of state follows: `plain`, or `told` with what the sender was told, which few are.
+fn put_told(out: &mut Vec<u8>, plain: u8, told: u8, what: Told) {
+    if what == Told::NOTHING {
+        out.push(plain);
+    } else {
+        out.extend_from_slice(&[told, what.bits()]);
+    }
+}
+
+fn told(from: &mut Octets<'_>) -> Result<Told, Malformed> {
+    Told::from_bits(from.octet()?).ok_or(Malformed)
+}
+
 fn put_deferral(out: &mut Vec<u8>, attempts: u32, due: jiff::Timestamp, error: &LastError) {
     put_number(out, attempts.into());
     put_time(out, due);
@@ -169,10 +184,11 @@ fn put_deferral(out: &mut Vec<u8>, attempts: u32, due: jiff::Timestamp, error: &
     put_time(out, error.at);
 }
 
-fn deferral(from: &mut Octets<'_>) -> Result<Deferral, Malformed> {
+fn deferral(from: &mut Octets<'_>, told: Told) -> Result<Deferral, Malformed> {
     let attempts = from.small()?;
     let due = from.time()?;
-    Ok(Deferral { attempts, due, error: LastError { code: from.text()?, text: from.text()?, at: from.time()? } })
+    let error = LastError { code: from.text()?, text: from.text()?, at: from.time()? };
+    Ok(Deferral { attempts, due, error, told })
 }
 
 impl Head {
@@ -215,7 +231,11 @@ fn pending(from: &mut Octets<'_>) -> Result<Pending, Malformed> {
     let recipient = from.small()?;
     match from.octet()? {
         0 => Ok(Pending::untried(recipient)),
-        1 => Ok(Pending::deferred(recipient, deferral(from)?)),
+        1 => Ok(Pending::deferred(recipient, deferral(from, Told::NOTHING)?)),
+        2 => {
+            let told = told(from)?;
+            Ok(Pending::deferred(recipient, deferral(from, told)?))
+        }
         _ => Err(Malformed),
     }
 }
@@ -246,8 +266,8 @@ pub(super) fn put_mark(out: &mut Vec<u8>, target: At, previous: Option<At>, outc
             Outcome::Delivered => out.push(1),
             Outcome::Failed => out.push(2),
             Outcome::Removed => out.push(3),
-            Outcome::Deferred(Deferral { attempts, due, error }) => {
-                out.push(4);
+            Outcome::Deferred(Deferral { attempts, due, error, told }) => {
+                put_told(out, 4, 5, *told);
                 put_deferral(out, *attempts, *due, error);
             }
         }
@@ -266,7 +286,11 @@ impl StoredMark {
                 1 => Outcome::Delivered,
                 2 => Outcome::Failed,
                 3 => Outcome::Removed,
-                4 => Outcome::Deferred(deferral(&mut from)?),
+                4 => Outcome::Deferred(deferral(&mut from, Told::NOTHING)?),
+                5 => {
+                    let told = told(&mut from)?;
+                    Outcome::Deferred(deferral(&mut from, told)?)
+                }
                 _ => return Err(Malformed),
             };
             Ok((recipient, outcome))
@@ -293,7 +317,12 @@ mod tests {
     }
 
     fn deferral() -> impl Strategy<Value = Deferral> {
-        (any::<u32>(), time(), error()).prop_map(|(attempts, due, error)| Deferral { attempts, due, error })
+        (any::<u32>(), time(), error(), 0u8..4).prop_map(|(attempts, due, error, told)| Deferral {
+            attempts,
+            due,
+            error,
+            told: Told::from_bits(told).unwrap(),
+        })
     }
 
     fn outcome() -> impl Strategy<Value = Outcome> {

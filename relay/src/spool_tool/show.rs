@@ -3,7 +3,10 @@
 use std::io;
 
 use super::{Contents, Output, ToolError, view};
-use crate::spool::{BodyReader, MessageId, Recovered};
+use crate::{
+    smtp::extensions::timing::Late,
+    spool::{BodyReader, MessageId, Recovered},
+};
 
 /// Octets of a header that are shown at most.
 const HEADER_MAX: usize = 64 << 10;
@@ -36,6 +39,17 @@ fn envelope(message: &Recovered, out: &mut (dyn io::Write + Send)) -> io::Result
         writeln!(out, "client:    {client} ({}, session {})", envelope.client.helo, envelope.client.session)?;
     }
     writeln!(out, "size:      {} octets{}", envelope.size, if envelope.eight_bit { ", 8BITMIME" } else { "" })?;
+    let timing = envelope.timing();
+    if let Some(until) = timing.hold_until {
+        writeln!(out, "held:      till {until:.0}, as its sender wants (FUTURERELEASE)")?;
+    }
+    if let Some(by) = timing.deliver_by {
+        let late = if by.late == Late::Return { "or goes back" } else { "or its sender is told" };
+        writeln!(out, "deliver:   by {:.0} {late} (DELIVERBY)", by.at)?;
+    }
+    if let Some(priority) = timing.priority {
+        writeln!(out, "priority:  {priority} (MT-PRIORITY)")?;
+    }
     writeln!(out, "sender:    <{}>", envelope.sender)?;
     for (index, recipient) in envelope.recipients.iter().enumerate() {
         let state = match pending.iter().find(|pending| usize::from(pending.recipient) == index) {

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::spool::Recovered;
+use crate::{
+    smtp::extensions::timing::{Late, Priority},
+    spool::Recovered,
+};
 
 /// A message that waits.
 #[derive(Debug, Serialize)]
@@ -18,6 +21,12 @@ pub(super) struct Message<'a> {
     recipients: &'a [String],
     size: u64,
     eight_bit: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliver_by: Option<DeliverBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i8>,
     waiting: Vec<Waiting<'a>>,
 }
 
@@ -33,6 +42,14 @@ struct Waiting<'a> {
     last_error: Option<LastError<'a>>,
 }
 
+/// The moment by which a message is to be delivered, and what is done then: `Return` or `Notify`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliverBy {
+    at: Timestamp,
+    late: &'static str,
+}
+
 #[derive(Debug, Serialize)]
 struct LastError<'a> {
     code: &'a str,
@@ -43,6 +60,7 @@ struct LastError<'a> {
 impl<'a> Message<'a> {
     pub(super) fn new(found: &'a Recovered) -> Message<'a> {
         let envelope = &found.envelope;
+        let timing = envelope.timing();
         let waiting = found.pending.iter().map(|pending| Waiting {
             recipient: envelope.recipients.get(usize::from(pending.recipient)).map_or("", String::as_str),
             attempts: pending.attempts,
@@ -63,6 +81,11 @@ impl<'a> Message<'a> {
             recipients: &envelope.recipients,
             size: envelope.size,
             eight_bit: envelope.eight_bit,
+            hold_until: timing.hold_until,
+            deliver_by: timing
+                .deliver_by
+                .map(|by| DeliverBy { at: by.at, late: if by.late == Late::Return { "Return" } else { "Notify" } }),
+            priority: timing.priority.map(Priority::get),
             waiting: waiting.collect(),
         }
     }

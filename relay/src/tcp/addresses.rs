@@ -155,6 +155,19 @@ impl Addresses {
         }
     }
 
+    /// What a host has met may be tried again at once; how often it failed in a row is forgotten with it.
+    pub fn try_again(&mut self, host: &str) {
+        for address in self.met.remove(host).unwrap_or_default() {
+            if let Some(record) = self.records.get_mut(&address) {
+                record.everyone = None;
+                record.hosts.retain(|(name, _)| name != host);
+                if record.hosts.is_empty() {
+                    self.records.remove(&address);
+                }
+            }
+        }
+    }
+
     /// A session of `host` over the address is under way.
     pub fn opened(&mut self, address: SocketAddr, host: &str) {
         let hosts = self.live.entry(address).or_default();

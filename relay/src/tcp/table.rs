@@ -84,6 +84,12 @@ impl Entry {
         }
     }
 
+    /// What the connection is doing now.
+    #[must_use]
+    pub fn now_at(&self) -> Stage {
+        lock(&self.state).stage
+    }
+
     /// A reply came.
     pub fn reply(&self, text: String) {
         lock(&self.state).last_reply = Some(text);

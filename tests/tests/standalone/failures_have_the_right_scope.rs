@@ -122,12 +122,16 @@ fn a_bad_domain_blocks_no_neighbour_on_the_same_exchanger() {
 #[test]
 fn greylisting_is_no_failure_of_the_host() {
     network::alone("failures_have_the_right_scope::greylisting_is_no_failure_of_the_host", || {
-        for (last, at) in [(4, "RCPT TO:<later@good.test>"), (5, "DATA")] {
+        for (last, at, code) in [
+            (4, "RCPT TO:<later@good.test>", "450 4.2.0"),
+            (5, "RCPT TO:<later@good.test>", "451 4.7.1"),
+            (6, "DATA", "450 4.2.0"),
+        ] {
             let dns = Dns::start(&format!("good.test. IN A 127.0.0.{last}"));
             let once = std::sync::atomic::AtomicBool::new(false);
             let shared = Scripted::start_at(host(last), move |line| {
                 let first = line == at && !once.swap(true, std::sync::atomic::Ordering::Relaxed);
-                first.then(|| "450 4.2.0 greylisted, come back later".into())
+                first.then(|| format!("{code} greylisted, come back later"))
             });
             let relay = start(&dns);
             let mut client = Dialogue::open(relay.smtp);

@@ -7,7 +7,7 @@
 use super::CommandError;
 use crate::smtp::{
     envelope::BodyType,
-    extensions::{Extensions, Notify, OriginalRecipient, RecipientExtensions, Return, xtext},
+    extensions::{Extensions, Notify, OriginalRecipient, RecipientExtensions, Return, TimeParameters, xtext},
 };
 
 /// Octets of ENVID's value (RFC 3461 section 4.4).
@@ -20,6 +20,8 @@ pub struct MailParameters {
     pub size: Option<u64>,
     /// BODY (RFC 6152, RFC 3030).
     pub body: BodyType,
+    /// What it says of the message's time; None for nearly all.
+    pub time: Option<Box<TimeParameters>>,
     /// All others.
     pub extensions: Option<Box<Extensions>>,
 }
@@ -28,6 +30,7 @@ pub struct MailParameters {
 pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailParameters, CommandError> {
     let mut parameters = MailParameters::default();
     let mut extensions = Extensions::default();
+    let mut time = TimeParameters::default();
     let (mut size_seen, mut body_seen, mut ret_seen, mut envid_seen) = (false, false, false, false);
     for word in words {
         let (keyword, value) = keyword_and_value(word, false)?;
@@ -49,10 +52,11 @@ pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailPara
         } else if is(b"ENVID") {
             once(&mut envid_seen)?;
             extensions.envid = Some(envid(value)?);
-        } else {
+        } else if !time.read(keyword, value).map_err(|_| CommandError::ParameterSyntax)? {
             return Err(CommandError::ParameterUnknown);
         }
     }
+    parameters.time = time.boxed();
     parameters.extensions = extensions.boxed();
     Ok(parameters)
 }

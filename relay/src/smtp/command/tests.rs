@@ -7,7 +7,7 @@ use crate::smtp::{
 use proptest::prelude::*;
 
 fn mail_from(address: &str, size: Option<u64>, body: BodyType) -> Command {
-    Command::Mail(address.parse().unwrap(), MailParameters { size, body, extensions: None })
+    Command::Mail(address.parse().unwrap(), MailParameters { size, body, ..MailParameters::default() })
 }
 
 fn rcpt_to(address: &str) -> Command {

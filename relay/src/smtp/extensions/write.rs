@@ -1,6 +1,6 @@
 //! Parameters as the client writes them, to a host that offers their extension.
 
-use super::{Extensions, RecipientExtensions};
+use super::{Extensions, RecipientExtensions, TimeParameters};
 use crate::smtp::client::Capabilities;
 
 /// What follows the address, SIZE and BODY of MAIL, with a blank in front of each parameter.
@@ -17,6 +17,22 @@ pub(in crate::smtp) fn mail_parameters(extensions: &Extensions, host: &Capabilit
             parameters.push_str(" ENVID=");
             parameters.push_str(envid);
         }
+    }
+    parameters
+}
+
+/// What MAIL says of a message's time, behind [`mail_parameters`].
+pub(in crate::smtp) fn time_parameters(time: &TimeParameters, host: &Capabilities) -> String {
+    let mut parameters = String::new();
+    if host.deliver_by.is_some()
+        && let Some(by) = time.deliver_by
+    {
+        parameters.push_str(&format!(" BY={by}"));
+    }
+    if host.mt_priority
+        && let Some(priority) = time.priority
+    {
+        parameters.push_str(&format!(" MT-PRIORITY={priority}"));
     }
     parameters
 }

@@ -1,6 +1,8 @@
 //! The reply to EHLO: which extensions are offered.
 
-use super::config::Config;
+use jiff::Unit;
+
+use super::config::{Config, FutureRelease};
 use crate::smtp::{reply::Reply, xclient};
 
 /// The reply to EHLO, in clear or under TLS.
@@ -9,10 +11,14 @@ pub(super) fn ehlo_reply(config: &Config, tls: bool) -> Reply {
     // Not under TLS any more (RFC 3207 section 4.2).
     let start_tls = if config.start_tls && !tls { "\nSTARTTLS" } else { "" };
     let xclient = if config.xclient { format!("\nXCLIENT {}", xclient::ATTRIBUTES) } else { String::new() };
+    let future_release = config.future_release.map_or_else(String::new, |FutureRelease { longest, latest }| {
+        // Whole seconds, as the grammar of RFC 4865 section 4 has them.
+        format!("\nFUTURERELEASE {} {:.0}", longest.as_secs(), latest.round(Unit::Second).unwrap_or(latest))
+    });
     Reply::new(
         250,
         format!(
-            "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nBINARYMIME\nCHUNKING\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES{start_tls}{xclient}"
+            "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nBINARYMIME\nCHUNKING\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\nDELIVERBY\nMT-PRIORITY\nETRN{future_release}{start_tls}{xclient}"
         ),
     )
 }

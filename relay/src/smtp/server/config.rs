@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::smtp::data::BareLf;
 
 /// How long a server waits for the next command or the next piece of a message (RFC 5321 section 4.5.3.2.7).
@@ -36,6 +38,17 @@ pub struct Config {
     pub xclient: bool,
     /// What is done about a bare LF in DATA.
     pub bare_lf: BareLf,
+    /// How long mail may be held here before it is sent; none where FUTURERELEASE is not offered.
+    pub future_release: Option<FutureRelease>,
+}
+
+/// How long mail may be held, as FUTURERELEASE announces it (RFC 4865 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FutureRelease {
+    /// The longest time.
+    pub longest: SignedDuration,
+    /// The latest moment, as far as it is known when the session begins.
+    pub latest: Timestamp,
 }
 
 impl Config {
@@ -51,6 +64,7 @@ impl Config {
             start_tls: false,
             xclient: false,
             bare_lf: BareLf::Refuse,
+            future_release: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a session tells its driver and asks of it.
 
 use crate::smtp::{
+    command::Site,
     envelope::{Envelope, Recipient},
     reply::Reply,
     xclient::XClient,
@@ -60,6 +61,11 @@ pub enum Event<'a> {
     NeedBody,
     /// Replies have piled up: write `output`; there may be more input to go through, so call [`Session::next`] before reading.
     Flush,
+    /// ETRN: send what waits for this site now? To be answered, in the words of RFC 1985.
+    Turn {
+        /// Whose mail is asked for.
+        site: &'a Site,
+    },
     /// STARTTLS: can a handshake be made now? To be answered; accepting sends the 220.
     StartTls,
     /// Write `output`, throw `input` away, make the handshake, and call [`Session::secured`](super::Session::secured); or close.

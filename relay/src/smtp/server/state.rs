@@ -2,6 +2,7 @@
 
 use super::event::CloseReason;
 use crate::smtp::{
+    command::Site,
     data::{Chunks, Decoder, HeaderScan},
     envelope::{Envelope, Recipient},
     reply::Reply,
@@ -37,6 +38,8 @@ pub(super) enum State {
     Transaction(Envelope),
     /// A question is with the driver.
     Asked(Envelope, Question),
+    /// ETRN is with the driver.
+    Turn(Site),
     /// STARTTLS is with the driver.
     StartTls,
     /// XCLIENT is with the driver.
@@ -71,6 +74,7 @@ pub(super) enum Step {
     NeedBody,
     Flush,
     Ask,
+    Turn,
     StartTls,
     Handshake,
     MessageEnd(Envelope),

@@ -2,7 +2,10 @@ mod chunks;
 mod xclient;
 
 use super::*;
-use crate::smtp::{command::COMMAND_LINE_MAX, envelope::BodyType};
+use crate::smtp::{
+    command::{COMMAND_LINE_MAX, Site},
+    envelope::BodyType,
+};
 use proptest::prelude::*;
 
 /// What a driver saw and what the client was sent.
@@ -64,6 +67,10 @@ fn drive(config: Config, pieces: &[&[u8]]) -> Seen {
             }
             // Not offered by these configurations.
             Event::StartTls | Event::Handshake | Event::XClient(_) => Some(Reply::enhanced(454, (7, 0), "No TLS")),
+            Event::Turn { site } => match site {
+                Site::Below(_) => Some(Reply::enhanced(459, (7, 1), "Not yours")),
+                _ => None,
+            },
             Event::CheckSender { envelope } => policy(envelope.from.as_str()),
             Event::CheckRecipient { recipient, .. } => policy(recipient.path.as_str()),
             Event::BodyStart { envelope, .. } => {
@@ -122,7 +129,8 @@ fn a_whole_session_goes_as_in_rfc_5321() {
     assert_eq!(
         seen.output,
         "220 mx.example ESMTP\r\n\
-         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-BINARYMIME\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n\
+         250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-BINARYMIME\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n\
+         250-DELIVERBY\r\n250-MT-PRIORITY\r\n250 ETRN\r\n\
          250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n\
          354 End the message with <CR><LF>.<CR><LF>\r\n250 2.0.0 Queued\r\n221 2.0.0 Bye\r\n"
     );
@@ -474,4 +482,31 @@ proptest! {
     fn no_input_makes_the_session_panic(input in proptest::collection::vec(any::<u8>(), 0..200)) {
         drive(config(), &[&input]);
     }
+}
+
+#[test]
+fn a_site_asks_for_its_mail_after_ehlo_and_outside_a_transaction() {
+    for (client, codes) in [
+        ("ETRN a.example\r\n", vec![220, 503]),
+        ("HELO c.example\r\nETRN a.example\r\n", vec![220, 250, 503]),
+        ("EHLO c.example\r\nETRN a.example\r\nETRN #a.example:25\r\nNOOP\r\n", vec![220, 250, 250, 250, 250]),
+        ("EHLO c.example\r\nETRN @a.example\r\nETRN\r\n", vec![220, 250, 459, 501]),
+        ("EHLO c.example\r\nMAIL FROM:<a@a.example>\r\nETRN a.example\r\n", vec![220, 250, 250, 503]),
+    ] {
+        assert_eq!(talk(client).codes(), codes, "{client}");
+    }
+}
+
+#[test]
+fn mail_is_held_only_where_that_is_offered() {
+    let client = "EHLO c.example\r\nMAIL FROM:<a@a.example> HOLDFOR=60\r\n";
+    let seen = talk(client);
+    assert!(!seen.output.contains("FUTURERELEASE") && seen.output.contains("555 5.5.4"), "{}", seen.output);
+    let future_release = Some(FutureRelease {
+        longest: jiff::SignedDuration::from_hours(24),
+        latest: "2026-12-01T00:00:00.5Z".parse().unwrap(),
+    });
+    let seen = drive(Config { future_release, ..config() }, &[client.as_bytes()]);
+    let offered = seen.output.contains("FUTURERELEASE 86400 2026-12-01T00:00:0");
+    assert!(offered && seen.output.ends_with("250 2.1.0 Ok\r\n"), "{}", seen.output);
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::smtp::{
     address::ReversePath,
-    command::MailParameters,
+    command::{CommandError, MailParameters},
     envelope::{BodyType, Envelope, Recipient},
     reply::Reply,
 };
@@ -30,8 +30,12 @@ impl Session {
             self.too_large().render(output);
             return None;
         }
-        let MailParameters { size, body, extensions } = parameters;
-        let envelope = Envelope { size, body, extensions, ..Envelope::new(from) };
+        if parameters.time.as_ref().is_some_and(|time| time.hold.is_some()) && self.config.future_release.is_none() {
+            CommandError::ParameterUnknown.reply().render(output);
+            return None;
+        }
+        let MailParameters { size, body, time, extensions } = parameters;
+        let envelope = Envelope { size, body, time, extensions, ..Envelope::new(from) };
         self.ask(envelope, Question::Sender)
     }
 

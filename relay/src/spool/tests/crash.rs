@@ -298,8 +298,13 @@ fn check_pending(name: &str, known: &mut Known, pending: &[Pending]) -> Checked<
             None if !fate.done => return Err(format!("recipient {recipient} of {name} is lost")),
             None => fate.done_synced = true,
             Some(_) if fate.done_synced => return Err(format!("recipient {recipient} of {name} comes back")),
-            Some(Pending { attempts, due, error, .. }) => {
-                let state = due.zip(error.clone()).map(|(due, error)| Deferral { attempts: *attempts, due, error });
+            Some(Pending { attempts, due, error, told, .. }) => {
+                let state = due.zip(error.clone()).map(|(due, error)| Deferral {
+                    attempts: *attempts,
+                    due,
+                    error,
+                    told: *told,
+                });
                 if !fate.states.contains(&state) {
                     return Err(format!(
                         "recipient {recipient} of {name} is in no state that it was put in: {state:?}"

@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use super::writer::Engine;
 use super::{
     Body, Client, Deferral, Draft, LastError, Location, Mark, MessageId, Options, Outcome, Recovered, Recovery,
-    RecoveryReport, Spool, SpoolError, Stored,
+    RecoveryReport, Spool, SpoolError, Stored, Told,
 };
 use simdisk::SimDisk;
 
@@ -49,7 +49,7 @@ fn draft(sender: &str, recipients: usize) -> Draft {
 
 fn deferred(attempts: u32, text: &str) -> Outcome {
     let error = LastError { code: "451 4.7.1".into(), text: text.to_owned(), at: at(i64::from(attempts)) };
-    Outcome::Deferred(Deferral { attempts, due: at(i64::from(attempts) * 1_000_000), error })
+    Outcome::Deferred(Deferral { attempts, due: at(i64::from(attempts) * 1_000_000), error, told: Told::NOTHING })
 }
 
 fn runtime() -> Runtime {

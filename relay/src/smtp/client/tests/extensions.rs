@@ -1,7 +1,10 @@
 //! What the client makes of parameters that a host knows, and of those that it does not.
 
 use super::*;
-use crate::smtp::extensions::{Extensions, Notify, OriginalRecipient, RecipientExtensions, Return};
+use crate::smtp::extensions::{
+    Extensions, Notify, OriginalRecipient, RecipientExtensions, Return, TimeParameters,
+    timing::{DeliverBy, Hold, Late, Priority},
+};
 
 #[tokio::test]
 async fn parameters_are_passed_on_to_a_host_that_offers_their_extension_and_to_no_other() {
@@ -143,6 +146,37 @@ async fn a_text_that_is_not_as_long_as_was_said_is_never_taken_for_whole() {
         let error = client.send(&binary, &mut WholeBody::new(&b"a\n\n."[..])).await.unwrap_err();
         assert!(matches!(error.kind, ErrorKind::Body(_)), "{error}");
         assert_eq!(error.fate, Fate::NotAccepted);
+        host.done().await;
+    }
+}
+
+#[tokio::test]
+async fn what_mail_says_of_its_time_is_passed_on_where_it_is_known_and_a_hold_never() {
+    let by = |late| Some(DeliverBy { seconds: 60, late, trace: true });
+    for (offer, late, mail) in [
+        ("250-h\r\n250-DELIVERBY\r\n250 MT-PRIORITY\r\n", Late::Return, Some(" BY=60;RT MT-PRIORITY=-4")),
+        ("250-h\r\n250-deliverby 60\r\n250 MT-PRIORITY STANAG4406\r\n", Late::Return, Some(" BY=60;RT MT-PRIORITY=-4")),
+        ("250-h\r\n250 DELIVERBY 61,more\r\n", Late::Return, None),
+        ("250-h\r\n250 DELIVERBY 61\r\n", Late::Notify, Some(" BY=60;NT")),
+        ("250-h\r\n250 MT-PRIORITY\r\n", Late::Notify, Some(" MT-PRIORITY=-4")),
+        ("250 h\r\n", Late::Notify, Some("")),
+        ("250 h\r\n", Late::Return, None),
+    ] {
+        let mut envelope = envelope(&["b@b.example"]);
+        let time = TimeParameters { hold: Some(Hold::For(5)), deliver_by: by(late), priority: Priority::new(-4) };
+        envelope.time = time.boxed();
+        let mut script = vec![Say("220 h.example ESMTP\r\n"), Expect("EHLO c.example\r\n"), Say(offer)];
+        if let Some(mail) = mail {
+            script.push(ExpectOwned(format!("MAIL FROM:<a@a.example>{mail}\r\n")));
+            script.push(Say("550 5.1.0 no\r\n"));
+        }
+        let host = Host::start(script);
+        let (stream, _) = host.counted_stream();
+        let mut client = Client::start(stream, config(), ()).await.unwrap();
+        let outcome = client.send(&envelope, &mut text()).await.unwrap();
+        let enhanced = outcome.reply.enhanced_code().map(|code| code.to_string());
+        let expected = if mail.is_some() { "5.1.0" } else { "5.4.7" };
+        assert_eq!(enhanced.as_deref(), Some(expected), "{offer} {late:?}");
         host.done().await;
     }
 }
