@@ -46,6 +46,8 @@ pub struct Metrics {
     pub sync_seconds: Histogram,
     /// Whether what a start found in the spool is still being read: 1 until all of it is in the queue.
     pub spool_recovering: IntGauge,
+    /// How often the spool failed and was read again.
+    pub spool_rereads: IntCounter,
     /// Changes of the configuration, by their result.
     pub reloads: IntCounterVec,
     /// Whether the last change of the configuration was refused.
@@ -245,6 +247,10 @@ impl Metrics {
                 "1 while the files hold a configuration that was refused.",
             )?,
             spool_recovering,
+            spool_rereads: counter(
+                "mailsluice_spool_rereads_total",
+                "How often the spool failed, and what is really on its disk was read again.",
+            )?,
             reloads,
             sampled,
             registry,

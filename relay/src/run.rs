@@ -2,11 +2,12 @@
 
 #[cfg(test)]
 mod power_cut;
+mod reread;
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +22,7 @@ use mailsluice_crds::{
     relay::SMTPRelaySpec,
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task, time,
 };
@@ -49,6 +50,9 @@ use crate::{
 
 /// How long a stop waits for messages that are under way. Kubernetes gives 30 seconds, and 10 are promised.
 const STOP_TIME: Duration = Duration::from_secs(6);
+
+/// How long a stop waits for requests over HTTP that are under way.
+const HTTP_STOP_TIME: Duration = Duration::from_secs(1);
 
 /// How often the files of Secrets are looked at: a changed certificate is in force within the second.
 const SECRETS_INTERVAL: Duration = Duration::from_millis(500);
@@ -121,12 +125,43 @@ pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
 
     let metrics = Arc::new(Metrics::new(VERSION)?);
     let folder = options.spool.clone().unwrap_or_else(|| files.folder().join("spool"));
-    let (spool, recovery) =
-        open_spool(folder.clone(), &metrics).await.map_err(|source| RunError::Spool { folder, source })?;
+    let mut opened = open_spool(folder.clone(), &metrics)
+        .await
+        .map_err(|source| RunError::Spool { folder: folder.clone(), source })?;
+    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut told = Told { files: &files, folder: &folder, config, changes, terminate, interrupt };
+    loop {
+        match serve(&options, &mut told, opened, &metrics, &log).await? {
+            None => return Ok(()),
+            Some(again) => opened = again,
+        }
+    }
+}
+
+/// What the relay is told from outside, and what of it is in force.
+struct Told<'a> {
+    files: &'a Files,
+    folder: &'a Path,
+    config: Arc<Config>,
+    changes: mpsc::Receiver<Change>,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Runs a relay on an open spool, until the process is told to stop, or the spool has failed and was opened again.
+async fn serve(
+    options: &Options,
+    told: &mut Told<'_>,
+    (spool, recovery): Opened,
+    metrics: &Arc<Metrics>,
+    log: &Log,
+) -> Result<Option<Opened>, RunError> {
+    let (files, folder, config) = (told.files, told.folder, told.config.clone());
     let socket = socket::listen(options.http).map_err(|source| RunError::Http { address: options.http, source })?;
 
     let secrets = Secrets::below(options.secrets.clone().unwrap_or_else(|| files.folder().to_owned()));
-    let relay = Relay::assemble(&options, &config, (spool, secrets), metrics.clone(), log.clone());
+    metrics.spool_recovering.set(1);
+    let relay = Relay::assemble(options, &config, (spool, secrets), metrics.clone(), log.clone());
     relay.look_at_secrets(&config);
     let mut listeners = Listeners::new(relay.reception.clone(), options.bind);
     let limits = &config.spec.limits;
@@ -135,31 +170,48 @@ pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
     let ready = Arc::new(AtomicBool::new(true));
     let endpoints = Endpoints {
         monitor: relay.monitor.clone(),
-        metrics,
+        metrics: metrics.clone(),
         credential: options.monitor_credential.clone(),
         ready: ready.clone(),
         stop: relay.stop.clone(),
     };
     let server = tokio::spawn(http::serve(socket, endpoints));
-    tokio::spawn(relay.monitor.clone().publish());
+    let publishing = tokio::spawn(relay.monitor.clone().publish());
     let dispatcher = tokio::spawn(dispatch::run(relay.courier.clone()));
     tokio::spawn(recover(relay.clone(), recovery));
     tokio::spawn(tell_link(relay.clone()));
 
-    relay.obey(changes, &mut listeners).await?;
+    let again = tokio::select! {
+        () = relay.obey(told, &mut listeners) => None,
+        again = reread::reopened(&relay.spool, async || open_spool(folder.to_owned(), metrics).await, log) => Some(again),
+    };
 
     ready.store(false, Ordering::Relaxed);
-    log.at(LogLevel::Major, Tag::Relay).say("the relay stops");
-    relay.stop().await;
+    let reading = again.is_some();
+    let record = log.at(LogLevel::Major, Tag::Relay);
+    record.say(if reading { "the spool is open again: all sessions end, and it is read" } else { "the relay stops" });
+    told.config = relay.config.borrow().clone();
+    relay.stop(reading).await;
     // It has nothing more to do than to see that the relay stops.
     let _ = dispatcher.await;
-    server.abort();
-    log.at(LogLevel::Major, Tag::Relay).say("the relay has stopped");
+    publishing.abort();
+    let closing = server.abort_handle();
+    if time::timeout(HTTP_STOP_TIME, server).await.is_err() {
+        closing.abort();
+    }
+    if reading {
+        metrics.spool_rereads.inc();
+    } else {
+        log.at(LogLevel::Major, Tag::Relay).say("the relay has stopped");
+    }
     log.flush();
-    Ok(())
+    Ok(again)
 }
 
-async fn open_spool(folder: PathBuf, metrics: &Arc<Metrics>) -> Result<(Spool, spool::Recovery), SpoolError> {
+/// An open spool, and what is to be read of it.
+type Opened = (Spool, spool::Recovery);
+
+async fn open_spool(folder: PathBuf, metrics: &Arc<Metrics>) -> Result<Opened, SpoolError> {
     let metrics = metrics.clone();
     task::spawn_blocking(move || {
         let options =
@@ -257,14 +309,12 @@ impl Relay {
     }
 
     /// Hands changed configurations out until the process is told to stop.
-    async fn obey(&self, mut changes: mpsc::Receiver<Change>, listeners: &mut Listeners) -> io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    async fn obey(&self, told: &mut Told<'_>, listeners: &mut Listeners) {
         let mut look = time::interval(SECRETS_INTERVAL);
         look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(change) = changes.recv() => match change {
+                Some(change) = told.changes.recv() => match change {
                     Change::Valid(config) => self.apply(config, listeners),
                     Change::Invalid(error) => self.refuse(&error.to_string()),
                 },
@@ -274,8 +324,8 @@ impl Relay {
                         self.open_ports(&config, listeners);
                     }
                 }
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = told.terminate.recv() => return,
+                _ = told.interrupt.recv() => return,
             }
         }
     }
@@ -346,8 +396,9 @@ impl Relay {
         self.monitor.set_problem(ProblemReason::ConfigurationInvalid, Some(message));
     }
 
-    /// Takes no more mail, gives what is under way a little time, and leaves the spool as a kill would.
-    async fn stop(&self) {
+    /// Takes no more mail, gives what is under way a little time, and leaves the spool as a kill would; one that has failed was
+    /// left before.
+    async fn stop(&self, failed: bool) {
         self.stop.cancel();
         self.sessions.close();
         if time::timeout(STOP_TIME, self.sessions.wait()).await.is_err() {
@@ -356,7 +407,7 @@ impl Relay {
                 .number("sessions", self.sessions.len() as u64)
                 .say("sessions were still busy and are cut off: what was not answered is not taken, and what was not acknowledged is sent again");
         }
-        if let Err(error) = self.spool.close().await {
+        if !failed && let Err(error) = self.spool.close().await {
             self.log.at(LogLevel::Failures, Tag::Spool).say(format_args!("close the spool: {error}"));
         }
     }
@@ -410,6 +461,7 @@ async fn tell_link(relay: Relay) {
             // At least once a minute, because the clock may be set.
             () = time::sleep(until.unwrap_or(Duration::MAX).clamp(Duration::from_millis(1), Duration::from_secs(60))) => {}
             changed = config.changed() => if changed.is_err() { return },
+            () = relay.stop.cancelled() => return,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     fs::{self, Permissions},
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -29,13 +30,15 @@ retry     unix - - n - - error
 anvil     unix - - n - 1 anvil
 scache    unix - - n - 1 scache
 postlog   unix-dgram n - n - 1 postlogd
+tlsmgr    unix - - n 1000? 1 tlsmgr
+tlsproxy  unix - - n - 0 tlsproxy
 ";
 
 /// A Postfix that runs until it is dropped.
 #[derive(Debug)]
 pub struct Postfix {
     folder: TempDir,
-    _process: Process,
+    process: Process,
     /// Where it takes mail.
     pub address: SocketAddr,
 }
@@ -81,13 +84,31 @@ impl Postfix {
             Command::new(program).args(["-c", &path("etc"), "start-fg"]).stdout(Stdio::null()).stderr(Stdio::null()),
         );
         process::await_port(address);
-        Postfix { folder, _process: process, address }
+        Postfix { folder, process, address }
+    }
+
+    /// The id of its first process, from which all others descend.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The folder of its configuration.
+    #[must_use]
+    pub fn etc(&self) -> PathBuf {
+        self.folder.path().join("etc")
+    }
+
+    /// The folder of its queue.
+    #[must_use]
+    pub fn queue(&self) -> PathBuf {
+        self.folder.path().join("queue")
     }
 }
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let etc = self.folder.path().join("etc");
+        let etc = self.etc();
         // Its own way of stopping takes its children with it.
         let _ = Command::new("/usr/sbin/postfix").arg("-c").arg(etc).arg("stop").stderr(Stdio::null()).status();
     }

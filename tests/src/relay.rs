@@ -209,7 +209,7 @@ fn launch(arguments: &[OsString], log: &Path) -> Process {
     Process::start(Command::new(program()).args(arguments).stdout(open(log)).stderr(open(&log.with_extension("err"))))
 }
 
-/// The relay's program: `MAILSLUICE_RELAY`, or built now.
+/// The relay's program: `MAILSLUICE_RELAY`, or built now, for release where this is.
 #[must_use]
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -218,9 +218,11 @@ pub fn program() -> &'static Path {
             return path.into();
         }
         // What cargo prints last about a binary names it.
+        let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
         let printed = process::run(
             Command::new(env!("CARGO"))
                 .args(["build", "--quiet", "-p", "mailsluice-relay", "--message-format=json-render-diagnostics"])
+                .args(release)
                 .current_dir(workspace()),
         );
         let artifacts = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

@@ -53,6 +53,14 @@ impl Received {
         mail::without_trace(&self.octets)
     }
 
+    /// The id that the relay gave it, as its trace line says.
+    #[must_use]
+    pub fn id(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.octets);
+        let (_, rest) = text.split_once("\r\n\tby ")?.1.split_once(" id ")?;
+        Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
+    }
+
     /// Its subject, by which tests tell messages apart.
     #[must_use]
     pub fn subject(&self) -> String {
@@ -110,6 +118,12 @@ impl Sink {
         read(self.folder.path())
     }
 
+    /// The messages that have arrived after the first `known`.
+    #[must_use]
+    pub fn received_after(&self, known: usize) -> Vec<Received> {
+        read_after(self.folder.path(), known)
+    }
+
     /// Waits for so many messages.
     #[must_use]
     pub fn await_messages(&self, count: usize, limit: Duration) -> Vec<Received> {
@@ -127,9 +141,14 @@ pub fn count(folder: &Path) -> usize {
 /// The messages in a folder in which a sink keeps them.
 #[must_use]
 pub fn read(folder: &Path) -> Vec<Received> {
+    read_after(folder, 0)
+}
+
+fn read_after(folder: &Path, known: usize) -> Vec<Received> {
     let read = |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     names(folder)
         .into_iter()
+        .skip(known)
         .map(|name| Received {
             envelope: serde_json::from_slice(&read(&name)).expect("an envelope in JSON"),
             octets: read(&name.with_extension("eml")),

@@ -25,10 +25,10 @@ pub enum SpoolError {
         /// What the operating system said, and at what.
         reason: Arc<str>,
     },
-    /// A write or a sync failed, so what the disk holds is no longer known. Final: only a restart, which reads what is
-    /// really there, helps. A client is answered 451 4.3.0.
+    /// A write or a sync failed, so what the disk holds is no longer known. Final: only opening the spool again, which reads
+    /// what is really there, helps. A client is answered 451 4.3.0.
     #[error(
-        "the spool has stopped accepting mail: {reason}; check the volume, then restart the relay: it reads what is really on the disk"
+        "the spool has stopped accepting mail: {reason}; check the volume: once it can be written, the relay reads what is really on it"
     )]
     Failing {
         /// What failed first.
@@ -163,7 +163,7 @@ pub enum Health {
     Full(Arc<str>),
     /// The file system takes no writes. Resumes by itself.
     ReadOnly(Arc<str>),
-    /// A write or a sync failed, or the spool was closed: final until a restart.
+    /// A write or a sync failed, or the spool was closed: final until it is opened again.
     Failing(Arc<str>),
 }
 

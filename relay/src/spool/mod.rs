@@ -11,7 +11,7 @@
 //!   file whose name begins with `damaged-`, and reported with the message's id where it can be read. Everything else is found.
 //! - A full disk refuses the mail of clients with [`SpoolError::Full`] and loses nothing. Room is kept back for marks and
 //!   bounces, so the queue runs empty, and accepting resumes by itself.
-//! - A failed sync is final until a restart: nobody knows what the disk holds then.
+//! - A failed sync is final until the spool is opened again: nobody knows what the disk holds then.
 //!
 //! # How it is laid out
 //! A directory with an append-only log in segments (`segment.rs`) of 16 MiB, and a file for each text of more than 256 KiB.

@@ -79,6 +79,12 @@ fn built(name: &str) -> Result<PathBuf, Missing> {
     }
 }
 
+/// Whether `tests/peers/build` has unpacked this package.
+#[must_use]
+pub fn unpacked(package: &str) -> bool {
+    built(package).is_ok()
+}
+
 /// A program that Debian's packages install.
 fn installed(path: &str) -> Result<&Path, Missing> {
     let path = Path::new(path);

@@ -27,6 +27,7 @@ mod refusals;
 mod refusals_table;
 mod reload;
 mod retries_with_backoff;
+mod short_writes;
 mod sigterm_is_quick;
 mod smuggling;
 mod spool_is_read_off_line;

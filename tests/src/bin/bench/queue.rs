@@ -1,0 +1,187 @@
+//! What a long queue costs: memory, processor time and latency of what passes it, and a restart.
+//!
+//! 1,000 hosts do not answer, and mail for them waits; other mail passes to a host that does.
+
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use mailsluice_tests::{http, wait};
+
+use crate::{
+    Bench, client, latency,
+    mta::{DEAD, HOSTS, Mta, Setup, Who},
+    process,
+    report::{Line, count, megabytes, milliseconds},
+    sink::Sink,
+    throughput::{WORKS, send},
+};
+
+/// How much waits when it is measured.
+const LENGTHS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+/// The same for the others, whom more would keep for hours.
+const SHORT: [u64; 2] = [1_000, 10_000];
+
+/// Messages that pass the queue when that is measured.
+const PASSING: u64 = 20_000;
+
+/// The port of mail exchangers.
+const SMTP: u16 = 25;
+
+/// How long a restart may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What was seen with so much waiting.
+struct Seen {
+    waiting: u64,
+    memory: u64,
+    rate: f64,
+    cpu: Duration,
+    p99: Duration,
+}
+
+/// Fills the queue to each length, and measures what passes it. `messages` pass each time.
+fn grow(mta: &Mta, sink: &Sink, lengths: &[u64], messages: u64, offered: u64) -> Vec<Seen> {
+    let mut waiting = 0;
+    let mut passed = 0;
+    let mut seen = Vec::new();
+    for length in lengths {
+        client::fill(mta.address, DEAD, HOSTS as u64, (waiting, *length));
+        waiting = *length;
+        // The hosts are tried and found dead, and buffers go back.
+        thread::sleep(Duration::from_secs(3));
+        let memory = memory(mta);
+        let cpu = process::cpu(mta.process());
+        let begun = Instant::now();
+        send(mta.address, messages, &WORKS[0].1);
+        passed += messages;
+        let took = sink.await_count(passed) - begun;
+        let cpu = (process::cpu(mta.process()) - cpu) / u32::try_from(messages).expect("a count");
+        let before = sink.count();
+        let percentiles = latency::of(mta.address, offered, Duration::from_secs(5));
+        thread::sleep(Duration::from_millis(500));
+        passed += sink.count() - before;
+        let rate = messages as f64 / took.as_secs_f64();
+        println!(
+            "with {} waiting: {}, {}/s pass, {} µs of CPU a message, p99 {}",
+            count(waiting as f64),
+            megabytes(memory),
+            count(rate),
+            cpu.as_micros(),
+            milliseconds(percentiles.p99)
+        );
+        seen.push(Seen { waiting, memory, rate, cpu, p99: percentiles.p99 });
+    }
+    seen
+}
+
+/// Resident, of the one process that ours is; in proportion, of others' many.
+fn memory(mta: &Mta) -> u64 {
+    let root = mta.process();
+    if process::family(root).len() > 1 { process::memory(root) } else { process::resident(root) }
+}
+
+/// The rows.
+pub(crate) fn run(bench: &mut Bench) {
+    let sink = Sink::start();
+    let setup = Setup { dead_hosts: true, ..Setup::to(sink.address) };
+    let closed = closed(bench, &Setup { held: true, ..setup.clone() });
+    let mut mta = Mta::start(Who::Mailsluice, &setup);
+    thread::sleep(Duration::from_secs(2));
+    let idle = memory(&mta);
+    let lengths: Vec<u64> = LENGTHS.into_iter().filter(|length| *length <= bench.scaled(1_000_000)).collect();
+    let ours = grow(&mta, &sink, &lengths, bench.scaled(PASSING), 1_000);
+    let restart = restart(&mut mta, ours.last().map_or(0, |seen| seen.waiting));
+    drop(mta);
+
+    let sink = Sink::start();
+    let setup = Setup { dead_hosts: true, ..Setup::to(sink.address) };
+    let postfix = Mta::start(Who::Postfix, &setup);
+    thread::sleep(Duration::from_secs(2));
+    let postfix_idle = memory(&postfix);
+    let theirs = grow(&postfix, &sink, &SHORT, 2_000, 300);
+    drop(postfix);
+
+    bench.tell(
+        Line::new("memory, idle", "≤ 15 MB", megabytes(idle))
+            .met(idle <= 15_000_000)
+            .beside(Who::Postfix, megabytes(postfix_idle)),
+    );
+    bench.tell(
+        Line::new("memory, 100,000 of 1 KiB for 1,000 hosts, the schedule closed", "≤ 45 MB", megabytes(closed))
+            .met(closed <= 45_000_000),
+    );
+    for (length, most) in [(100_000, 45_000_000), (1_000_000, 300_000_000)] {
+        if let Some(seen) = ours.iter().find(|seen| seen.waiting == length) {
+            let mut line = Line::new(
+                format!("memory, {} of 1 KiB for 1,000 hosts, each tried and suspended", count(length as f64)),
+                format!("≤ {} MB", most / 1_000_000),
+                megabytes(seen.memory),
+            );
+            if let Some(last) = theirs.last() {
+                let beside = format!("{} with {}", megabytes(last.memory), count(last.waiting as f64));
+                line = line.beside(Who::Postfix, beside);
+            }
+            bench.tell(line.met(seen.memory <= most));
+        }
+    }
+    if let (Some(first), Some(last)) = (ours.first(), ours.last()) {
+        let growth = last.cpu.as_secs_f64() / first.cpu.as_secs_f64() - 1.0;
+        let text = |seen: &Seen| format!("{} µs with {}", seen.cpu.as_micros(), count(seen.waiting as f64));
+        let mut line = Line::new(
+            "CPU a message that passes the queue, as that grows",
+            "flat within 20 %",
+            format!("{} → {} ({:+.0} %)", text(first), text(last), growth * 100.0),
+        );
+        if let (Some(first), Some(last)) = (theirs.first(), theirs.last()) {
+            line = line.beside(Who::Postfix, format!("{} → {}", text(first), text(last)));
+        }
+        bench.tell(line.met(growth.abs() <= 0.2));
+    }
+    let (first, all, waiting) = restart;
+    bench.tell(
+        Line::new(
+            format!("restart with {} waiting: first delivery; all is scheduled", count(waiting as f64)),
+            "≤ 1 s; ≤ 10 s",
+            format!("{:.2} s; {:.2} s", first.as_secs_f64(), all.as_secs_f64()),
+        )
+        .met(first <= Duration::from_secs(1) && all <= Duration::from_secs(10)),
+    );
+    let curve = |seen: &[Seen], y: fn(&Seen) -> f64| seen.iter().map(|seen| (seen.waiting as f64, y(seen))).collect();
+    let both = |y: fn(&Seen) -> f64| vec![(Who::Mailsluice, curve(&ours, y)), (Who::Postfix, curve(&theirs, y))];
+    bench.plot("rate-by-queue", ("messages waiting", "messages passed a second"), &both(|seen| seen.rate));
+    let p99 = both(|seen| seen.p99.as_secs_f64() * 1e3);
+    bench.plot("latency-by-queue", ("messages waiting", "p99 of the 250, in ms"), &p99);
+}
+
+/// The memory of ours with 100,000 messages that a closed schedule keeps.
+fn closed(bench: &Bench, setup: &Setup) -> u64 {
+    let mta = Mta::start(Who::Mailsluice, setup);
+    client::fill(mta.address, DEAD, HOSTS as u64, (0, bench.scaled(100_000)));
+    thread::sleep(Duration::from_secs(3));
+    memory(&mta)
+}
+
+/// Kills ours and starts it again, with all hosts answering now: until the first message arrives, and until the whole spool is
+/// in the queue.
+fn restart(mta: &mut Mta, waiting: u64) -> (Duration, Duration, u64) {
+    let hosts = Sink::start_at(SocketAddr::from(([0, 0, 0, 0], SMTP)));
+    let relay = mta.relay().expect("ours");
+    relay.kill();
+    let begun = Instant::now();
+    relay.restart();
+    println!("ready after {}", milliseconds(begun.elapsed()));
+    let address = relay.http;
+    let all = thread::spawn(move || {
+        wait::until_some(LIMIT, "the spool is read", || {
+            let text = http::get(address, "/metrics", None).ok()?.body;
+            text.lines().any(|line| line == "mailsluice_spool_recovering 0").then(Instant::now)
+        })
+    });
+    let first = hosts.await_first() - begun;
+    let all = all.join().expect("the metrics") - begun;
+    (first, all, waiting)
+}
