@@ -60,6 +60,8 @@ pub enum ProblemReason {
     ConfigurationInvalid,
     /// A Secret is missing, or holds nothing that can be used: what needs it does not work.
     SecretInvalid,
+    /// The keys of the cluster's service accounts are missing or cannot be read: their tokens let nobody in.
+    TokenKeysInvalid,
 }
 
 /// Whether connections are allowed now.

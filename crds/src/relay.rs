@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "KubeSchema derives from a private copy of the struct")]
 
 mod border;
+mod client;
 mod outgoing;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
+pub use client::{Client, ClientCertificates, ServiceAccount, Users};
 pub use outgoing::SourceAddress;
 
 /// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
@@ -181,6 +183,31 @@ pub struct Listener {
     /// The hosts that may say by XCLIENT, as Postfix has it, who the client is. It is offered to them alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xclient: Option<Trusted>,
+    /// Whose mail comes in on it: Submission is for programs that write mail (RFC 6409), Relay for servers that pass it on. Where it
+    /// is absent, ports 587 and 465 are for Submission, as IANA has them, and all others for Relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
+impl Listener {
+    /// Whose mail comes in on it.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role.unwrap_or(match self.port {
+            465 | 587 => Role::Submission,
+            _ => Role::Relay,
+        })
+    }
+}
+
+/// Whose mail comes in on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Role {
+    /// That of programs that write it: what they left out is added to the header, Bcc is taken out of it, every domain must be
+    /// complete, and who may not send is told so at MAIL.
+    Submission,
+    /// That of servers, which pass it on as they got it.
+    Relay,
 }
 
 /// TLS on a port where mail is taken.
@@ -204,27 +231,6 @@ pub enum TlsMode {
     StartTls,
     /// At once (RFC 8314 section 3.3), as on port 465.
     Implicit,
-}
-
-/// Clients that may relay.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = rules::no_open_relay())]
-#[serde(rename_all = "camelCase")]
-pub struct Client {
-    /// The networks, in CIDR notation, from which they connect.
-    #[schemars(schema_with = "schema::networks")]
-    pub networks: Vec<String>,
-    /// The envelope senders they may use: an address, `@` and a domain, or `<>` for bounces, which have none. Any, where it
-    /// is absent or empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::senders")]
-    pub senders: Vec<String>,
-    /// What is done about a bare LF in the text of their messages. The first entry whose networks hold a client decides.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub bare_newlines: BareNewlines,
-    /// What each of them may take, in the place of `limits.perClient`. The first entry whose networks hold a client decides.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub limits: ClientLimits,
 }
 
 /// Where mail for some domains goes: to a smarthost, or by MX records.
@@ -368,7 +374,14 @@ impl SMTPRelaySpec {
     /// The Secrets that the relay reads, each once and in order.
     #[must_use]
     pub fn secret_names(&self) -> BTreeSet<&str> {
-        self.listeners.iter().filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str())).collect()
+        let listeners = self.listeners.iter().filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str()));
+        listeners.chain(self.clients.iter().flat_map(Client::secret_names)).collect()
+    }
+
+    /// Whether tokens of service accounts let clients in, so that the cluster's keys are needed.
+    #[must_use]
+    pub fn has_service_accounts(&self) -> bool {
+        self.clients.iter().any(|client| !client.service_accounts.is_empty())
     }
 }
 
@@ -460,7 +473,7 @@ fn smtp_port() -> u16 {
 }
 
 fn default_listeners() -> Vec<Listener> {
-    vec![Listener { name: "smtp".into(), port: 25, tls: None, proxy_protocol: None, xclient: None }]
+    vec![Listener { name: "smtp".into(), port: 25, tls: None, role: None, proxy_protocol: None, xclient: None }]
 }
 
 fn default_routes() -> Vec<Route> {

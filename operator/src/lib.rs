@@ -7,6 +7,7 @@
 //! - [`status`]: conditions and all else that a status says, each a small pure function;
 //! - [`schedule`]: a TCP Schedule's own status;
 //! - [`events`]: one Event for each transition;
+//! - [`token_keys`]: what relays verify their clients' service account tokens by;
 //! - [`credential`], [`names`]: what relays know the operator by, and what things are called;
 //! - [`metrics`], [`http`]: what is counted, and where it is served;
 //! - [`run`](mod@run): starts and stops all of it.
@@ -22,4 +23,5 @@ pub mod resources;
 pub mod run;
 pub mod schedule;
 pub mod status;
+pub mod token_keys;
 pub mod watch;

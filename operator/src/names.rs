@@ -29,6 +29,9 @@ pub const MANIFESTS_KEY: &str = "relay.yaml";
 /// The ConfigMap's key of the hash that the relay knows the operator's credential by.
 pub const CREDENTIAL_KEY: &str = "monitor-credential";
 
+/// The ConfigMap's key of the cluster's keys of service account tokens; the relay looks for it beside its manifests.
+pub const TOKEN_KEYS_KEY: &str = "service-account-keys.json";
+
 /// The labels of every object of that relay.
 #[must_use]
 pub fn labels(relay: &str) -> BTreeMap<String, String> {

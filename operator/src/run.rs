@@ -22,6 +22,7 @@ use crate::{
     http::{self, Endpoints},
     metrics::Metrics,
     monitor::Monitors,
+    token_keys::TokenKeys,
     watch::{self, Queues},
 };
 
@@ -86,7 +87,9 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     drop(queues);
     let mut watches = tokio::spawn(watches);
     let monitors = Monitors::new(relays.clone(), metrics.clone());
-    let parts = Parts { client, stores: stores.clone(), monitors, relay_image, monitor_key, metrics };
+    let token_keys = TokenKeys::default();
+    let keys = tokio::spawn(token_keys.clone().keep_fresh(client.clone(), stores.clone(), relays.clone()));
+    let parts = Parts { client, stores: stores.clone(), monitors, relay_image, monitor_key, token_keys, metrics };
     let context = Arc::new(Context::new(parts));
 
     info!(version = env!("CARGO_PKG_VERSION"), namespace = watch_namespace.as_deref().unwrap_or("all"), "started");
@@ -113,6 +116,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     // First nobody counts on it; then nothing new is asked for; then what is under way ends; the streams end with it.
     ready.store(false, Ordering::Relaxed);
     watches.abort();
+    keys.abort();
     relays.close_channel();
     schedules.close_channel();
     let aborter = work.abort_handle();

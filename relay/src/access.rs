@@ -1,11 +1,33 @@
-//! Who may relay: which client networks, and which senders each may use.
+//! Who may relay: which clients, by where they come from and by what they show, and which senders each may use.
+//!
+//! How entries of `clients` combine:
+//! - An entry *fits* a client that comes from one of its networks, where it lists any, and that is one of its users, service accounts
+//!   or holders of certificates, where it lists any of these: a network and a user in one entry are that user from that network,
+//!   and a user and a certificate in one entry are either of them.
+//! - A message is taken if *one* entry that fits allows all of it: its envelope sender, and every address in its From and Sender. What
+//!   one entry allows in the envelope and another in the header does not add up.
+//! - An entry without `senders` allows everything, so that nothing of the header needs to be read where one fits.
+//! - More entries can only allow more: their order means nothing.
 
-use std::net::IpAddr;
+mod accounts;
+mod certificates;
+mod failures;
+mod senders;
+mod tokens;
+mod users;
+
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use mailsluice_crds::relay::Client;
+use mailsluice_crds::relay::{self, Client};
 
-use crate::smtp::{Reply, ReversePath};
+use crate::smtp::{Mailbox, Reply, ReversePath};
+use senders::Senders;
+
+pub use accounts::{Accounts, Verdict};
+pub use certificates::{Authorities, Holder};
+pub use tokens::{KEYS_FILE, TokenKeys};
+pub use users::{HashKind, line as user_line};
 
 /// Who may relay. Nobody may who is not listed.
 #[derive(Debug, Default)]
@@ -16,15 +38,11 @@ pub struct Access {
 #[derive(Debug)]
 struct Listed {
     networks: Vec<IpNet>,
-    senders: Vec<SenderRule>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum SenderRule {
-    /// The null reverse-path, which bounces have.
-    Null,
-    Address(String),
-    Domain(String),
+    /// The Secret of its users.
+    users: Option<String>,
+    service_accounts: Vec<relay::ServiceAccount>,
+    certificates: Option<relay::ClientCertificates>,
+    senders: Senders,
 }
 
 /// A network that is not in CIDR notation.
@@ -39,6 +57,62 @@ pub(crate) fn networks(texts: &[String]) -> Result<Vec<IpNet>, NetworkError> {
     texts.iter().map(|text| text.parse().map_err(|_| NetworkError { network: text.clone() })).collect()
 }
 
+/// Who a client has shown to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// A user of this Secret.
+    User {
+        /// The Secret.
+        secret: Arc<str>,
+        /// The user's name.
+        name: String,
+    },
+    /// A service account.
+    ServiceAccount {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Identity::User { name, .. } => f.write_str(name),
+            Identity::ServiceAccount { namespace, name } => write!(f, "system:serviceaccount:{namespace}:{name}"),
+        }
+    }
+}
+
+/// All that is known of a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// What it has shown by AUTH.
+    pub identity: Option<&'a Identity>,
+    /// What its certificate says.
+    pub holder: Option<&'a Holder>,
+    /// How it could show who it is, if it has not.
+    pub way: Way,
+}
+
+/// How a client can show who it is in its session, as things stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By AUTH, now.
+    Auth,
+    /// By AUTH, after STARTTLS.
+    StartTlsFirst,
+    /// Not at all, or it has done so.
+    None,
+}
+
+/// The entries that allow a message so far, by their index: at most 64, as admission sees to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowing(u64);
+
 impl Access {
     /// Reads the list of a manifest.
     ///
@@ -48,114 +122,140 @@ impl Access {
         let clients = clients
             .iter()
             .map(|client| {
-                let networks = networks(&client.networks)?;
-                Ok(Listed { networks, senders: client.senders.iter().map(|rule| SenderRule::new(rule)).collect() })
+                Ok(Listed {
+                    networks: networks(&client.networks)?,
+                    users: client.users.as_ref().map(|users| users.secret_name.clone()),
+                    service_accounts: client.service_accounts.clone(),
+                    certificates: client.certificates.clone(),
+                    senders: Senders::new(&client.senders),
+                })
             })
             .collect::<Result<_, _>>()?;
         Ok(Access { clients })
     }
 
-    /// Whether `client` may relay anything at all.
+    /// Whether anybody is let in by a certificate, so that clients are to be asked for theirs.
     #[must_use]
-    pub fn lists(&self, client: IpAddr) -> bool {
-        let client = client.to_canonical();
-        self.clients.iter().any(|entry| entry.networks.iter().any(|net| net.contains(&client)))
+    pub fn asks_for_certificates(&self) -> bool {
+        self.clients.iter().any(|entry| entry.certificates.is_some())
     }
 
-    /// Whether `client` may relay mail from `sender`.
+    /// The Secrets with users, in the order of the list.
+    pub fn user_secrets(&self) -> impl Iterator<Item = &str> + Clone {
+        self.clients.iter().filter_map(|entry| entry.users.as_deref())
+    }
+
+    /// The Secrets with authorities of certificates.
+    pub fn authority_secrets(&self) -> impl Iterator<Item = &str> + Clone {
+        self.clients.iter().filter_map(|entry| Some(entry.certificates.as_ref()?.secret_name.as_str()))
+    }
+
+    /// Whether tokens of service accounts let anybody in.
+    #[must_use]
+    pub fn has_service_accounts(&self) -> bool {
+        self.clients.iter().any(|entry| !entry.service_accounts.is_empty())
+    }
+
+    /// Whether `peer` may relay mail at all.
+    ///
+    /// # Errors
+    /// The reply that refuses: 530 5.7.0 where it could show who it is and has not (RFC 4954 section 6), 550 5.7.1 otherwise (RFC
+    /// 3463 section 3.8, delivery not authorized).
+    pub fn check_client(&self, peer: &Peer<'_>) -> Result<(), Reply> {
+        if self.fitting(peer).next().is_some() {
+            return Ok(());
+        }
+        let address = peer.address.to_canonical();
+        let could_help = peer.way != Way::None
+            && peer.identity.is_none()
+            && self.clients.iter().any(|entry| entry.is_from_there(address) && entry.asks_for_auth());
+        Err(match (could_help, peer.way, peer.identity) {
+            (true, Way::StartTlsFirst, _) => Reply::enhanced(530, (7, 0), "Send STARTTLS and AUTH first"),
+            (true, ..) => Reply::enhanced(530, (7, 0), "Authentication required"),
+            (false, _, Some(identity)) => {
+                let text = format!("relaying denied: {identity} from {address} is not listed in clients");
+                Reply::enhanced(550, (7, 1), text)
+            }
+            (false, _, None) => {
+                Reply::enhanced(550, (7, 1), format!("relaying denied: {address} is not listed in clients"))
+            }
+        })
+    }
+
+    /// Whether `peer` may relay mail from `sender`, and by which entries.
     ///
     /// Asked at RCPT and not before, so that a refusal shows in the client's log together with the message it is about.
     ///
     /// # Errors
-    /// The reply that refuses: 550 5.7.1 (RFC 3463 section 3.8, delivery not authorized).
-    pub fn check(&self, client: IpAddr, sender: &ReversePath) -> Result<(), Reply> {
-        // A client that comes over IPv4 into an IPv6 socket is known by its IPv4 address.
-        let client = client.to_canonical();
-        let mut listed = self.clients.iter().filter(|entry| entry.networks.iter().any(|net| net.contains(&client)));
-        let mut known = false;
-        let allowed = listed.any(|entry| {
-            known = true;
-            entry.allows(sender)
-        });
-        match (allowed, known) {
-            (true, _) => Ok(()),
-            (false, true) => {
-                Err(Reply::enhanced(550, (7, 1), format!("{sender} is not a sender that this client may use")))
-            }
-            (false, false) => {
-                Err(Reply::enhanced(550, (7, 1), format!("relaying denied: {client} is not listed in clients")))
+    /// Those of [`Access::check_client`], and 550 5.7.1 for a sender that no entry allows.
+    pub fn check(&self, peer: &Peer<'_>, sender: &ReversePath) -> Result<Allowing, Reply> {
+        let mut allowing = Allowing(0);
+        for (index, entry) in self.fitting(peer) {
+            if entry.senders.allow(sender) {
+                allowing.0 |= bit(index);
             }
         }
+        if allowing.0 != 0 {
+            return Ok(allowing);
+        }
+        self.check_client(peer)?;
+        Err(Reply::enhanced(550, (7, 1), format!("{sender} is not a sender that this client may use")))
     }
+
+    /// Whether nothing of the header can change what is allowed.
+    #[must_use]
+    pub fn is_free(&self, allowing: Allowing) -> bool {
+        self.allowing(allowing).any(|(_, entry)| entry.senders.are_free())
+    }
+
+    /// Those of the entries that allow this address in From or Sender; None where none does.
+    #[must_use]
+    pub fn narrow(&self, allowing: Allowing, mailbox: &Mailbox) -> Option<Allowing> {
+        let allowed = self.allowing(allowing).filter(|(_, entry)| entry.senders.allow_in_header(mailbox));
+        let left = allowed.fold(0, |left, (index, _)| left | bit(index));
+        (left != 0).then_some(Allowing(left))
+    }
+
+    fn fitting<'a>(&'a self, peer: &'a Peer<'_>) -> impl Iterator<Item = (usize, &'a Listed)> {
+        // A client that comes over IPv4 into an IPv6 socket is known by its IPv4 address.
+        let address = peer.address.to_canonical();
+        self.clients.iter().enumerate().filter(move |(_, entry)| entry.is_from_there(address) && entry.knows(peer))
+    }
+
+    fn allowing(&self, allowing: Allowing) -> impl Iterator<Item = (usize, &Listed)> {
+        self.clients.iter().enumerate().filter(move |(index, _)| allowing.0 & bit(*index) != 0)
+    }
+}
+
+fn bit(index: usize) -> u64 {
+    u32::try_from(index).ok().and_then(|index| 1u64.checked_shl(index)).unwrap_or(0)
 }
 
 impl Listed {
-    fn allows(&self, sender: &ReversePath) -> bool {
-        self.senders.is_empty() || self.senders.iter().any(|rule| rule.allows(sender))
-    }
-}
-
-impl SenderRule {
-    fn new(rule: &str) -> SenderRule {
-        match rule.strip_prefix('@') {
-            _ if rule == "<>" => SenderRule::Null,
-            Some(domain) => SenderRule::Domain(domain.to_ascii_lowercase()),
-            None => SenderRule::Address(rule.to_owned()),
-        }
+    fn is_from_there(&self, address: IpAddr) -> bool {
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
     }
 
-    fn allows(&self, sender: &ReversePath) -> bool {
-        match (self, sender.mailbox()) {
-            (SenderRule::Null, mailbox) => mailbox.is_none(),
-            // Senders are compared without regard to case, as every mail system does in practice.
-            (SenderRule::Domain(allowed), Some(mailbox)) => mailbox.domain().eq_ignore_ascii_case(allowed),
-            (SenderRule::Address(allowed), Some(mailbox)) => mailbox.as_str().eq_ignore_ascii_case(allowed),
-            // Whoever is bound to some senders may not avoid that by having none.
-            (SenderRule::Domain(_) | SenderRule::Address(_), None) => false,
+    fn asks_for_auth(&self) -> bool {
+        self.users.is_some() || !self.service_accounts.is_empty()
+    }
+
+    /// Whether the client is one that the entry lists, wherever it comes from.
+    fn knows(&self, peer: &Peer<'_>) -> bool {
+        if !self.asks_for_auth() && self.certificates.is_none() {
+            return true;
         }
+        let by_auth = match peer.identity {
+            Some(Identity::User { secret, .. }) => self.users.as_deref() == Some(&**secret),
+            Some(Identity::ServiceAccount { namespace, name }) => {
+                self.service_accounts.iter().any(|one| one.namespace == *namespace && one.name == *name)
+            }
+            None => false,
+        };
+        by_auth
+            || self.certificates.as_ref().is_some_and(|asked| peer.holder.is_some_and(|holder| holder.is_one_of(asked)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_listed_networks_relay_and_only_with_their_senders() {
-        let client = |networks: &[&str], senders: &[&str]| Client {
-            networks: networks.iter().map(|text| (*text).to_owned()).collect(),
-            senders: senders.iter().map(|text| (*text).to_owned()).collect(),
-            ..Client::default()
-        };
-        let access = Access::new(&[
-            client(&["192.0.2.0/24", "2001:db8::/32"], &[]),
-            client(&["198.51.100.7/32"], &["@shop.test", "root@ops.test"]),
-            client(&["198.51.100.0/24"], &["@wide.test"]),
-            client(&["198.51.100.9/32"], &["<>"]),
-        ])
-        .unwrap();
-        for (address, sender, allowed) in [
-            ("192.0.2.9", "anyone@any.test", true),
-            ("::ffff:192.0.2.9", "anyone@any.test", true),
-            ("2001:db8::1", "", true),
-            ("198.51.100.7", "a@shop.test", true),
-            ("198.51.100.7", "A@SHOP.test", true),
-            ("198.51.100.7", "Root@ops.test", true),
-            ("198.51.100.7", "other@ops.test", false),
-            ("198.51.100.7", "x@wide.test", true),
-            ("198.51.100.8", "a@shop.test", false),
-            ("198.51.100.7", "", false),
-            ("198.51.100.8", "", false),
-            ("198.51.100.9", "", true),
-            ("198.51.100.9", "a@shop.test", false),
-            ("203.0.113.1", "a@shop.test", false),
-            ("203.0.113.1", "", false),
-        ] {
-            let result = access.check(address.parse().unwrap(), &sender.parse().unwrap());
-            assert_eq!(result.is_ok(), allowed, "{sender:?} from {address}: {result:?}");
-            if let Err(reply) = result {
-                assert!(reply.to_string().starts_with("550 5.7.1 "), "{reply}");
-            }
-        }
-    }
-}
+mod tests;

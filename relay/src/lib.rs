@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod errors;
+pub mod header;
 pub mod hello;
 pub mod http;
 pub mod ids;

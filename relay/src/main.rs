@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    io,
+    io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -10,6 +10,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use mailsluice_relay::{
+    access::{HashKind, user_line},
     log::Log,
     run::{self, RunError},
     sink,
@@ -32,6 +33,8 @@ enum Command {
     Run(Run),
     /// Run an SMTP server that accepts everything: where a first try and benchmarks deliver to.
     Sink(Sink),
+    /// Make a line for a Secret of users: reads the password from standard input, and prints name:hash.
+    HashPassword(HashPassword),
     /// Read a spool that no relay has open: check it, list or show what waits, export messages.
     #[command(subcommand)]
     Spool(SpoolCommand),
@@ -63,6 +66,21 @@ struct Run {
 }
 
 #[derive(clap::Args)]
+struct HashPassword {
+    /// The user's name.
+    name: String,
+    /// What is kept of the password. With scram all mechanisms work; argon2id is the slower to guess at, for PLAIN and LOGIN alone.
+    #[arg(long, value_enum, default_value_t = Kind::Scram)]
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Scram,
+    Argon2id,
+}
+
+#[derive(clap::Args)]
 struct Sink {
     /// Where to listen.
     #[arg(value_name = "ADDRESS:PORT")]
@@ -81,6 +99,7 @@ async fn main() -> ExitCode {
     let result: Result<(), Box<dyn Error>> = match Cli::parse().command {
         Command::Run(run) => relay(run).await.map_err(Into::into),
         Command::Sink(sink) => sink_until_stopped(sink).await.map_err(Into::into),
+        Command::HashPassword(asked) => hash_password(&asked).map_err(Into::into),
         Command::Spool(command) => spool_tool::run(command, &mut io::stdout()).await.map_err(Into::into),
     };
     match result {
@@ -90,6 +109,20 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Standard input holds the password, and perhaps the end of its line.
+fn hash_password(HashPassword { name, kind }: &HashPassword) -> io::Result<()> {
+    let mut password = String::new();
+    io::stdin().read_to_string(&mut password)?;
+    let password = password.strip_suffix('\n').unwrap_or(&password);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    let kind = match kind {
+        Kind::Scram => HashKind::Scram,
+        Kind::Argon2id => HashKind::Argon2id,
+    };
+    let line = user_line(name, password, kind).map_err(io::Error::other)?;
+    writeln!(io::stdout(), "{line}")
 }
 
 async fn relay(run: Run) -> Result<(), RunError> {

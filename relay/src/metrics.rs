@@ -34,6 +34,8 @@ pub struct Metrics {
     pub delays_told: IntCounter,
     /// Handshakes of clients, by their result.
     pub handshakes_in: IntCounterVec,
+    /// Clients that showed who they are, by the result.
+    pub authentications_in: IntCounterVec,
     /// Secrets that are missing or cannot be used.
     pub secrets_invalid: IntGauge,
     /// Clients' sessions that are open.
@@ -170,6 +172,15 @@ impl Metrics {
         for result in ["client", "local", "refused"] {
             proxy_headers.with_label_values(&[result]);
         }
+        let authentications_in = counters(
+            "mailsluice_smtp_server_authentications_total",
+            "Clients that showed who they are by AUTH: it was done, it failed, it was not looked at after too many failures (limited), or \
+             for too many passwords to check (busy).",
+            "result",
+        )?;
+        for result in ["done", "failed", "limited", "busy"] {
+            authentications_in.with_label_values(&[result]);
+        }
         let sampled = Sampled {
             queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
             queue_bytes: gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
@@ -222,6 +233,7 @@ impl Metrics {
             bounced: counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
             delays_told: counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,
             handshakes_in,
+            authentications_in,
             secrets_invalid: gauge(
                 "mailsluice_secrets_invalid",
                 "Secrets that are missing or hold nothing that can be used.",

@@ -29,6 +29,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    access::Accounts,
     clock,
     config::{self, Change, Config, ConfigError, Files},
     delivery::{Courier, dispatch, reroute},
@@ -161,7 +162,7 @@ async fn serve(
 
     let secrets = Secrets::below(options.secrets.clone().unwrap_or_else(|| files.folder().to_owned()));
     metrics.spool_recovering.set(1);
-    let relay = Relay::assemble(options, &config, (spool, secrets), metrics.clone(), log.clone());
+    let relay = Relay::assemble(options, &config, (spool, secrets, files.folder()), metrics.clone(), log.clone());
     relay.look_at_secrets(&config);
     let mut listeners = Listeners::new(relay.reception.clone(), options.bind);
     let limits = &config.spec.limits;
@@ -242,11 +243,12 @@ impl Relay {
     fn assemble(
         options: &Options,
         config: &Arc<Config>,
-        (spool, secrets): (Spool, Secrets),
+        (spool, secrets, folder): (Spool, Secrets, &Path),
         metrics: Arc<Metrics>,
         log: Log,
     ) -> Relay {
-        let certificates = Arc::new(Certificates::new(secrets));
+        let certificates = Arc::new(Certificates::new(secrets.clone()));
+        let accounts = Arc::new(Accounts::new(secrets, folder));
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
         let sender = watch::Sender::new(config.clone());
@@ -284,6 +286,7 @@ impl Relay {
             gate: gate.clone(),
             certificates,
             limiter: Arc::default(),
+            accounts,
             config: sender.subscribe(),
             log: log.clone(),
             metrics: metrics.clone(),
@@ -332,9 +335,12 @@ impl Relay {
 
     /// Reads the Secrets that are new or have changed, and tells what is wrong with them; whether anything changed.
     fn look_at_secrets(&self, config: &Config) -> bool {
-        let changed = self.reception.certificates.look(&config.spec);
+        let Reception { certificates, accounts, .. } = &*self.reception;
+        let certificates_changed = certificates.look(&config.spec);
+        let changed = accounts.look(&config.access) || certificates_changed;
         if changed {
-            let faults = self.reception.certificates.faults();
+            let mut faults = certificates.faults();
+            faults.extend(accounts.faults(&config.access));
             for fault in &faults {
                 self.log.at(LogLevel::Failures, Tag::Relay).say(fault);
             }
@@ -344,6 +350,11 @@ impl Relay {
             self.metrics.secrets_invalid.set(i64::try_from(faults.len()).unwrap_or(i64::MAX));
             let problem = (!faults.is_empty()).then(|| faults.join(". "));
             self.monitor.set_problem(ProblemReason::SecretInvalid, problem);
+            let fault = accounts.keys_fault();
+            if let Some(fault) = &fault {
+                self.log.at(LogLevel::Failures, Tag::Relay).say(fault);
+            }
+            self.monitor.set_problem(ProblemReason::TokenKeysInvalid, fault);
         }
         changed
     }

@@ -7,6 +7,8 @@ with open(sys.argv[1], encoding="utf-8") as file:
     job = json.load(file)
 with smtplib.SMTP(job["host"], job["port"], timeout=60) as smtp:
     smtp.ehlo()
+    if job["user"]:
+        smtp.login(job["user"], job["password"])
     for letter in job["letters"]:
         options = ["BODY=8BITMIME"] if letter["eightBit"] else []
         options += ["SMTPUTF8"] if letter["utf8"] else []

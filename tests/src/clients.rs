@@ -1,7 +1,7 @@
 //! The programs that people really send mail with.
 //!
 //! Those that are libraries are driven by a small program of ours, which is given a job: a JSON file with `host`, `port` and
-//! `letters`, each with `from`, `to`, `eightBit`, `utf8` and the `file` that holds its text. They send all letters on one
+//! `letters`, each with `from`, `to`, `eightBit`, `utf8` and the `file` that holds its text; and `user` and `password`, which may be empty. They send all letters on one
 //! connection. The others are programs already, and are given their own arguments.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 use lettre::{
     SmtpTransport, Transport as _,
     address::{Address, Envelope},
-    transport::smtp::PoolConfig,
+    transport::smtp::{PoolConfig, authentication::Credentials},
 };
 use tempfile::TempDir;
 
@@ -38,6 +38,31 @@ pub enum Client {
     Msmtp,
     /// Rust's lettre, in this process.
     Lettre,
+}
+
+/// What a client shows to be let in: a name and a password, both empty where it shows nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Login<'a> {
+    /// The name.
+    pub user: &'a str,
+    /// The password.
+    pub password: &'a str,
+}
+
+impl Login<'_> {
+    /// The same arguments, or none where nothing is shown.
+    fn arguments<'a>(self, arguments: &'a [&'a str]) -> &'a [&'a str] {
+        if self.user.is_empty() { &[] } else { arguments }
+    }
+
+    /// Without TLS it shows no password, so it has to be SCRAM.
+    fn msmtp(self) -> Vec<String> {
+        if self.user.is_empty() {
+            return vec!["--auth=off".into()];
+        }
+        let password = format!("--passwordeval=echo {}", self.password);
+        vec!["--auth=scram-sha-256".into(), format!("--user={}", self.user), password]
+    }
 }
 
 impl Client {
@@ -118,11 +143,37 @@ impl Client {
         )
     }
 
+    /// Sends a message after it has shown a name and a password.
+    ///
+    /// # Errors
+    /// What the program said, when it ends with an error.
+    pub fn try_send_as(
+        self,
+        login: Login<'_>,
+        server: SocketAddr,
+        from: &str,
+        to: &str,
+        text: &[u8],
+    ) -> Result<String, String> {
+        let letter = Letter {
+            sender: from.to_owned(),
+            recipients: vec![to.to_owned()],
+            text: text.to_owned(),
+            eight_bit: false,
+            utf8: false,
+        };
+        self.letters_as(login, server, &[letter])
+    }
+
     /// Sends letters: on one connection, where it can send several.
     ///
     /// # Errors
     /// What the program said, when it ends with an error.
     pub fn try_letters(self, server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
+        self.letters_as(Login::default(), server, letters)
+    }
+
+    fn letters_as(self, login: Login<'_>, server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
         let folder = TempDir::new().expect("a temporary folder");
         let files: Vec<PathBuf> = letters
             .iter()
@@ -135,28 +186,30 @@ impl Client {
             .collect();
         let of_job = |command: &mut Command| {
             let file = folder.path().join("job.json");
-            fs::write(&file, job(server, letters, &files)).expect("write a job");
+            fs::write(&file, job(login, server, letters, &files)).expect("write a job");
             run(command.arg(file))
         };
         match self {
             Client::Smtplib => of_job(Command::new("python3").arg(workspace().join("tests/clients/smtplib_send.py"))),
             Client::Nodemailer => of_job(Command::new("node").arg(needed(built("nodemailer/send.mjs")))),
             Client::GoSmtp => of_job(&mut Command::new(needed(built("go-smtp")))),
-            Client::Curl => run(&mut curl(server, letters, &files)),
-            Client::Lettre => by_lettre(server, letters),
+            Client::Curl => run(&mut curl(login, server, letters, &files)),
+            Client::Lettre => by_lettre(login, server, letters),
             Client::Swaks => each(letters, |number, letter| {
                 // It takes one line with a single dot away from the end.
                 fs::write(&files[number], [&letter.text[..], b".\r\n"].concat()).expect("write a letter");
                 run(Command::new("swaks")
                     .args(["--server", &server.ip().to_string(), "--port", &server.port().to_string()])
                     .args(["--from", &letter.sender, "--to", &letter.recipients.join(","), "--timeout", "60s"])
+                    .args(login.arguments(&["--auth", "--auth-user", login.user, "--auth-password", login.password]))
                     .arg("--data")
                     .arg(format!("@{}", files[number].display())))
             }),
             Client::Msmtp => each(letters, |number, letter| {
                 let input = fs::File::open(&files[number]).expect("open a letter");
                 run(Command::new("msmtp")
-                    .args(["--file=/dev/null", "--tls=off", "--auth=off", "--set-date-header=off"])
+                    .args(["--file=/dev/null", "--tls=off", "--set-date-header=off"])
+                    .args(login.msmtp())
                     .args(["--set-msgid-header=off", "--host", &server.ip().to_string()])
                     .args(["--port", &server.port().to_string(), "--from", &letter.sender, "--"])
                     .args(&letter.recipients)
@@ -167,7 +220,7 @@ impl Client {
 }
 
 /// The job of a program of ours.
-fn job(server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> String {
+fn job(login: Login<'_>, server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> String {
     let letters: Vec<_> = letters
         .iter()
         .zip(files)
@@ -177,18 +230,19 @@ fn job(server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> String {
             })
         })
         .collect();
-    serde_json::json!({ "host": server.ip().to_string(), "port": server.port(), "letters": letters }).to_string()
+    serde_json::json!({ "host": server.ip().to_string(), "port": server.port(), "letters": letters, "user": login.user, "password": login.password }).to_string()
 }
 
 /// All letters by one curl, which uses its connection again.
-fn curl(server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> Command {
+fn curl(login: Login<'_>, server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> Command {
     let mut command = Command::new("curl");
     for (number, (letter, file)) in letters.iter().zip(files).enumerate() {
         if number > 0 {
             command.arg("--next");
         }
         command.args(["--silent", "--show-error", "--verbose", "--max-time", "60", "--mail-rcpt-allowfails"]);
-        command.args(["--mail-from", &letter.sender]);
+        let credentials = format!("{}:{}", login.user, login.password);
+        command.args(login.arguments(&["--user", &credentials])).args(["--mail-from", &letter.sender]);
         for recipient in &letter.recipients {
             command.args(["--mail-rcpt", recipient]);
         }
@@ -197,12 +251,15 @@ fn curl(server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> Command {
     command
 }
 
-fn by_lettre(server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
-    let transport = SmtpTransport::builder_dangerous(server.ip().to_string())
+fn by_lettre(login: Login<'_>, server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
+    let mut transport = SmtpTransport::builder_dangerous(server.ip().to_string())
         .port(server.port())
         .timeout(Some(Duration::from_secs(60)))
-        .pool_config(PoolConfig::new().max_size(1))
-        .build();
+        .pool_config(PoolConfig::new().max_size(1));
+    if !login.user.is_empty() {
+        transport = transport.credentials(Credentials::new(login.user.to_owned(), login.password.to_owned()));
+    }
+    let transport = transport.build();
     let address = |text: &str| text.parse::<Address>().map_err(|error| format!("{text}: {error}"));
     let mut said = String::new();
     for letter in letters {

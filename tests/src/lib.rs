@@ -6,6 +6,7 @@
 //! - [`scripted`]: a host that answers as a test tells it to;
 //! - [`dialogue`]: a client that sends exactly these octets; [`door`]: the ways in, in clear and under TLS; [`load`]: many clients at once, each answer noted;
 //! - [`clients`]: the programs that people send mail with, from swaks to lettre;
+//! - [`token`]: a cluster that signs tokens of service accounts;
 //! - [`certificate`]: certificates, and the Secrets that hold them;
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
@@ -39,6 +40,7 @@ pub mod record;
 pub mod relay;
 pub mod scripted;
 pub mod sink;
+pub mod token;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel, SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec,
     quantity::Interval,
-    relay::{Client, Listener, ListenerTls, Mx, PrivateAddresses, Route, ScheduleRef, Smarthost, Trusted},
+    relay::{Client, Listener, ListenerTls, Mx, PrivateAddresses, Role, Route, ScheduleRef, Smarthost, Trusted},
     schedule::{LinkState, Window},
 };
 
@@ -26,6 +26,8 @@ pub struct Manifest {
     pub proxy_protocol: Option<Trusted>,
     /// Whose XCLIENT it believes.
     pub xclient: Option<Trusted>,
+    /// Whose mail comes in on that port.
+    pub role: Option<Role>,
 }
 
 impl Manifest {
@@ -51,7 +53,7 @@ impl Manifest {
         relay.retry.first = Interval::from_secs(1);
         relay.retry.longest = Interval::from_secs(4);
         relay.log.level = LogLevel::LowLevel;
-        Manifest { relay, schedule: None, tls: None, proxy_protocol: None, xclient: None }
+        Manifest { relay, schedule: None, tls: None, role: None, proxy_protocol: None, xclient: None }
     }
 
     /// Another host for some domains, before the routes that are there.
@@ -98,6 +100,7 @@ impl Manifest {
             name: "smtp".into(),
             port,
             tls: self.tls.clone(),
+            role: self.role,
             proxy_protocol: self.proxy_protocol.clone(),
             xclient: self.xclient.clone(),
         }];

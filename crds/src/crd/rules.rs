@@ -219,12 +219,44 @@ pub(crate) fn network_is_clean() -> Rule {
     )
 }
 
+pub(crate) fn somebody() -> Rule {
+    rule(
+        "has(self.networks) || has(self.users) || has(self.certificates) || \
+         (has(self.serviceAccounts) && self.serviceAccounts.size() > 0)",
+        "the entry says nothing of who the clients are: write `networks`, `users`, `serviceAccounts` or `certificates`",
+    )
+}
+
+/// They have to hold before anybody can show who it is.
+pub(crate) fn terms_are_by_network() -> Rule {
+    rule(
+        "has(self.networks) || (!has(self.limits) && (!has(self.bareNewlines) || self.bareNewlines == 'Refuse'))",
+        "`limits` and `bareNewlines` are for the clients of the entry's networks, whoever they are: write `networks`, or an entry of \
+         their own for them",
+    )
+}
+
+pub(crate) fn account_part() -> Rule {
+    rule(
+        format!("{} && self.size() <= 253", form(&format!("^{LABEL}([.]{LABEL})*$"))),
+        "write a service account's namespace and name as the cluster has them: lower-case letters, digits, hyphens and dots",
+    )
+}
+
+pub(crate) fn certificate_name() -> Rule {
+    rule(
+        form("^[!-~]+$"),
+        "write a name as the certificate bears it: a DNS name, a URI such as spiffe://example.org/shop, or a mail address",
+    )
+}
+
 /// No network of one's own is wider than an IPv4 `/8` or IPv6's `fc00::/7`; two halves of everything are everything, too.
 /// A bounce needs no sender of one's own, so everybody who may send bounces may send anything.
 pub(crate) fn no_open_relay() -> Rule {
     rule(
         "(has(self.senders) && self.senders.size() > 0 && !('<>' in self.senders)) || \
-         self.networks.all(network, !isCIDR(network) || \
+         has(self.users) || has(self.certificates) || (has(self.serviceAccounts) && self.serviceAccounts.size() > 0) || \
+         !has(self.networks) || self.networks.all(network, !isCIDR(network) || \
          cidr(network).prefixLength() >= (cidr(network).ip().family() == 4 ? 8 : 7))",
         "an open relay, which anybody may use to send anything: list the networks of your own clients, or say in `senders` \
          which addresses may be used, without <>",

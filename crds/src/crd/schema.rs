@@ -21,12 +21,14 @@ pub(crate) const MOST_LISTENERS: usize = 8;
 pub(crate) const MOST_ENTRIES: usize = 64;
 /// Dates of an exception: some years of a country's holidays.
 const MOST_DATES: usize = 64;
-/// Senders of a client.
+/// Senders of a client, and names of its certificates.
 const MOST_SENDERS: usize = 32;
 /// A name in the DNS, with a port after it.
 const LONGEST_HOST: usize = 260;
 /// An address, as an envelope can hold it (RFC 5321 section 4.5.3.1.3).
 const LONGEST_ADDRESS: usize = 254;
+/// A name that a certificate bears; SPIFFE allows 2048 octets, and nobody uses them.
+const LONGEST_NAME: usize = 512;
 /// A text whose rule bounds it more narrowly: a mistake is to reach the rule, which says what to write.
 const LONGEST_WORD: usize = 64;
 
@@ -91,6 +93,14 @@ pub(crate) fn listener_name(_: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn networks(_: &mut SchemaGenerator) -> Schema {
     filled(set(MOST_ENTRIES, &word(&[rules::network(), rules::network_is_clean()])))
+}
+
+pub(crate) fn account_part(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::account_part()])
+}
+
+pub(crate) fn certificate_names(_: &mut SchemaGenerator) -> Schema {
+    set(MOST_SENDERS, &text(LONGEST_NAME, &[rules::certificate_name()]))
 }
 
 pub(crate) fn senders(_: &mut SchemaGenerator) -> Schema {

@@ -35,7 +35,9 @@ use kube::{
 use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus};
 use tracing::warn;
 
-use crate::{credential::MonitorKey, metrics::Metrics, monitor::Monitors, names, resources, watch::Stores};
+use crate::{
+    credential::MonitorKey, metrics::Metrics, monitor::Monitors, names, resources, token_keys::TokenKeys, watch::Stores,
+};
 use attempts::Attempts;
 use memory::Memory;
 
@@ -56,6 +58,8 @@ pub struct Context {
     pub relay_image: String,
     /// What credentials are derived from.
     pub monitor_key: MonitorKey,
+    /// The cluster's keys of service account tokens.
+    pub token_keys: TokenKeys,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     reporter: Reporter,
@@ -76,6 +80,8 @@ pub struct Parts {
     pub relay_image: String,
     /// What credentials are derived from.
     pub monitor_key: MonitorKey,
+    /// The cluster's keys of service account tokens.
+    pub token_keys: TokenKeys,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -84,7 +90,7 @@ impl Context {
     /// What reconciles share.
     #[must_use]
     pub fn new(parts: Parts) -> Context {
-        let Parts { client, stores, monitors, relay_image, monitor_key, metrics } = parts;
+        let Parts { client, stores, monitors, relay_image, monitor_key, token_keys, metrics } = parts;
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
         let reporter = Reporter { controller: names::MANAGER.into(), instance };
         let (relay_statuses, schedule_statuses) = (Memory::default(), Memory::default());
@@ -94,6 +100,7 @@ impl Context {
             monitors,
             relay_image,
             monitor_key,
+            token_keys,
             metrics,
             reporter,
             attempts: Attempts::default(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
 use mailsluice_crds::{
     SMTPRelay, SMTPRelaySpec, TCPSchedule,
-    relay::{Listener, ScheduleRef},
+    relay::{Client, Listener, ScheduleRef, ServiceAccount},
 };
 use serde_json::json;
 
@@ -27,7 +27,15 @@ fn found(name: &str, spec: SMTPRelaySpec, schedule: Reference) -> Found {
     relay.metadata.namespace = Some("shop".into());
     relay.metadata.uid = Some("u1".into());
     let key = watch::key(&relay);
-    Found { relay: Arc::new(relay), key, schedule, stateful_set: None, config_map: None, pods: Vec::new() }
+    Found {
+        relay: Arc::new(relay),
+        key,
+        schedule,
+        stateful_set: None,
+        config_map: None,
+        token_keys: None,
+        pods: Vec::new(),
+    }
 }
 
 fn scheduled() -> SMTPRelaySpec {
@@ -45,7 +53,14 @@ fn planned(found: &Found) -> resources::Plan {
 #[test]
 fn what_cannot_be_carried_out_is_refused_with_what_to_write() {
     let listener = |name: &str, port| SMTPRelaySpec {
-        listeners: vec![Listener { name: name.into(), port, tls: None, proxy_protocol: None, xclient: None }],
+        listeners: vec![Listener {
+            name: name.into(),
+            port,
+            tls: None,
+            role: None,
+            proxy_protocol: None,
+            xclient: None,
+        }],
         ..SMTPRelaySpec::default()
     };
     for (name, spec, advice) in [
@@ -86,6 +101,23 @@ fn a_schedule_that_cannot_be_obeyed_is_not_given_to_relays() {
     assert_eq!(planned(&running).manifests, "what it runs\n", "it keeps what it had");
     let fresh = planned(&found("outbound", scheduled(), bad())).manifests;
     assert!(fresh.contains(r#""scheduleRef""#) && !fresh.contains("Europe/Roma"), "a new one holds its mail");
+}
+
+#[test]
+fn a_relay_is_given_the_clusters_keys_where_it_lets_service_accounts_in() {
+    let account = ServiceAccount { namespace: "shop".into(), name: "checkout".into() };
+    let client = Client { service_accounts: vec![account], ..Client::default() };
+    let spec = SMTPRelaySpec { clients: vec![client], ..SMTPRelaySpec::default() };
+    let keys = || Some("{}\n".to_owned());
+    let with = |spec, token_keys| Found { token_keys, ..found("outbound", spec, Reference::None) };
+    assert_eq!(planned(&with(SMTPRelaySpec::default(), keys())).token_keys, None);
+    let plan = planned(&with(spec.clone(), keys()));
+    assert_eq!(plan.token_keys, keys());
+    let config_map = resources::build(&plan).config_map;
+    assert_eq!(config_map.data.as_ref().and_then(|data| data.get(names::TOKEN_KEYS_KEY)), keys().as_ref());
+    // An operator that has just started takes nothing away.
+    let running = Found { config_map: Some(Arc::new(config_map)), ..with(spec, None) };
+    assert_eq!(planned(&running).token_keys, keys());
 }
 
 #[test]

@@ -61,8 +61,15 @@ pub(super) fn validate(found: &Found, image: &str, key: &MonitorKey) -> Result<R
         image: image.to_owned(),
         manifests: manifests(found)?,
         credential: token(found, key).hash(),
+        token_keys: token_keys(found),
         claim: claims(found).0,
     }))
+}
+
+/// The cluster's keys, where the relay needs them; those that it has, while no others are known.
+fn token_keys(found: &Found) -> Option<String> {
+    let running = || found.config_map.as_ref()?.data.as_ref()?.get(names::TOKEN_KEYS_KEY).cloned();
+    found.relay.spec.has_service_accounts().then(|| found.token_keys.clone().or_else(running)).flatten()
 }
 
 /// The manifests that the relay's pods are to run.

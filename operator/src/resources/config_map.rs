@@ -59,12 +59,12 @@ pub fn manifests(
 }
 
 pub(super) fn build(plan: &Plan) -> ConfigMap {
-    ConfigMap {
-        metadata: metadata(plan, names::config_map(&plan.name)),
-        data: Some(BTreeMap::from([
-            (names::MANIFESTS_KEY.to_owned(), plan.manifests.clone()),
-            (names::CREDENTIAL_KEY.to_owned(), format!("{}\n", plan.credential)),
-        ])),
-        ..ConfigMap::default()
+    let mut data = BTreeMap::from([
+        (names::MANIFESTS_KEY.to_owned(), plan.manifests.clone()),
+        (names::CREDENTIAL_KEY.to_owned(), format!("{}\n", plan.credential)),
+    ]);
+    if let Some(keys) = &plan.token_keys {
+        data.insert(names::TOKEN_KEYS_KEY.to_owned(), keys.clone());
     }
+    ConfigMap { metadata: metadata(plan, names::config_map(&plan.name)), data: Some(data), ..ConfigMap::default() }
 }

@@ -42,6 +42,8 @@ pub struct Plan {
     pub manifests: String,
     /// The hash that its pods know the operator's credential by.
     pub credential: String,
+    /// The cluster's keys of service account tokens, where the relay needs them.
+    pub token_keys: Option<String>,
     /// The claim of each pod.
     pub claim: Claim,
 }

@@ -16,8 +16,15 @@ fn plan() -> Plan {
         replicas: 2,
         schedule_ref: Some(ScheduleRef { name: "office-hours".into() }),
         listeners: vec![
-            Listener { name: "smtp".into(), port: 25, tls: None, proxy_protocol: None, xclient: None },
-            Listener { name: "submission".into(), port: 587, tls: None, proxy_protocol: None, xclient: None },
+            Listener { name: "smtp".into(), port: 25, tls: None, role: None, proxy_protocol: None, xclient: None },
+            Listener {
+                name: "submission".into(),
+                port: 587,
+                tls: None,
+                role: None,
+                proxy_protocol: None,
+                xclient: None,
+            },
         ],
         ..SMTPRelaySpec::default()
     };
@@ -37,6 +44,7 @@ fn plan() -> Plan {
         spec,
         image: "registry.example/mailsluice-relay:1".into(),
         credential: "c0ffee".into(),
+        token_keys: None,
     }
 }
 

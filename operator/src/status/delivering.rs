@@ -39,6 +39,7 @@ pub(super) fn name(reason: ProblemReason) -> &'static str {
         ProblemReason::ConfigurationInvalid => "ConfigurationInvalid",
         ProblemReason::SpoolDamaged => "SpoolDamaged",
         ProblemReason::SecretInvalid => "SecretInvalid",
+        ProblemReason::TokenKeysInvalid => "TokenKeysInvalid",
     }
 }
 
@@ -46,8 +47,8 @@ fn of_monitor(facts: &Facts<'_>, merged: &Merged) -> Finding {
     // A refused configuration leaves the one before it in force, what is damaged is set aside, and a bad Secret stops only what
     // needs it: all other mail goes out.
     let hinders = |reason| {
-        use ProblemReason::{ConfigurationInvalid, SecretInvalid, SpoolDamaged};
-        !matches!(reason, ConfigurationInvalid | SpoolDamaged | SecretInvalid)
+        use ProblemReason::{ConfigurationInvalid, SecretInvalid, SpoolDamaged, TokenKeysInvalid};
+        !matches!(reason, ConfigurationInvalid | SpoolDamaged | SecretInvalid | TokenKeysInvalid)
     };
     if let Some(problem) = merged.problems.iter().find(|problem| hinders(problem.reason)) {
         return Finding::no(name(problem.reason), problem.message.clone());

@@ -16,10 +16,10 @@ impl Session {
     }
 }
 
-/// What FUTURERELEASE announces on a port at `now`: it belongs to submission, which ports 587 and 465 are for.
-pub(super) fn offer(port: u16, longest: SignedDuration, now: Timestamp) -> Option<FutureRelease> {
+/// What FUTURERELEASE announces at `now`: it belongs to ports for submission.
+pub(super) fn offer(is_submission: bool, longest: SignedDuration, now: Timestamp) -> Option<FutureRelease> {
     let latest = now.checked_add(longest).unwrap_or(Timestamp::MAX);
-    matches!(port, 587 | 465).then_some(FutureRelease { longest, latest })
+    is_submission.then_some(FutureRelease { longest, latest })
 }
 
 /// Whether what MAIL asks for is within the limit.
@@ -60,12 +60,5 @@ mod tests {
             assert_eq!(checked.as_ref().map_err(Reply::code).err(), (!within).then_some(501), "{hold:?}");
         }
         assert_eq!(check(None, day, now), Ok(()));
-    }
-
-    #[test]
-    fn it_is_offered_where_mail_is_submitted() {
-        for (port, offered) in [(25, false), (2525, false), (587, true), (465, true)] {
-            assert_eq!(offer(port, SignedDuration::from_hours(1), Timestamp::UNIX_EPOCH).is_some(), offered, "{port}");
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! The ports on which mail is taken: accepts connections, within the limit, and gives each a session.
 
 mod arrival;
+mod authenticate;
 mod draft;
 mod guest;
+mod header;
 mod hold;
 mod session;
 mod turn;
@@ -28,6 +30,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    access::Accounts,
     config::Config,
     limiter::Limiter,
     log::{Log, Tag},
@@ -51,6 +54,8 @@ pub struct Reception {
     pub certificates: Arc<Certificates>,
     /// How much each client has taken.
     pub limiter: Arc<Limiter>,
+    /// What clients are known by.
+    pub accounts: Arc<Accounts>,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
     /// Where records go.
@@ -102,7 +107,7 @@ impl Listeners {
         self.resize(connections);
         let certificates = self.reception.certificates.clone();
         let can_open = |listener: &&Listener| match &listener.tls {
-            Some(tls) if tls.mode == TlsMode::Implicit => certificates.acceptor(&tls.secret_name).is_some(),
+            Some(tls) if tls.mode == TlsMode::Implicit => certificates.acceptor(&tls.secret_name, false).is_some(),
             _ => true,
         };
         self.open.retain(|port, stop| {

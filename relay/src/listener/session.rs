@@ -10,12 +10,20 @@ use mailsluice_crds::{
     relay::{ListenerTls, TlsMode},
 };
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::watch, time};
-use tokio_rustls::TlsAcceptor;
 
-use super::{Reception, arrival::Guest, draft::draft, guest::Known, turn};
+use super::{
+    Reception,
+    arrival::Guest,
+    authenticate::{Judged, Shown},
+    draft::draft,
+    guest::Known,
+    turn,
+};
 use crate::{
+    access::Allowing,
     clock,
     config::Config,
+    header::HeaderPass,
     ids::SessionId,
     intake,
     log::{Record, Tag},
@@ -24,7 +32,7 @@ use crate::{
         server::{self, COMMAND_TIMEOUT, Event, Hello},
     },
     spool::{BodyWriter, Client, Health, MessageId, SpoolError},
-    tls::{Details, Stream},
+    tls::{Acceptor, Details, Stream},
 };
 
 /// Octets read at a time: several small messages, or a good part of a large one.
@@ -46,7 +54,7 @@ enum Ended {
     /// The session is over.
     Over,
     /// It goes on under TLS.
-    StartTls(TlsAcceptor),
+    StartTls(Acceptor),
 }
 
 /// A message on its way into the spool.
@@ -56,6 +64,28 @@ struct Incoming {
     id: MessageId,
     /// The spool could not take a part of it.
     fault: Option<SpoolError>,
+    /// What its header goes through.
+    header: Option<Box<HeaderPass>>,
+}
+
+impl Incoming {
+    /// Has what came into `body` behind `start` go through what the header goes through.
+    fn pass(&mut self, start: usize, body: &mut Vec<u8>) {
+        if let Some(header) = &mut self.header
+            && !header.is_over()
+            && start < body.len()
+        {
+            let fresh = body.split_off(start);
+            header.feed(&fresh, body);
+        }
+    }
+
+    /// The text has ended; what refuses it, if anything does.
+    fn finish(&mut self, body: &mut Vec<u8>) -> Option<Reply> {
+        let header = self.header.as_mut()?;
+        header.finish(body);
+        header.refusal().cloned()
+    }
 }
 
 impl Session {
@@ -79,24 +109,30 @@ impl Session {
     async fn serve(&mut self, stream: TcpStream) -> io::Result<()> {
         let mut stream = Stream::Plain(stream);
         let mut tls = None;
+        let mut shown = Shown::default();
         let mut config = self.reception.config.clone();
         let at_start = config.borrow_and_update().clone();
         let mut session = server::Session::new(self.obey(&at_start));
         if let Some(listener) = self.tls_of(&at_start)
             && listener.mode == TlsMode::Implicit
         {
-            let acceptor = self.reception.certificates.acceptor(&listener.secret_name);
+            let ask = at_start.access.asks_for_certificates();
+            let acceptor = self.reception.certificates.acceptor(&listener.secret_name, ask);
             let acceptor = acceptor.ok_or_else(|| io::Error::other("there is no certificate"))?;
             let (under_tls, details) = Box::pin(self.handshake(stream, acceptor)).await?;
+            shown.holder = self.holder(&at_start, &details);
             (stream, tls) = (under_tls, Some(details));
             session.secured();
         }
         drop(at_start);
         // Each conversation has buffers of its own: what came before a handshake is thrown away with them.
         while let Ended::StartTls(acceptor) =
-            self.converse(&mut stream, &mut session, &mut config, tls.as_ref()).await?
+            self.converse(&mut stream, &mut session, &mut config, tls.as_ref(), &mut shown).await?
         {
             let (under_tls, details) = Box::pin(self.handshake(stream, acceptor)).await?;
+            let holder = self.holder(&self.reception.config.borrow(), &details);
+            // What was shown in clear counts for nothing.
+            shown = Shown { identity: None, holder };
             (stream, tls) = (under_tls, Some(details));
             session.secured();
         }
@@ -110,12 +146,13 @@ impl Session {
     }
 
     /// What makes handshakes for this listener now.
-    fn acceptor(&self) -> Option<TlsAcceptor> {
+    fn acceptor(&self) -> Option<Acceptor> {
         let config = self.reception.config.borrow().clone();
-        self.reception.certificates.acceptor(&self.tls_of(&config)?.secret_name)
+        let ask = config.access.asks_for_certificates();
+        self.reception.certificates.acceptor(&self.tls_of(&config)?.secret_name, ask)
     }
 
-    async fn handshake(&self, stream: Stream, acceptor: TlsAcceptor) -> io::Result<(Stream, Details)> {
+    async fn handshake(&self, stream: Stream, acceptor: Acceptor) -> io::Result<(Stream, Details)> {
         let result = tokio::select! {
             result = stream.accept(acceptor) => result,
             () = self.reception.stop.cancelled() => Err(io::Error::other("the relay stops")),
@@ -145,6 +182,7 @@ impl Session {
         session: &mut server::Session,
         config: &mut watch::Receiver<Arc<Config>>,
         tls: Option<&Details>,
+        shown: &mut Shown,
     ) -> io::Result<Ended> {
         let mut input = BytesMut::with_capacity(READ_SIZE);
         let mut output = BytesMut::new();
@@ -152,7 +190,12 @@ impl Session {
         let mut incoming: Option<Incoming> = None;
         let mut acceptor = None;
         loop {
-            match session.next(&mut input, &mut output, &mut body) {
+            let start = body.len();
+            let event = session.next(&mut input, &mut output, &mut body);
+            if let Some(message) = &mut incoming {
+                message.pass(start, &mut body);
+            }
+            match event {
                 event @ (Event::NeedInput | Event::NeedBody) => {
                     let in_body = matches!(event, Event::NeedBody);
                     if body.len() >= CHUNK_SIZE {
@@ -162,7 +205,9 @@ impl Session {
                         stream.say(&output.split()).await?;
                     }
                     if config.has_changed().unwrap_or(false) {
-                        session.set_config(self.obey(&config.borrow_and_update().clone()));
+                        let changed = config.borrow_and_update().clone();
+                        session.set_config(self.obey(&changed));
+                        shown.holder = tls.and_then(|details| self.holder(&changed, details));
                     }
                     input.reserve(READ_SIZE);
                     let read = tokio::select! {
@@ -185,20 +230,49 @@ impl Session {
                     }
                 }
                 Event::Flush => stream.say(&output.split()).await?,
-                Event::CheckSender { envelope } => match self.may_hold(envelope).and_then(|()| self.may_begin()) {
-                    Ok(()) => session.accept(),
-                    Err(reply) => session.refuse(reply),
-                },
                 Event::Turn { site } => {
-                    let reply = turn::answer(&self.reception, self.client.address.ip(), site);
+                    let config = self.reception.config.borrow().clone();
+                    let may_relay = config.access.check_client(&self.peer(shown, &config, tls.is_some())).is_ok();
+                    let reply = turn::answer(&self.reception, may_relay, site);
                     self.record(LogLevel::Major)
                         .field("site", site)
                         .say(format_args!("a site asks for its mail: {reply}"));
                     session.accept_with(reply);
                 }
+                Event::Authenticate(credentials) => {
+                    let config = self.reception.config.borrow().clone();
+                    match Box::pin(self.judge(&config, credentials, tls)).await {
+                        Judged::In(identity) => {
+                            shown.identity = Some(identity);
+                            session.accept();
+                        }
+                        Judged::GoOn(answer) => session.answer_scram(answer),
+                        Judged::Out(reply) => session.refuse(reply),
+                    }
+                }
+                Event::CheckSender { envelope } => {
+                    let config = self.reception.config.borrow().clone();
+                    match self.check_mail(&config, &self.peer(shown, &config, tls.is_some()), &envelope.from) {
+                        Ok(()) => match self.may_hold(envelope).and_then(|()| self.may_begin()) {
+                            Ok(()) => session.accept(),
+                            Err(reply) => session.refuse(reply),
+                        },
+                        Err(reply) => {
+                            self.record(LogLevel::Problems)
+                                .field("sender", &envelope.from)
+                                .say(format_args!("refused: {reply}"));
+                            self.count_refusal(&reply);
+                            session.refuse(reply);
+                        }
+                    }
+                }
                 Event::CheckRecipient { envelope, recipient } => {
                     let config = self.reception.config.borrow().clone();
-                    match config.access.check(self.client.address.ip(), &envelope.from) {
+                    let checked = config
+                        .access
+                        .check(&self.peer(shown, &config, tls.is_some()), &envelope.from)
+                        .and_then(|_| self.check_domain(&config, &recipient.path));
+                    match checked {
                         Ok(()) => match self.may_name() {
                             Ok(()) => session.accept(),
                             Err(reply) => session.refuse(reply),
@@ -213,15 +287,17 @@ impl Session {
                         }
                     }
                 }
-                Event::BodyStart { envelope, hello } => match self.room() {
-                    Ok(()) => {
+                Event::BodyStart { envelope, hello } => match self.may_take(envelope, shown, tls) {
+                    Ok((config, allowing)) => {
                         let received_at = clock::now();
                         let id = self.reception.spool.reserve_id(received_at);
-                        let trace = self.received((hello, tls), id, envelope, received_at);
+                        let authenticated = shown.identity.is_some();
+                        let trace = self.received((hello, tls, authenticated), id, envelope, received_at);
+                        let header = self.header_pass(&config, allowing, id, received_at);
                         body.clear();
                         body.extend_from_slice(trace.as_bytes());
                         let writer = self.reception.spool.begin_body();
-                        incoming = Some(Incoming { writer, received_at, id, fault: None });
+                        incoming = Some(Incoming { writer, received_at, id, fault: None, header });
                         session.accept();
                     }
                     Err(reply) => {
@@ -232,10 +308,18 @@ impl Session {
                 },
                 Event::MessageEnd(envelope) => {
                     let helo = session.hello().map(|hello| hello.name.clone()).unwrap_or_default();
-                    let Some(message) = incoming.take() else {
+                    let Some(mut message) = incoming.take() else {
                         session.refuse(Reply::enhanced(451, (3, 0), "the message has no beginning"));
                         continue;
                     };
+                    if let Some(reply) = message.finish(&mut body) {
+                        body = Vec::new();
+                        let record = self.record(LogLevel::Problems).field("sender", &envelope.from);
+                        record.say(format_args!("refused: {reply}"));
+                        self.count_refusal(&reply);
+                        session.refuse(reply);
+                        continue;
+                    }
                     let last = Bytes::from(std::mem::take(&mut body));
                     match self.store(message, last, envelope, helo).await {
                         Ok(id) => session.accept_with(Reply::enhanced(250, (0, 0), format!("queued as {id}"))),
@@ -257,6 +341,8 @@ impl Session {
                 }
                 Event::XClient(said) => match self.take_in(said) {
                     Ok(()) => {
+                        // It is another client, that has shown nothing.
+                        *shown = Shown::default();
                         session.set_config(self.obey(&config.borrow().clone()));
                         session.accept();
                     }
@@ -292,7 +378,7 @@ impl Session {
         helo: String,
     ) -> Result<MessageId, Reply> {
         let reception = &self.reception;
-        let Incoming { mut writer, received_at, id, fault } = message;
+        let Incoming { mut writer, received_at, id, fault, header: _ } = message;
         let client = Client { address: Some(self.client.address), helo, session: self.id.to_string() };
         let draft = draft(&mut envelope, id, received_at, client);
         let recipients = draft.recipients.clone();
@@ -330,6 +416,19 @@ impl Session {
         }
     }
 
+    /// Whether a message may begin, and by which entries of which configuration.
+    fn may_take(
+        &self,
+        envelope: &Envelope,
+        shown: &Shown,
+        tls: Option<&Details>,
+    ) -> Result<(Arc<Config>, Allowing), Reply> {
+        self.room()?;
+        let config = self.reception.config.borrow().clone();
+        let allowing = config.access.check(&self.peer(shown, &config, tls.is_some()), &envelope.from)?;
+        Ok((config, allowing))
+    }
+
     /// Whether there is room for a message.
     fn room(&self) -> Result<(), Reply> {
         match self.reception.spool.health() {
@@ -342,12 +441,12 @@ impl Session {
     /// The trace line of RFC 5321 section 4.4. `for` only where there is one recipient, so that none learns of another.
     fn received(
         &self,
-        (hello, tls): (&Hello, Option<&Details>),
+        (hello, tls, authenticated): (&Hello, Option<&Details>, bool),
         id: MessageId,
         envelope: &Envelope,
         at: Timestamp,
     ) -> String {
-        let (protocol, helo) = (hello.protocol(tls.is_some()), &hello.name);
+        let (protocol, helo) = (hello.protocol(tls.is_some(), authenticated), &hello.name);
         let tls = tls.map(|details| format!("\r\n\t({details})")).unwrap_or_default();
         let name = self.client.name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
         let address = match self.client.address.ip().to_canonical() {

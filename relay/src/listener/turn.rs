@@ -9,8 +9,6 @@
 //! - 253 tells how many messages go now, 252 that some of the site's hosts stay held, 251 that none waits, and 250 that nobody knows
 //!   yet, for the spool is still being read after a start.
 
-use std::net::IpAddr;
-
 use super::Reception;
 use crate::{
     clock,
@@ -20,9 +18,9 @@ use crate::{
 };
 
 /// Lets a site's mail go, and says what came of it.
-pub(super) fn answer(reception: &Reception, client: IpAddr, site: &Site) -> Reply {
+pub(super) fn answer(reception: &Reception, may_relay: bool, site: &Site) -> Reply {
     let config = reception.config.borrow().clone();
-    if !config.access.lists(client) {
+    if !may_relay {
         return Reply::enhanced(459, (7, 1), format!("Node {site} not allowed: ETRN is for clients that may relay"));
     }
     let names = match site {

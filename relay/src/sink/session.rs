@@ -86,7 +86,7 @@ pub(super) async fn run(sink: &Sink, mut stream: TcpStream, peer: SocketAddr) ->
             }
             Event::MessageRefused { .. } | Event::MessageDropped => incoming = None,
             // Not offered here.
-            Event::StartTls | Event::Handshake | Event::XClient(_) => {
+            Event::Authenticate(_) | Event::StartTls | Event::Handshake | Event::XClient(_) => {
                 session.refuse(Reply::enhanced(454, (7, 0), "It is not available"));
             }
             Event::Close { .. } => return send(&mut stream, &mut output).await,

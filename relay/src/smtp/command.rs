@@ -18,6 +18,8 @@ mod parameters;
 use super::address::{AddressError, ForwardPath, ReversePath, split_path};
 use super::extensions::RecipientExtensions;
 use super::reply::Reply;
+use super::sasl::Opaque;
+use super::server::AUTH_LINE_MAX;
 use super::xclient::{self, XClient};
 
 pub use etrn::Site;
@@ -60,6 +62,13 @@ pub enum Command {
     Noop,
     /// STARTTLS (RFC 3207).
     StartTls,
+    /// AUTH with a mechanism's name, and what the client shows at once (RFC 4954).
+    Auth {
+        /// The name as it was given.
+        mechanism: Vec<u8>,
+        /// In base64, or `=`.
+        initial: Option<Opaque>,
+    },
     /// QUIT.
     Quit,
     /// VRFY; whom it asks for is nobody's business.
@@ -156,7 +165,7 @@ fn address_reply(error: AddressError, detail: (u16, u16), whose: &'static str) -
 /// # Errors
 /// Why it is refused; [`CommandError::reply`] says it to the client.
 pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
-    if line.len() + "\r\n".len() > COMMAND_LINE_MAX {
+    if line.len() + "\r\n".len() > line_max(line) {
         return Err(CommandError::TooLong);
     }
     match memchr::memchr3(b'\r', b'\n', 0, line).and_then(|at| line.get(at)) {
@@ -194,6 +203,8 @@ pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
         alone(rest, Command::StartTls, "STARTTLS")
     } else if is(b"ETRN") {
         etrn::etrn(rest).map(Command::Etrn)
+    } else if is(b"AUTH") {
+        auth(rest)
     } else if is(b"NOOP") {
         Ok(Command::Noop)
     } else if is(b"HELP") {
@@ -213,6 +224,22 @@ pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
         Err(CommandError::NotSmtp)
     } else {
         Err(CommandError::Unknown)
+    }
+}
+
+/// Octets that the line with this beginning may have, its CRLF counted: AUTH may carry a token.
+pub(super) fn line_max(start: &[u8]) -> usize {
+    let is_auth = start.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+    if is_auth { AUTH_LINE_MAX } else { COMMAND_LINE_MAX }
+}
+
+fn auth(rest: &[u8]) -> Result<Command, CommandError> {
+    let mut words = rest.split(|octet| matches!(octet, b' ' | b'\t')).filter(|word| !word.is_empty());
+    match (words.next(), words.next(), words.next()) {
+        (Some(mechanism), initial, None) => {
+            Ok(Command::Auth { mechanism: mechanism.to_owned(), initial: initial.map(|word| Opaque(word.to_owned())) })
+        }
+        _ => Err(CommandError::Syntax("AUTH mechanism [initial-response]")),
     }
 }
 

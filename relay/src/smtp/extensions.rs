@@ -26,6 +26,9 @@ pub struct Extensions {
     /// ENVID: the sender's own name for this envelope, which a report repeats; in xtext, as it was given (RFC 3461 section 4.4).
     /// [`xtext::decode`] gives its plain text.
     pub envid: Option<Box<str>>,
+    /// AUTH: who first submitted the message, as the client says; in xtext, or `<>` where nobody says it who is trusted (RFC 4954
+    /// section 5).
+    pub auth: Option<Box<str>>,
 }
 
 /// What RCPT asks for one recipient.

@@ -24,6 +24,7 @@ pub mod data;
 pub mod envelope;
 pub mod extensions;
 pub mod reply;
+pub mod sasl;
 pub mod server;
 pub mod xclient;
 

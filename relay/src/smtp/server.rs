@@ -47,6 +47,7 @@
 //!   the network cut the input.
 
 mod announce;
+mod auth;
 mod command;
 mod config;
 mod event;
@@ -68,8 +69,9 @@ use super::reply::Reply;
 use line::LineReader;
 use state::{Answer, Chunked, Question, State, Step};
 
+pub use auth::{AUTH_LINE_MAX, AuthOffer};
 pub use config::{COMMAND_TIMEOUT, Config, FutureRelease, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
-pub use event::{CloseReason, Event, Hello};
+pub use event::{CloseReason, Credentials, Event, Hello, ScramAnswer};
 
 /// Octets of replies that pile up before they are to be written, so that a client which sends commands and reads nothing costs
 /// no memory.
@@ -86,6 +88,10 @@ pub struct Session {
     lines: LineReader,
     /// Whether TLS is active.
     tls: bool,
+    /// Whether the client has shown who it is.
+    authenticated: bool,
+    /// What SCRAM needs to go on, between the driver's answer and its being carried out.
+    scram: Option<Box<ScramAnswer>>,
 }
 
 impl Session {
@@ -93,12 +99,23 @@ impl Session {
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
         let (hello, answer, lines) = (None, None, LineReader::default());
-        Self { config, hello, state: State::Greeting, answer, errors: 0, lines, tls: false }
+        Self {
+            config,
+            hello,
+            state: State::Greeting,
+            answer,
+            errors: 0,
+            lines,
+            tls: false,
+            authenticated: false,
+            scram: None,
+        }
     }
 
     /// The connection is under TLS from here on. What the client said before it counts for nothing (RFC 3207 section 4.2).
     pub fn secured(&mut self) {
         self.tls = true;
+        self.authenticated = false;
         self.lines = LineReader::default();
         if !matches!(self.state, State::Greeting) {
             self.hello = None;
@@ -115,6 +132,12 @@ impl Session {
     #[must_use]
     pub fn hello(&self) -> Option<&Hello> {
         self.hello.as_ref()
+    }
+
+    /// Whether the client has shown who it is, and that was accepted.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated
     }
 
     /// The envelope of the transaction under way, until [`Event::MessageEnd`] gives it away.
@@ -135,6 +158,12 @@ impl Session {
     /// Answers with yes, in these words. A reply that is no success refuses; the 354 of DATA has no other words.
     pub fn accept_with(&mut self, reply: Reply) {
         self.answer = Some(if reply.is_success() { Answer::Accept(Some(reply)) } else { Answer::Refuse(reply) });
+    }
+
+    /// Answers [`Credentials::ScramUser`] with what SCRAM needs to go on.
+    pub fn answer_scram(&mut self, answer: ScramAnswer) {
+        self.scram = Some(Box::new(answer));
+        self.answer = Some(Answer::Accept(None));
     }
 
     /// Answers with no. A 421 or 521 ends the session as well.
@@ -183,6 +212,10 @@ impl Session {
             Step::StartTls => Event::StartTls,
             Step::Handshake => Event::Handshake,
             Step::Close(reason) => Event::Close { reason },
+            Step::Authenticate => match &self.state {
+                State::Authenticating(claim) => Event::Authenticate(Self::credentials(claim)),
+                _ => Event::NeedInput,
+            },
             Step::Ask => match &self.state {
                 State::Asked(envelope, Question::Sender) => Event::CheckSender { envelope },
                 State::Asked(envelope, Question::Recipient(recipient)) => Event::CheckRecipient { envelope, recipient },
@@ -206,13 +239,18 @@ impl Session {
         let answer = self.answer.take();
         if !matches!(
             self.state,
-            State::Asked(..) | State::Storing | State::StartTls | State::XClient(_) | State::Turn(_)
+            State::Asked(..)
+                | State::Storing
+                | State::StartTls
+                | State::XClient(_)
+                | State::Turn(_)
+                | State::Authenticating(_)
         ) {
             return;
         }
-        let answer =
-            answer.unwrap_or_else(|| Answer::Refuse(Reply::enhanced(451, (3, 0), "Local error; try again later")));
+        let answer = answer.unwrap_or_else(|| Answer::Refuse(local_error()));
         match std::mem::replace(&mut self.state, State::Ready) {
+            State::Authenticating(claim) => self.settle_claim(*claim, answer, output),
             State::Asked(mut envelope, question) => match (question, answer) {
                 (Question::Sender, Answer::Accept(reply)) => {
                     self.state = State::Transaction(envelope);
@@ -302,12 +340,19 @@ impl Session {
             State::Turn(_) => Some(Step::Turn),
             State::StartTls => Some(Step::StartTls),
             State::Handshake => Some(Step::Handshake),
+            State::Auth(_) => self.auth_line(input, output),
+            State::Authenticating(_) => Some(Step::Authenticate),
             State::Data(..) => Some(self.text(input, output, body)),
             State::Chunk { .. } => self.chunk(input, output, body),
             State::Skip { .. } => self.skip(input, output),
             State::Ready | State::Transaction(_) | State::BetweenChunks(_) => self.line(input, output),
         }
     }
+}
+
+/// What is said where the driver has no answer.
+fn local_error() -> Reply {
+    Reply::enhanced(451, (3, 0), "Local error; try again later")
 }
 
 /// Says yes: in the driver's words, or as 250 with this enhanced code.

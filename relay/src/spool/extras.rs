@@ -40,13 +40,14 @@ mod tag {
     pub(super) const HOLD_UNTIL: u64 = 7;
     pub(super) const DELIVER_BY: u64 = 8;
     pub(super) const MT_PRIORITY: u64 = 9;
+    pub(super) const AUTH: u64 = 10;
     pub(super) const NOTIFY: u64 = 64;
     pub(super) const ORCPT: u64 = 65;
 }
 
 pub(super) fn put_extras(out: &mut Vec<u8>, extras: &Extras) {
     let mut items = Vec::new();
-    let Extensions { smtp_utf8, utf8_header, binary, ret, envid } = &extras.message;
+    let Extensions { smtp_utf8, utf8_header, binary, ret, envid, auth } = &extras.message;
     if *smtp_utf8 {
         item(&mut items, tag::SMTPUTF8, &[]);
     }
@@ -61,6 +62,9 @@ pub(super) fn put_extras(out: &mut Vec<u8>, extras: &Extras) {
     }
     if let Some(envid) = envid {
         item(&mut items, tag::ENVID, envid.as_bytes());
+    }
+    if let Some(auth) = auth {
+        item(&mut items, tag::AUTH, auth.as_bytes());
     }
     let Timing { hold_until, deliver_by, priority } = &extras.timing;
     if let Some(hold_until) = hold_until {
@@ -111,6 +115,7 @@ pub(super) fn extras(from: &mut Octets<'_>) -> Result<Extras, Malformed> {
             tag::HOLD_UNTIL => extras.timing.hold_until = Some(value.time()?),
             tag::DELIVER_BY => extras.timing.deliver_by = Some(deadline(&mut value)?),
             tag::MT_PRIORITY => extras.timing.priority = Some(priority(&mut value)?),
+            tag::AUTH => extras.message.auth = Some(utf8(value.0)?.into()),
             tag::ENVID => extras.message.envid = Some(utf8(value.0)?.into()),
             tag::NOTIFY => {
                 let recipient = recipient(&mut extras, &mut value)?;
@@ -153,13 +158,15 @@ pub(super) mod tests {
     };
 
     fn message() -> impl Strategy<Value = Extensions> {
-        (any::<[bool; 3]>(), prop::option::of(any::<bool>()), prop::option::of("[a-z0-9]{1,20}")).prop_map(
-            |([smtp_utf8, utf8_header, binary], ret, envid)| Extensions {
+        let word = || prop::option::of("[a-z0-9]{1,20}");
+        (any::<[bool; 3]>(), prop::option::of(any::<bool>()), word(), word()).prop_map(
+            |([smtp_utf8, utf8_header, binary], ret, envid, auth)| Extensions {
                 smtp_utf8,
                 utf8_header,
                 binary,
                 ret: ret.map(|full| if full { Return::Full } else { Return::Headers }),
                 envid: envid.map(Into::into),
+                auth: auth.map(Into::into),
             },
         )
     }

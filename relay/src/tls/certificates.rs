@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use mailsluice_crds::relay::SMTPRelaySpec;
 use rustls::{
-    ServerConfig,
+    ServerConfig, ServerConnection,
     crypto::aws_lc_rs::Ticketer,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use tokio_rustls::TlsAcceptor;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::{ServerSide, asking::AnyCertificate};
 use crate::secrets::{Faulty, Kept, SecretError, Secrets};
 
 const CHAIN: &str = "tls.crt";
@@ -17,7 +20,36 @@ const KEY: &str = "tls.key";
 
 /// The certificates that listeners show.
 pub struct Certificates {
-    kept: Kept<Arc<ServerConfig>>,
+    kept: Kept<Arc<Shown>>,
+}
+
+/// A certificate, ready for handshakes.
+struct Shown {
+    plain: TlsAcceptor,
+    /// The same, asking for the client's.
+    asking: TlsAcceptor,
+    end_point: Option<Arc<[u8]>>,
+}
+
+/// What makes handshakes with clients.
+#[derive(Clone)]
+pub struct Acceptor {
+    pub(super) tls: TlsAcceptor,
+    end_point: Option<Arc<[u8]>>,
+}
+
+impl Acceptor {
+    /// What the server's side knows of a handshake that is done.
+    pub(super) fn server_side(&self, connection: &ServerConnection) -> ServerSide {
+        let export = || {
+            let is_1_3 = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+            let label = b"EXPORTER-Channel-Binding";
+            is_1_3.then(|| connection.export_keying_material([0; 32], label, Some(&[])).ok())?
+        };
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        ServerSide { exporter: export(), end_point: self.end_point.clone(), chain }
+    }
 }
 
 impl Certificates {
@@ -33,10 +65,13 @@ impl Certificates {
         self.kept.look(listeners.filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str())))
     }
 
-    /// What makes handshakes with the certificate of a Secret; none while there is no such certificate.
+    /// What makes handshakes with the certificate of a Secret, and asks for the client's or not; none while there is no such
+    /// certificate.
     #[must_use]
-    pub fn acceptor(&self, secret_name: &str) -> Option<TlsAcceptor> {
-        self.kept.get(secret_name).map(TlsAcceptor::from)
+    pub fn acceptor(&self, secret_name: &str, ask: bool) -> Option<Acceptor> {
+        let shown = self.kept.get(secret_name)?;
+        let tls = if ask { shown.asking.clone() } else { shown.plain.clone() };
+        Some(Acceptor { tls, end_point: shown.end_point.clone() })
     }
 
     /// The faults of Secrets, as sentences.
@@ -50,7 +85,25 @@ impl Certificates {
     }
 }
 
-fn load(secrets: &Secrets, name: &str) -> Result<Arc<ServerConfig>, SecretError> {
+/// The hash of tls-server-end-point: that of the certificate's signature, SHA-256 in the place of weaker ones; None where the
+/// signature has none of its own (RFC 5929 section 4.1).
+fn end_point(certificate: &CertificateDer<'_>) -> Option<Arc<[u8]>> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let algorithm = match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
+        // RSA and ECDSA with MD5, SHA-1 and SHA-256.
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => &digest::SHA256,
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &digest::SHA384,
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &digest::SHA512,
+        _ => return None,
+    };
+    Some(digest::digest(algorithm, certificate).as_ref().into())
+}
+
+fn load(secrets: &Secrets, name: &str) -> Result<Arc<Shown>, SecretError> {
     let unusable = |key, fault: String| SecretError::Unusable { name: name.to_owned(), key, fault };
     let chain = secrets.read(name, CHAIN)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
@@ -61,13 +114,21 @@ fn load(secrets: &Secrets, name: &str) -> Result<Arc<ServerConfig>, SecretError>
     }
     let key = PrivateKeyDer::from_pem_slice(&secrets.read(name, KEY)?)
         .map_err(|error| unusable(KEY, format!("no private key in PEM: {error}")))?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| unusable(KEY, format!("does not go with the certificate: {error}")))?;
-    // Sessions are resumed by tickets that clients keep: nothing here grows with their number.
-    config.ticketer = Ticketer::new().map_err(|error| unusable(KEY, error.to_string()))?;
-    Ok(Arc::new(config))
+    let end_point = chain.first().and_then(end_point);
+    let make = |ask: bool| {
+        let builder = ServerConfig::builder();
+        let builder = match ask {
+            true => builder.with_client_cert_verifier(Arc::new(AnyCertificate::new())),
+            false => builder.with_no_client_auth(),
+        };
+        let mut config = builder
+            .with_single_cert(chain.clone(), key.clone_key())
+            .map_err(|error| unusable(KEY, format!("does not go with the certificate: {error}")))?;
+        // Sessions are resumed by tickets that clients keep: nothing here grows with their number.
+        config.ticketer = Ticketer::new().map_err(|error| unusable(KEY, error.to_string()))?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    };
+    Ok(Arc::new(Shown { plain: make(false)?, asking: make(true)?, end_point }))
 }
 
 #[cfg(test)]
@@ -108,7 +169,7 @@ mod tests {
             let certificates = Certificates::new(Secrets::below(folder.path().into()));
             assert!(certificates.look(&spec()));
             let faults = certificates.faults();
-            assert_eq!(certificates.acceptor("mail-tls").is_some(), fault.is_none(), "{faults:?}");
+            assert_eq!(certificates.acceptor("mail-tls", false).is_some(), fault.is_none(), "{faults:?}");
             match fault {
                 Some(fault) => assert!(faults[0].starts_with(fault), "{faults:?}"),
                 None => assert!(faults.is_empty(), "{faults:?}"),

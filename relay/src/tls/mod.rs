@@ -3,14 +3,15 @@
 //! The one provider of cryptography is aws-lc-rs, which brings key exchange that outlasts quantum computers; [`install`] makes
 //! it the process's own.
 
+mod asking;
 mod certificates;
 mod stream;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use rustls::CommonState;
+use rustls::{CommonState, pki_types::CertificateDer};
 
-pub use certificates::Certificates;
+pub use certificates::{Acceptor, Certificates};
 pub use stream::Stream;
 
 /// How long a client may take for its handshake: some round trips over the slowest of links. Postfix waits five minutes, which
@@ -32,6 +33,19 @@ pub struct Details {
     pub cipher: String,
     /// Such as `X25519MLKEM768`; none where a session was resumed without one.
     pub key_exchange: Option<String>,
+    /// What only the server's side knows.
+    pub server: ServerSide,
+}
+
+/// What the server's side of a handshake knows beside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServerSide {
+    /// tls-exporter's channel binding (RFC 9266); under TLS 1.3 alone, since what is exported before it can be another's, too.
+    pub exporter: Option<[u8; 32]>,
+    /// tls-server-end-point's channel binding (RFC 5929 section 4), where the certificate's signature defines one.
+    pub end_point: Option<Arc<[u8]>>,
+    /// The client's certificate and what is between it and its authority, where it was asked for and has shown one.
+    pub chain: Vec<CertificateDer<'static>>,
 }
 
 impl Details {
@@ -45,7 +59,7 @@ impl Details {
         // rustls tells the suites of TLS 1.3 from others by a name of its own.
         let cipher = cipher.replacen("TLS13_", "TLS_", 1);
         let key_exchange = state.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
-        Details { version, cipher, key_exchange }
+        Details { version, cipher, key_exchange, server: ServerSide::default() }
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::{
     net::TcpStream,
     time,
 };
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::TlsStream;
 
-use super::{Details, HANDSHAKE_TIMEOUT};
+use super::{Acceptor, Details, HANDSHAKE_TIMEOUT};
 
 /// How long the other side may take for the end of TLS: it only has to be told.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,12 +33,14 @@ impl Stream {
     ///
     /// # Errors
     /// What went wrong; the connection is of no use any more.
-    pub async fn accept(self, acceptor: TlsAcceptor) -> io::Result<(Stream, Details)> {
+    pub async fn accept(self, acceptor: Acceptor) -> io::Result<(Stream, Details)> {
         let Stream::Plain(stream) = self else {
             return Err(io::Error::other("TLS is active already"));
         };
-        let stream = time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
-        let details = Details::of(stream.get_ref().1);
+        let stream = time::timeout(HANDSHAKE_TIMEOUT, acceptor.tls.accept(stream)).await??;
+        let connection = stream.get_ref().1;
+        let server = acceptor.server_side(connection);
+        let details = Details { server, ..Details::of(connection) };
         Ok((Stream::Tls(Box::new(TlsStream::Server(stream))), details))
     }
 

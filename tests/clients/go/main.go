@@ -24,13 +24,18 @@ func main() {
 	text, err := os.ReadFile(os.Args[1])
 	check(err)
 	var job struct {
-		Host    string   `json:"host"`
-		Port    int      `json:"port"`
-		Letters []letter `json:"letters"`
+		Host     string   `json:"host"`
+		Port     int      `json:"port"`
+		Letters  []letter `json:"letters"`
+		User     string   `json:"user"`
+		Password string   `json:"password"`
 	}
 	check(json.Unmarshal(text, &job))
 	client, err := smtp.Dial(net.JoinHostPort(job.Host, strconv.Itoa(job.Port)))
 	check(err)
+	if job.User != "" {
+		check(client.Auth(smtp.PlainAuth("", job.User, job.Password, job.Host)))
+	}
 	for _, letter := range job.Letters {
 		send(client, letter)
 	}

@@ -7,6 +7,7 @@ mod held_explained_and_let_out;
 mod idle_operator_writes_nothing;
 mod kill_nine_in_a_pod;
 mod obeys_a_window_without_the_api_server;
+mod pods_send_with_their_own_tokens;
 mod restricted_pod_security;
 mod support;
 mod uninstall_leaves_nothing_stuck;

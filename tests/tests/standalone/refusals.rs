@@ -1,8 +1,9 @@
 //! Bad input and the exact reply to it, over real sockets, by every way in: each row is sent as one piece (pipelined), and octet
 //! group by octet group, waiting for each reply. Texts are sent by DATA and by BDAT.
 
-use std::{thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
+use mailsluice_crds::relay::{Client, Users};
 use mailsluice_tests::{
     door::{Door, Way},
     mail,
@@ -11,7 +12,7 @@ use mailsluice_tests::{
     sink::Sink,
 };
 
-use crate::refusals_table::{COMMANDS, TAKEN, texts};
+use crate::refusals_table::{AUTHENTICATION, COMMANDS, Row, TAKEN, USERS, texts};
 
 #[test]
 fn bad_commands_get_the_reply_that_says_what_is_wrong() {
@@ -19,26 +20,54 @@ fn bad_commands_get_the_reply_that_says_what_is_wrong() {
     let mut checked = 0;
     for way in Way::ALL {
         let door = Door::start(way, &Manifest::to(sink.address));
-        for (lines, reply) in COMMANDS {
-            let mut one_by_one = door.open();
-            let last = lines.iter().map(|line| one_by_one.say(line)).last().unwrap_or_default();
-            assert!(last.starts_with(reply), "{lines:?} line by line, {way:?}: {last:?}");
-            let mut pipelined = door.open();
-            let whole: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-            pipelined.send(whole.as_bytes());
-            let last = lines.iter().map(|_| pipelined.reply()).last().unwrap_or_default();
-            assert!(last.starts_with(reply), "{lines:?} pipelined, {way:?}: {last:?}");
-            if reply.starts_with("521") {
-                assert!(pipelined.is_closed(), "{lines:?}, {way:?}: the session goes on");
-            } else {
-                pipelined.expect("NOOP", "250");
-            }
-            checked += 2;
-        }
+        checked += refuses(&door, COMMANDS);
         assert_eq!(door.relay.monitor().queue.messages, 0);
     }
     assert_eq!(sink.count(), 0);
     println!("{} bad commands, {checked} refusals: line by line and pipelined, by {:?}", COMMANDS.len(), Way::ALL);
+}
+
+/// Whether each row's last reply is as it should be, line by line and pipelined; how many were checked.
+fn refuses(door: &Door, rows: &[Row]) -> usize {
+    let way = door.way;
+    for (lines, reply) in rows {
+        let mut one_by_one = door.open();
+        let last = lines.iter().map(|line| one_by_one.say(line)).last().unwrap_or_default();
+        assert!(last.starts_with(*reply), "{lines:?} line by line, {way:?}: {last:?}");
+        let mut pipelined = door.open();
+        let whole: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        pipelined.send(whole.as_bytes());
+        let last = lines.iter().map(|_| pipelined.reply()).last().unwrap_or_default();
+        assert!(last.starts_with(*reply), "{lines:?} pipelined, {way:?}: {last:?}");
+        if reply.starts_with("521") {
+            assert!(pipelined.is_closed(), "{lines:?}, {way:?}: the session goes on");
+        } else {
+            pipelined.expect("NOOP", "250");
+        }
+    }
+    rows.len() * 2
+}
+
+#[test]
+fn bad_authentication_gets_the_reply_that_says_what_is_wrong() {
+    let sink = Sink::start();
+    let mut manifest = Manifest::to(sink.address);
+    let users = Some(Users { secret_name: "outbound-users".into() });
+    manifest.relay.clients = vec![Client { users, ..Client::default() }];
+    let mut checked = 0;
+    for way in Way::ALL {
+        // A relay for some rows: whoever fails too often is not answered any more.
+        for rows in AUTHENTICATION.chunks(5) {
+            let door = Door::start(way, &manifest);
+            let folder = door.relay.folder().join("outbound-users");
+            fs::create_dir(&folder).expect("make a Secret");
+            fs::write(folder.join("users"), USERS).expect("write a Secret");
+            door.relay.await_record("the users", |record| record.msg == "the Secrets are read");
+            checked += refuses(&door, rows);
+        }
+    }
+    assert_eq!(sink.count(), 0);
+    println!("{} bad ways to authenticate, {checked} refusals, by {:?}", AUTHENTICATION.len(), Way::ALL);
 }
 
 #[test]

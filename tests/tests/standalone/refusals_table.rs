@@ -29,6 +29,9 @@ pub(crate) const COMMANDS: &[Row] = &[
         &["MAIL FROM:<> BODY=BINARYMIME", "RCPT TO:<a@one.test>", "DATA"],
         "503 5.5.1 A message of BODY=BINARYMIME comes by BDAT",
     ),
+    (&["AUTH"], "501 5.5.4 AUTH mechanism [initial-response]"),
+    (&["AUTH PLAIN AHNob3AAcGVu"], "502 5.5.1 AUTH is not offered"),
+    (&["MAIL FROM:<> AUTH=<>"], "555 5.5.4 Unsupported parameter"),
     (&["EXPN staff"], "502 5.5.1 EXPN is not implemented"),
     (&["TURN"], "500 5.5.1 Command not recognized"),
     (&["HELO"], "501 5.5.4 HELO hostname"),
@@ -68,6 +71,33 @@ pub(crate) const COMMANDS: &[Row] = &[
         "503 5.5.1 A message is under way by BDAT; end it by LAST or RSET",
     ),
 ];
+
+/// Bad commands where AUTH is offered: the password of `shop` is `pencil`, and nobody is listed but users.
+pub(crate) const AUTHENTICATION: &[Row] = &[
+    (&["MAIL FROM:<a@example.org>", "RCPT TO:<a@one.test>"], "530 5.7.0 Authentication required"),
+    (&["AUTH PLAIN AHNob3AAcGVu"], "535 5.7.8 Authentication failed"),
+    (&["AUTH PLAIN AG5vYm9keQBwZW5jaWw="], "535 5.7.8 Authentication failed"),
+    (&["AUTH PLAIN Ym9zcwBzaG9wAHBlbmNpbA=="], "535 5.7.8 Authentication failed"),
+    (&["AUTH PLAIN", "AHNob3AAcGVu"], "535 5.7.8 Authentication failed"),
+    (&["AUTH PLAIN", "*"], "501 5.7.0 Authentication is given up"),
+    (&["AUTH PLAIN", "%"], "501 5.5.2 Response is not base64"),
+    (&["AUTH PLAIN ="], "501 5.5.4 Response is not what the mechanism wants"),
+    (&["AUTH LOGIN", "c2hvcA==", "cGVu"], "535 5.7.8 Authentication failed"),
+    (&["AUTH CRAM-MD5"], "504 5.5.4 Mechanism is not offered"),
+    (&["AUTH OAUTHBEARER"], "504 5.5.4 Mechanism is not offered"),
+    (&["AUTH SCRAM-SHA-256", "biws"], "501 5.5.4 Response is not what the mechanism wants"),
+    (
+        &["AUTH SCRAM-SHA-256 biwsbj1zaG9wLHI9YWJj", "Yz1iaXdzLHI9eCxwPQ=="],
+        "501 5.5.4 Response is not what the mechanism wants",
+    ),
+    (&["AUTH PLAIN AHNob3AAcGVuY2ls", "AUTH PLAIN AHNob3AAcGVuY2ls"], "503 5.5.1 Authenticated already"),
+    (&["MAIL FROM:<>", "AUTH PLAIN AHNob3AAcGVuY2ls"], "503 5.5.1 AUTH within a transaction; send RSET first"),
+    (&["MAIL FROM:<> AUTH=a"], "501 5.5.4 Malformed parameter"),
+    (&["HELO client.test", "AUTH PLAIN AHNob3AAcGVuY2ls"], "503 5.5.1 Send EHLO first"),
+];
+
+/// `shop`, whose password is `pencil`.
+pub(crate) const USERS: &str = "shop:SCRAM-SHA-256$4096:MDEyMzQ1Njc4OWFiY2RlZg==$nQpbZ77WudtqufPwikHXGRt6g2QJ4zns8bZLw273DRM=:jn2amWP1q1h+jgjy0YTO14S6/F02SV7taipOeB7ef20=\n";
 
 pub(crate) const BARE: &str = "521 5.5.2 Bare CR or LF received; lines must end in CR LF; closing";
 pub(crate) const TAKEN: &str = "250 2.0.0 queued as ";

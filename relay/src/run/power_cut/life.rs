@@ -1,6 +1,13 @@
 //! One life of a relay, from its start to its end.
 
-use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc, sync::LazyLock, time::Duration};
+use std::{
+    io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    sync::LazyLock,
+    time::Duration,
+};
 
 use mailsluice_crds::manifest::Source;
 use tokio::{
@@ -155,7 +162,7 @@ fn start(disk: &SimDisk, rng: &mut Rng) -> Result<Started, String> {
     let metrics = Arc::new(Metrics::new(VERSION).map_err(|error| error.to_string())?);
     // No port has TLS, so none is read.
     let secrets = Secrets::below(PathBuf::new());
-    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets), metrics, LOG.clone());
+    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets, Path::new("")), metrics, LOG.clone());
     tokio::spawn(dispatch::run(relay.courier.clone()));
     Ok((relay, writer, recovery))
 }

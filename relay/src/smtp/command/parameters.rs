@@ -6,6 +6,7 @@
 
 use super::CommandError;
 use crate::smtp::{
+    address::Mailbox,
     envelope::BodyType,
     extensions::{Extensions, Notify, OriginalRecipient, RecipientExtensions, Return, TimeParameters, xtext},
 };
@@ -31,7 +32,8 @@ pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailPara
     let mut parameters = MailParameters::default();
     let mut extensions = Extensions::default();
     let mut time = TimeParameters::default();
-    let (mut size_seen, mut body_seen, mut ret_seen, mut envid_seen) = (false, false, false, false);
+    let (mut size_seen, mut body_seen, mut ret_seen, mut envid_seen, mut auth_seen) =
+        (false, false, false, false, false);
     for word in words {
         let (keyword, value) = keyword_and_value(word, false)?;
         let is = |name: &[u8]| keyword.eq_ignore_ascii_case(name);
@@ -52,6 +54,9 @@ pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailPara
         } else if is(b"ENVID") {
             once(&mut envid_seen)?;
             extensions.envid = Some(envid(value)?);
+        } else if is(b"AUTH") {
+            once(&mut auth_seen)?;
+            extensions.auth = Some(auth(value)?);
         } else if !time.read(keyword, value).map_err(|_| CommandError::ParameterSyntax)? {
             return Err(CommandError::ParameterUnknown);
         }
@@ -123,6 +128,13 @@ fn envid(value: Option<&[u8]>) -> Result<Box<str>, CommandError> {
     let value = text(value)?;
     let sound = value.len() <= ENVID_MAX && xtext::decode(value).is_some();
     if sound { Ok(value.into()) } else { Err(CommandError::ParameterSyntax) }
+}
+
+/// The value of AUTH: `<>`, or a mailbox in xtext (RFC 4954 section 5).
+fn auth(value: Option<&[u8]>) -> Result<Box<str>, CommandError> {
+    let value = text(value)?;
+    let is_mailbox = || Mailbox::parse(&xtext::decode(value)?).ok();
+    if value == "<>" || is_mailbox().is_some() { Ok(value.into()) } else { Err(CommandError::ParameterSyntax) }
 }
 
 /// The value of NOTIFY: NEVER alone, or a list of occasions (RFC 3461 section 4.1).

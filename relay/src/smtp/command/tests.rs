@@ -104,14 +104,15 @@ fn addresses_are_utf_8_where_mail_says_so() {
 
 #[test]
 fn what_is_wrong_gets_the_reply_that_says_so() {
-    let cases: [(&[u8], u16, &str); 76] = [
+    let cases: [(&[u8], u16, &str); 78] = [
         (b"", 500, "5.5.2"),
         (b"   ", 500, "5.5.2"),
         (b"FOO", 500, "5.5.1"),
         (b"MAILFROM:<a@b.example>", 500, "5.5.1"),
         (b"DATAX", 500, "5.5.1"),
         (b"STARTTLS now", 501, "5.5.4"),
-        (b"AUTH PLAIN", 500, "5.5.1"),
+        (b"AUTH", 501, "5.5.4"),
+        (b"AUTH PLAIN a b", 501, "5.5.4"),
         (b"BDAT", 521, "5.5.4"),
         (b"BDAT LAST", 521, "5.5.4"),
         (b"BDAT -1", 521, "5.5.4"),
@@ -163,7 +164,8 @@ fn what_is_wrong_gets_the_reply_that_says_so() {
         (b"MAIL FROM:<\xff@b.example> SMTPUTF8", 553, "5.6.7"),
         (b"MAIL FROM:<a@b\xc3\xbc.example>", 553, "5.6.7"),
         (b"RCPT TO:<a@b.example> ORCPT=utf-8;\xc3\xa9@b", 501, "5.5.4"),
-        (b"MAIL FROM:<a@b.example> AUTH=<>", 555, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> AUTH=a", 501, "5.5.4"),
+        (b"MAIL FROM:<a@b.example> AUTH=<> AUTH=<>", 501, "5.5.4"),
         (b"MAIL FROM:<a@b.example> RET=ALL", 501, "5.5.4"),
         (b"MAIL FROM:<a@b.example> RET", 501, "5.5.4"),
         (b"MAIL FROM:<a@b.example> RET=FULL RET=FULL", 501, "5.5.4"),

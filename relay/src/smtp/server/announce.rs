@@ -6,8 +6,8 @@ use super::config::{Config, FutureRelease};
 use crate::smtp::{reply::Reply, xclient};
 
 /// The reply to EHLO, in clear or under TLS.
-pub(super) fn ehlo_reply(config: &Config, tls: bool) -> Reply {
-    let Config { hostname, max_size, .. } = config;
+pub(super) fn ehlo_reply(config: &Config, tls: bool, authenticated: bool) -> Reply {
+    let Config { hostname, max_size, max_recipients, .. } = config;
     // Not under TLS any more (RFC 3207 section 4.2).
     let start_tls = if config.start_tls && !tls { "\nSTARTTLS" } else { "" };
     let xclient = if config.xclient { format!("\nXCLIENT {}", xclient::ATTRIBUTES) } else { String::new() };
@@ -15,10 +15,19 @@ pub(super) fn ehlo_reply(config: &Config, tls: bool) -> Reply {
         // Whole seconds, as the grammar of RFC 4865 section 4 has them.
         format!("\nFUTURERELEASE {} {:.0}", longest.as_secs(), latest.round(Unit::Second).unwrap_or(latest))
     });
+    let mut auth = String::new();
+    // Once is enough (RFC 4954 section 4).
+    if let Some(offer) = config.auth.filter(|_| !authenticated) {
+        for mechanism in offer.mechanisms(tls) {
+            auth.push_str(if auth.is_empty() { "\nAUTH " } else { " " });
+            auth.push_str(mechanism.name());
+        }
+    }
     Reply::new(
         250,
         format!(
-            "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nBINARYMIME\nCHUNKING\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\nDELIVERBY\nMT-PRIORITY\nETRN{future_release}{start_tls}{xclient}"
+            "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nBINARYMIME\nCHUNKING\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\n\
+             LIMITS RCPTMAX={max_recipients}\nDELIVERBY\nMT-PRIORITY\nETRN{future_release}{auth}{start_tls}{xclient}"
         ),
     )
 }

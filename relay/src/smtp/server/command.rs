@@ -19,7 +19,7 @@ use crate::smtp::{
 impl Session {
     /// Takes one command line from the input and carries it out.
     pub(super) fn line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Step> {
-        match self.lines.take(input) {
+        match self.lines.take(input, command::line_max(input)) {
             Line::Missing => Some(Step::NeedInput),
             Line::Bad(error) => self.bad(error, output),
             Line::Whole(line) => {
@@ -48,7 +48,7 @@ impl Session {
             Command::Etrn(site) => return self.turn(site, output),
             Command::Ehlo(name) => {
                 self.introduce(true, name);
-                ehlo_reply(&self.config, self.tls).render(output);
+                ehlo_reply(&self.config, self.tls, self.authenticated).render(output);
                 return dropped;
             }
             Command::Helo(name) => {
@@ -57,6 +57,7 @@ impl Session {
                 return dropped;
             }
             Command::XClient(said) => return self.xclient(said, output),
+            Command::Auth { mechanism, initial } => return self.auth(&mechanism, initial, output),
             // Carried out by the caller, who sees what is behind it.
             Command::StartTls => {}
             Command::Rset => {
@@ -113,7 +114,7 @@ impl Session {
         self.junk(&Reply::enhanced(503, (5, 1), text), output)
     }
 
-    fn bad(&mut self, error: CommandError, output: &mut BytesMut) -> Option<Step> {
+    pub(super) fn bad(&mut self, error: CommandError, output: &mut BytesMut) -> Option<Step> {
         let reply = error.reply();
         match error {
             CommandError::BareNewline => self.close(CloseReason::BareNewline, &reply, output),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::auth::AuthOffer;
 use crate::smtp::data::BareLf;
 
 /// How long a server waits for the next command or the next piece of a message (RFC 5321 section 4.5.3.2.7).
@@ -38,6 +39,8 @@ pub struct Config {
     pub xclient: bool,
     /// What is done about a bare LF in DATA.
     pub bare_lf: BareLf,
+    /// How clients may show who they are.
+    pub auth: Option<AuthOffer>,
     /// How long mail may be held here before it is sent; none where FUTURERELEASE is not offered.
     pub future_release: Option<FutureRelease>,
 }
@@ -65,6 +68,7 @@ impl Config {
             xclient: false,
             bare_lf: BareLf::Refuse,
             future_release: None,
+            auth: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::smtp::{
     command::Site,
     envelope::{Envelope, Recipient},
     reply::Reply,
+    sasl::scram::{Binding, StoredKeys},
     xclient::XClient,
 };
 
@@ -17,14 +18,16 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// The protocol's name for a Received line (RFC 3848), in clear or under TLS.
+    /// The protocol's name for a Received line (RFC 3848), in clear or under TLS, and with AUTH or without.
     #[must_use]
-    pub fn protocol(&self, tls: bool) -> &'static str {
-        match (self.extended, tls) {
+    pub fn protocol(&self, tls: bool, authenticated: bool) -> &'static str {
+        match (self.extended, tls, authenticated) {
             // There is no name for HELO under TLS.
-            (false, _) => "SMTP",
-            (true, false) => "ESMTP",
-            (true, true) => "ESMTPS",
+            (false, ..) => "SMTP",
+            (true, false, false) => "ESMTP",
+            (true, false, true) => "ESMTPA",
+            (true, true, false) => "ESMTPS",
+            (true, true, true) => "ESMTPSA",
         }
     }
 }
@@ -52,6 +55,56 @@ pub enum CloseReason {
     ShutDown,
 }
 
+/// What a client shows by AUTH.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Credentials<'a> {
+    /// A name and a password: are they a user's? To be accepted or refused.
+    Password {
+        /// The name.
+        user: &'a str,
+        /// The password, in UTF-8.
+        password: &'a [u8],
+    },
+    /// A bearer token: is it good? To be accepted or refused; 535 is told to the client as its mechanism wants it.
+    Token(&'a [u8]),
+    /// A name, for which SCRAM needs keys: [`Session::answer_scram`](super::Session::answer_scram), or refuse.
+    ScramUser {
+        /// The name.
+        user: &'a str,
+        /// What the client binds the exchange to.
+        binding: Option<Binding>,
+    },
+    /// SCRAM is over. To be accepted, or refused where it is not proven.
+    Scram {
+        /// The name.
+        user: &'a str,
+        /// Whether the client has proven to know the password.
+        proven: bool,
+    },
+}
+
+impl std::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Password { user, .. } => write!(f, "Password({user:?}, …)"),
+            Self::Token(_) => f.write_str("Token(…)"),
+            Self::ScramUser { user, binding } => write!(f, "ScramUser({user:?}, {binding:?})"),
+            Self::Scram { user, proven } => write!(f, "Scram({user:?}, {proven})"),
+        }
+    }
+}
+
+/// What SCRAM needs to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScramAnswer {
+    /// The user's keys.
+    pub keys: StoredKeys,
+    /// What TLS has of the binding that was asked for; empty where none was.
+    pub binding: Vec<u8>,
+    /// Printable ASCII without commas, random, and never twice the same.
+    pub nonce: String,
+}
+
 /// What a session wants of its driver.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -72,6 +125,8 @@ pub enum Event<'a> {
     Handshake,
     /// XCLIENT, from whom it is allowed: is this client let in? To be answered; accepting sends the greeting again.
     XClient(&'a XClient),
+    /// AUTH: is the client who it says? To be answered.
+    Authenticate(Credentials<'a>),
     /// MAIL: may this sender send? To be answered.
     CheckSender {
         /// Sender, SIZE and BODY; no recipients yet.

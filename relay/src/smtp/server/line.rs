@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use crate::smtp::command::{COMMAND_LINE_MAX, CommandError};
+use crate::smtp::command::CommandError;
 
 /// What stands at the start of the input.
 pub(super) enum Line {
@@ -19,8 +19,8 @@ pub(super) struct LineReader {
 }
 
 impl LineReader {
-    /// Takes what stands at the start of the input.
-    pub(super) fn take(&mut self, input: &mut BytesMut) -> Line {
+    /// Takes what stands at the start of the input; a line has at most so many octets.
+    pub(super) fn take(&mut self, input: &mut BytesMut, longest: usize) -> Line {
         if self.skipping {
             return self.skip_line(input);
         }
@@ -30,13 +30,13 @@ impl LineReader {
             Some(b'\r' | b'\n' | b'\t' | b' '..=b'~') => {}
             Some(_) => return Line::Bad(CommandError::NotSmtp),
         }
-        let window = input.get(..COMMAND_LINE_MAX).unwrap_or(input);
+        let window = input.get(..longest).unwrap_or(input);
         match memchr::memchr(b'\n', window) {
             Some(end) => {
                 let line = input.split_to(end + 1);
                 if line.ends_with(b"\r\n") { Line::Whole(line) } else { Line::Bad(CommandError::BareNewline) }
             }
-            None if input.len() < COMMAND_LINE_MAX => Line::Missing,
+            None if input.len() < longest => Line::Missing,
             None => {
                 self.skipping = true;
                 self.skip_line(input)

@@ -1,6 +1,9 @@
 //! Where a session stands, and what it waits for.
 
-use super::event::CloseReason;
+use super::{
+    auth::{Awaited, Claim},
+    event::CloseReason,
+};
 use crate::smtp::{
     command::Site,
     data::{Chunks, Decoder, HeaderScan},
@@ -46,6 +49,10 @@ pub(super) enum State {
     XClient(Box<XClient>),
     /// The 220 to STARTTLS is on its way, and TLS comes next.
     Handshake,
+    /// Within AUTH: the client's next line belongs to it.
+    Auth(Box<Awaited>),
+    /// What AUTH came to is with the driver.
+    Authenticating(Box<Claim>),
     /// A message is with the driver.
     Storing,
     /// In a message.
@@ -77,6 +84,7 @@ pub(super) enum Step {
     Turn,
     StartTls,
     Handshake,
+    Authenticate,
     MessageEnd(Envelope),
     MessageRefused(Reply),
     MessageDropped,

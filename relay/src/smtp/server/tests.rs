@@ -1,11 +1,9 @@
+mod auth;
 mod chunks;
 mod xclient;
 
 use super::*;
-use crate::smtp::{
-    command::{COMMAND_LINE_MAX, Site},
-    envelope::BodyType,
-};
+use crate::smtp::{command::Site, envelope::BodyType};
 use proptest::prelude::*;
 
 /// What a driver saw and what the client was sent.
@@ -52,7 +50,7 @@ fn drive(config: Config, pieces: &[&[u8]]) -> Seen {
     loop {
         let answer = match session.next(&mut input, &mut output, &mut body) {
             Event::NeedInput | Event::NeedBody => {
-                assert!(input.len() < COMMAND_LINE_MAX, "input piles up");
+                assert!(input.len() < AUTH_LINE_MAX, "input piles up");
                 message.append(&mut body);
                 seen.output.push_str(std::str::from_utf8(&output.split()).unwrap());
                 match pieces.next() {
@@ -65,6 +63,14 @@ fn drive(config: Config, pieces: &[&[u8]]) -> Seen {
                 seen.output.push_str(std::str::from_utf8(&output.split()).unwrap());
                 continue;
             }
+            Event::Authenticate(shown) => match auth::judge(shown) {
+                Ok(Some(answer)) => {
+                    session.answer_scram(answer);
+                    continue;
+                }
+                Ok(None) => None,
+                Err(reply) => Some(reply),
+            },
             // Not offered by these configurations.
             Event::StartTls | Event::Handshake | Event::XClient(_) => Some(Reply::enhanced(454, (7, 0), "No TLS")),
             Event::Turn { site } => match site {
@@ -130,7 +136,7 @@ fn a_whole_session_goes_as_in_rfc_5321() {
         seen.output,
         "220 mx.example ESMTP\r\n\
          250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-BINARYMIME\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n\
-         250-DELIVERBY\r\n250-MT-PRIORITY\r\n250 ETRN\r\n\
+         250-LIMITS RCPTMAX=1000\r\n250-DELIVERBY\r\n250-MT-PRIORITY\r\n250 ETRN\r\n\
          250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n\
          354 End the message with <CR><LF>.<CR><LF>\r\n250 2.0.0 Queued\r\n221 2.0.0 Bye\r\n"
     );
@@ -201,7 +207,7 @@ fn what_is_known_of_the_client_is_there_for_the_received_line() {
         assert_eq!(session.hello(), None);
         let mut input = BytesMut::from(format!("{hello}\r\nMAIL FROM:<a@a.example>\r\n").as_bytes());
         session.next(&mut input, &mut BytesMut::new(), &mut Vec::new());
-        assert_eq!(session.hello().map(|hello| hello.protocol(false)), Some(protocol));
+        assert_eq!(session.hello().map(|hello| hello.protocol(false, false)), Some(protocol));
         let name = "c".to_owned();
         assert_eq!(session.hello(), Some(&Hello { extended, name }));
         assert_eq!(session.envelope().unwrap().from.as_str(), "a@a.example");

@@ -34,7 +34,17 @@ impl Session {
             CommandError::ParameterUnknown.reply().render(output);
             return None;
         }
-        let MailParameters { size, body, time, extensions } = parameters;
+        let MailParameters { size, body, time, mut extensions } = parameters;
+        if let Some(said) = extensions.as_mut().and_then(|asked| asked.auth.as_mut()) {
+            if self.config.auth.is_none() {
+                CommandError::ParameterUnknown.reply().render(output);
+                return None;
+            }
+            // Who has not shown who it is says of nobody who that is (RFC 4954 section 5).
+            if !self.authenticated {
+                *said = "<>".into();
+            }
+        }
         let envelope = Envelope { size, body, time, extensions, ..Envelope::new(from) };
         self.ask(envelope, Question::Sender)
     }

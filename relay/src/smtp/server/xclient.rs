@@ -29,6 +29,7 @@ impl Session {
         let helo = said.helo.filter(|name| !name.is_empty());
         self.hello = helo.map(|name| Hello { extended, name });
         self.errors = 0;
+        self.authenticated = false;
         self.greeting().render(output);
         self.state = State::Ready;
     }

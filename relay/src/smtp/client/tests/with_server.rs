@@ -23,7 +23,9 @@ async fn serve(mut stream: DuplexStream, config: server::Config) -> Messages {
                     return messages;
                 }
             }
-            Event::Turn { .. } | Event::StartTls | Event::Handshake | Event::XClient(_) => panic!("none is offered"),
+            Event::Turn { .. } | Event::Authenticate(_) | Event::StartTls | Event::Handshake | Event::XClient(_) => {
+                panic!("none is offered")
+            }
             Event::Flush => stream.write_all(&output.split()).await.unwrap(),
             Event::CheckSender { .. } | Event::BodyStart { .. } => session.accept(),
             Event::CheckRecipient { recipient, .. } => match recipient.path.domain() {
