@@ -1,11 +1,14 @@
 """Sends letters on one connection with Python's smtplib: smtplib_send.py JOB. src/clients.rs says what a job is."""
 import json
 import smtplib
+import ssl
 import sys
 
 with open(sys.argv[1], encoding="utf-8") as file:
     job = json.load(file)
 with smtplib.SMTP(job["host"], job["port"], timeout=60) as smtp:
+    if job["authority"]:
+        smtp.starttls(context=ssl.create_default_context(cafile=job["authority"]))
     smtp.ehlo()
     if job["user"]:
         smtp.login(job["user"], job["password"])

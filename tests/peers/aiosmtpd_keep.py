@@ -1,13 +1,30 @@
-"""Keeps mail by aiosmtpd as the relay's sink does: aiosmtpd_keep.py HOST PORT REFUSED-DOMAIN FOLDER."""
+"""Keeps mail by aiosmtpd as the relay's sink does: aiosmtpd_keep.py HOST PORT REFUSED-DOMAIN FOLDER [CHAIN KEY [USER PASSWORD]]
+
+With CHAIN and KEY it takes mail under STARTTLS alone; with USER and PASSWORD, from this user alone.
+"""
 import datetime
 import json
 import pathlib
+import ssl
 import sys
 import threading
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
-host, port, refused, folder = sys.argv[1:]
+host, port, refused, folder, *more = sys.argv[1:]
+secure = {}
+if more:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*more[:2])
+    secure = {"tls_context": context, "require_starttls": True}
+if more[2:]:
+    user, password = (text.encode() for text in more[2:])
+
+    def authenticator(server, session, envelope, mechanism, login):
+        return AuthResult(success=(login.login, login.password) == (user, password))
+
+    secure |= {"authenticator": authenticator, "auth_required": True}
 
 
 class Keep:
@@ -27,6 +44,8 @@ class Keep:
         base.with_suffix(".eml").write_bytes(envelope.content)
         kept = {
             "receivedAt": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+            "client": "{}:{}".format(*session.peer),
+            "helo": session.host_name,
             # The null sender comes with its brackets.
             "sender": (envelope.mail_from or "").removeprefix("<>"),
             "recipients": envelope.rcpt_tos,
@@ -39,6 +58,6 @@ class Keep:
 
 
 Controller(
-    Keep(), hostname=host, port=int(port), enable_SMTPUTF8=True, decode_data=False, data_size_limit=50 << 20
+    Keep(), hostname=host, port=int(port), enable_SMTPUTF8=True, decode_data=False, data_size_limit=50 << 20, **secure
 ).start()
 threading.Event().wait()

@@ -1,8 +1,9 @@
 //! The programs that people really send mail with.
 //!
 //! Those that are libraries are driven by a small program of ours, which is given a job: a JSON file with `host`, `port` and
-//! `letters`, each with `from`, `to`, `eightBit`, `utf8` and the `file` that holds its text; and `user` and `password`, which may be empty. They send all letters on one
-//! connection. The others are programs already, and are given their own arguments.
+//! `letters`, each with `from`, `to`, `eightBit`, `utf8` and the `file` that holds its text. With an `authority` they ask for
+//! STARTTLS and trust what that file vouches for alone; with a `user` and its `password` they authenticate themselves. They send
+//! all letters on one connection. The others are programs already, and are given their own arguments.
 
 use std::{
     fs,
@@ -15,7 +16,11 @@ use std::{
 use lettre::{
     SmtpTransport, Transport as _,
     address::{Address, Envelope},
-    transport::smtp::{PoolConfig, authentication::Credentials},
+    transport::smtp::{
+        PoolConfig,
+        authentication::Credentials,
+        client::{Certificate, CertificateStore, Tls, TlsParameters},
+    },
 };
 use tempfile::TempDir;
 
@@ -36,12 +41,14 @@ pub enum Client {
     Curl,
     /// msmtp, which takes the place of sendmail.
     Msmtp,
+    /// Java's Jakarta Mail, as Angus implements it.
+    Angus,
     /// Rust's lettre, in this process.
     Lettre,
 }
 
-/// What a client shows to be let in: a name and a password, both empty where it shows nothing.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a client shows to be let in.
+#[derive(Debug, Clone, Copy)]
 pub struct Login<'a> {
     /// The name.
     pub user: &'a str,
@@ -49,19 +56,21 @@ pub struct Login<'a> {
     pub password: &'a str,
 }
 
-impl Login<'_> {
-    /// The same arguments, or none where nothing is shown.
-    fn arguments<'a>(self, arguments: &'a [&'a str]) -> &'a [&'a str] {
-        if self.user.is_empty() { &[] } else { arguments }
-    }
+/// Where a client sends to, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Server<'a> {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The file with the certificate of the authority that must vouch for it: STARTTLS, where there is one.
+    pub authority: Option<&'a Path>,
+    /// What the client shows to it.
+    pub login: Option<Login<'a>>,
+}
 
-    /// Without TLS it shows no password, so it has to be SCRAM.
-    fn msmtp(self) -> Vec<String> {
-        if self.user.is_empty() {
-            return vec!["--auth=off".into()];
-        }
-        let password = format!("--passwordeval=echo {}", self.password);
-        vec!["--auth=scram-sha-256".into(), format!("--user={}", self.user), password]
+impl From<SocketAddr> for Server<'_> {
+    /// In clear.
+    fn from(address: SocketAddr) -> Self {
+        Server { address, authority: None, login: None }
     }
 }
 
@@ -70,13 +79,14 @@ impl Client {
     pub const FAST: [Client; 4] = [Client::Smtplib, Client::Swaks, Client::Nodemailer, Client::GoSmtp];
 
     /// All of them.
-    pub const ALL: [Client; 7] = [
+    pub const ALL: [Client; 8] = [
         Client::Swaks,
         Client::Curl,
         Client::Msmtp,
         Client::Smtplib,
         Client::Nodemailer,
         Client::GoSmtp,
+        Client::Angus,
         Client::Lettre,
     ];
 
@@ -90,6 +100,7 @@ impl Client {
             Client::GoSmtp => "go net/smtp",
             Client::Curl => "curl",
             Client::Msmtp => "msmtp",
+            Client::Angus => "Jakarta Mail",
             Client::Lettre => "lettre",
         }
     }
@@ -103,6 +114,7 @@ impl Client {
             Client::Nodemailer => "node",
             Client::Curl => "curl",
             Client::Msmtp => "msmtp",
+            Client::Angus => "java",
             Client::GoSmtp | Client::Lettre => return self.missing_parts(),
         };
         let found = std::env::var_os("PATH")
@@ -114,6 +126,7 @@ impl Client {
         let (file, maker) = match self {
             Client::Nodemailer => (built("nodemailer/send.mjs"), "tests/clients/build"),
             Client::GoSmtp => (built("go-smtp"), "tests/clients/build"),
+            Client::Angus => (angus(), "tests/peers/build"),
             _ => return None,
         };
         (!file.exists()).then(|| format!("{} is missing: run {maker}", file.display()))
@@ -131,16 +144,7 @@ impl Client {
     /// # Errors
     /// What the program said, when it ends with an error.
     pub fn try_send(self, server: SocketAddr, from: &str, to: &[&str], text: &[u8]) -> Result<String, String> {
-        self.try_letters(
-            server,
-            &[Letter {
-                sender: from.to_owned(),
-                recipients: to.iter().map(|to| (*to).to_owned()).collect(),
-                text: text.to_owned(),
-                eight_bit: false,
-                utf8: false,
-            }],
-        )
+        self.try_letters(server.into(), &[letter(from, to, text)])
     }
 
     /// Sends a message after it has shown a name and a password.
@@ -155,25 +159,15 @@ impl Client {
         to: &str,
         text: &[u8],
     ) -> Result<String, String> {
-        let letter = Letter {
-            sender: from.to_owned(),
-            recipients: vec![to.to_owned()],
-            text: text.to_owned(),
-            eight_bit: false,
-            utf8: false,
-        };
-        self.letters_as(login, server, &[letter])
+        let server = Server { login: Some(login), ..server.into() };
+        self.try_letters(server, &[letter(from, &[to], text)])
     }
 
     /// Sends letters: on one connection, where it can send several.
     ///
     /// # Errors
     /// What the program said, when it ends with an error.
-    pub fn try_letters(self, server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
-        self.letters_as(Login::default(), server, letters)
-    }
-
-    fn letters_as(self, login: Login<'_>, server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
+    pub fn try_letters(self, server: Server<'_>, letters: &[Letter]) -> Result<String, String> {
         let folder = TempDir::new().expect("a temporary folder");
         let files: Vec<PathBuf> = letters
             .iter()
@@ -186,41 +180,43 @@ impl Client {
             .collect();
         let of_job = |command: &mut Command| {
             let file = folder.path().join("job.json");
-            fs::write(&file, job(login, server, letters, &files)).expect("write a job");
+            fs::write(&file, job(server, letters, &files)).expect("write a job");
             run(command.arg(file))
         };
         match self {
             Client::Smtplib => of_job(Command::new("python3").arg(workspace().join("tests/clients/smtplib_send.py"))),
             Client::Nodemailer => of_job(Command::new("node").arg(needed(built("nodemailer/send.mjs")))),
             Client::GoSmtp => of_job(&mut Command::new(needed(built("go-smtp")))),
-            Client::Curl => run(&mut curl(login, server, letters, &files)),
-            Client::Lettre => by_lettre(login, server, letters),
+            Client::Angus => {
+                let folder = needed(angus());
+                let path = format!("{0}:{0}/lib/*", folder.display());
+                of_job(Command::new("java").args(["-XX:TieredStopAtLevel=1", "-cp", &path, "Send"]))
+            }
+            Client::Curl => run(&mut curl(server, letters, &files)),
+            Client::Lettre => by_lettre(server, letters),
             Client::Swaks => each(letters, |number, letter| {
                 // It takes one line with a single dot away from the end.
                 fs::write(&files[number], [&letter.text[..], b".\r\n"].concat()).expect("write a letter");
-                run(Command::new("swaks")
-                    .args(["--server", &server.ip().to_string(), "--port", &server.port().to_string()])
-                    .args(["--from", &letter.sender, "--to", &letter.recipients.join(","), "--timeout", "60s"])
-                    .args(login.arguments(&["--auth", "--auth-user", login.user, "--auth-password", login.password]))
-                    .arg("--data")
-                    .arg(format!("@{}", files[number].display())))
+                run(&mut swaks(server, letter, &files[number]))
             }),
-            Client::Msmtp => each(letters, |number, letter| {
-                let input = fs::File::open(&files[number]).expect("open a letter");
-                run(Command::new("msmtp")
-                    .args(["--file=/dev/null", "--tls=off", "--set-date-header=off"])
-                    .args(login.msmtp())
-                    .args(["--set-msgid-header=off", "--host", &server.ip().to_string()])
-                    .args(["--port", &server.port().to_string(), "--from", &letter.sender, "--"])
-                    .args(&letter.recipients)
-                    .stdin(input))
-            }),
+            Client::Msmtp => each(letters, |number, letter| run(&mut msmtp(server, letter, &files[number]))),
         }
     }
 }
 
+/// A letter in which nothing is declared.
+fn letter(from: &str, to: &[&str], text: &[u8]) -> Letter {
+    Letter {
+        sender: from.to_owned(),
+        recipients: to.iter().map(|to| (*to).to_owned()).collect(),
+        text: text.to_owned(),
+        eight_bit: false,
+        utf8: false,
+    }
+}
+
 /// The job of a program of ours.
-fn job(login: Login<'_>, server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> String {
+fn job(server: Server<'_>, letters: &[Letter], files: &[PathBuf]) -> String {
     let letters: Vec<_> = letters
         .iter()
         .zip(files)
@@ -230,36 +226,99 @@ fn job(login: Login<'_>, server: SocketAddr, letters: &[Letter], files: &[PathBu
             })
         })
         .collect();
-    serde_json::json!({ "host": server.ip().to_string(), "port": server.port(), "letters": letters, "user": login.user, "password": login.password }).to_string()
+    let (user, password) = server.login.map(|login| (login.user, login.password)).unzip();
+    serde_json::json!({
+        "host": server.address.ip().to_string(), "port": server.address.port(), "letters": letters,
+        "authority": server.authority, "user": user, "password": password,
+    })
+    .to_string()
 }
 
 /// All letters by one curl, which uses its connection again.
-fn curl(login: Login<'_>, server: SocketAddr, letters: &[Letter], files: &[PathBuf]) -> Command {
+fn curl(server: Server<'_>, letters: &[Letter], files: &[PathBuf]) -> Command {
     let mut command = Command::new("curl");
     for (number, (letter, file)) in letters.iter().zip(files).enumerate() {
         if number > 0 {
             command.arg("--next");
         }
         command.args(["--silent", "--show-error", "--verbose", "--max-time", "60", "--mail-rcpt-allowfails"]);
-        let credentials = format!("{}:{}", login.user, login.password);
-        command.args(login.arguments(&["--user", &credentials])).args(["--mail-from", &letter.sender]);
+        command.args(["--mail-from", &letter.sender]);
         for recipient in &letter.recipients {
             command.args(["--mail-rcpt", recipient]);
         }
-        command.arg("--upload-file").arg(file).arg(format!("smtp://{server}/client.test"));
+        if let Some(authority) = server.authority {
+            command.arg("--ssl-reqd").arg("--cacert").arg(authority);
+        }
+        if let Some(Login { user, password }) = server.login {
+            command.args(["--user", &format!("{user}:{password}")]);
+        }
+        command.arg("--upload-file").arg(file).arg(format!("smtp://{}/client.test", server.address));
     }
     command
 }
 
-fn by_lettre(login: Login<'_>, server: SocketAddr, letters: &[Letter]) -> Result<String, String> {
-    let mut transport = SmtpTransport::builder_dangerous(server.ip().to_string())
-        .port(server.port())
+/// One letter by swaks, its text as this file has it.
+fn swaks(server: Server<'_>, letter: &Letter, file: &Path) -> Command {
+    let mut command = Command::new("swaks");
+    command
+        .args(["--server", &server.address.ip().to_string(), "--port", &server.address.port().to_string()])
+        .args(["--from", &letter.sender, "--to", &letter.recipients.join(","), "--timeout", "60s"])
+        .arg("--data")
+        .arg(format!("@{}", file.display()));
+    if let Some(authority) = server.authority {
+        command.args(["--tls", "--tls-verify", "--tls-ca-path"]).arg(authority);
+    }
+    if let Some(Login { user, password }) = server.login {
+        // Others say PLAIN.
+        command.args(["--auth", "LOGIN", "--auth-user", user, "--auth-password", password]);
+    }
+    command
+}
+
+/// One letter by msmtp, its text as this file has it.
+fn msmtp(server: Server<'_>, letter: &Letter, file: &Path) -> Command {
+    let mut command = Command::new("msmtp");
+    command
+        .args(["--file=/dev/null", "--set-date-header=off", "--set-msgid-header=off"])
+        .args(["--host", &server.address.ip().to_string(), "--port", &server.address.port().to_string()])
+        .args(["--from", &letter.sender]);
+    match server.authority {
+        Some(authority) => {
+            command.args(["--tls=on", "--tls-starttls=on"]).arg(format!("--tls-trust-file={}", authority.display()))
+        }
+        None => command.arg("--tls=off"),
+    };
+    match server.login {
+        // In clear it shows no password, so it has to be SCRAM.
+        Some(Login { user, password }) => command
+            .args(["--auth=scram-sha-256", "--user", user])
+            .arg(format!("--passwordeval=printf '%s\\n' '{password}'")),
+        None => command.arg("--auth=off"),
+    };
+    command.arg("--").args(&letter.recipients).stdin(fs::File::open(file).expect("open a letter"));
+    command
+}
+
+fn by_lettre(server: Server<'_>, letters: &[Letter]) -> Result<String, String> {
+    let host = server.address.ip().to_string();
+    let mut builder = SmtpTransport::builder_dangerous(&host)
+        .port(server.address.port())
         .timeout(Some(Duration::from_secs(60)))
         .pool_config(PoolConfig::new().max_size(1));
-    if !login.user.is_empty() {
-        transport = transport.credentials(Credentials::new(login.user.to_owned(), login.password.to_owned()));
+    if let Some(authority) = server.authority {
+        let text = fs::read(authority).expect("read an authority's certificate");
+        let certificate = Certificate::from_pem(&text).map_err(|error| error.to_string())?;
+        let parameters = TlsParameters::builder(host)
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(certificate)
+            .build_rustls()
+            .map_err(|error| error.to_string())?;
+        builder = builder.tls(Tls::Required(parameters));
     }
-    let transport = transport.build();
+    if let Some(Login { user, password }) = server.login {
+        builder = builder.credentials(Credentials::new(user.into(), password.into()));
+    }
+    let transport = builder.build();
     let address = |text: &str| text.parse::<Address>().map_err(|error| format!("{text}: {error}"));
     let mut said = String::new();
     for letter in letters {
@@ -291,6 +350,11 @@ fn built(name: &str) -> PathBuf {
     let folder =
         std::env::var_os("MAILSLUICE_CLIENTS").map_or_else(|| workspace().join("target/clients"), PathBuf::from);
     folder.join(name)
+}
+
+/// The folder with the Java program, which `tests/peers/build` makes.
+fn angus() -> PathBuf {
+    workspace().join("target/peers/angus")
 }
 
 fn needed(file: PathBuf) -> PathBuf {

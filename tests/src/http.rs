@@ -26,6 +26,17 @@ pub fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<A
     Ok(Answer { status, body })
 }
 
+/// Gets a page of any octets: its status code, and its body.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub fn get_octets(address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
+    let (status, mut reader) = open(address, path, None)?;
+    let mut body = Vec::new();
+    reader.read_to_end(&mut body)?;
+    Ok((status, body))
+}
+
 /// The lines of a stream as they come; an iterator that ends with the stream or when none comes for `patience`.
 ///
 /// # Errors

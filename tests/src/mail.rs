@@ -41,8 +41,8 @@ pub fn without_trace(received: &[u8]) -> &[u8] {
 /// A header's value.
 #[must_use]
 pub fn header(message: &[u8], name: &str) -> Option<String> {
-    let text = String::from_utf8_lossy(message);
-    let headers = text.split("\r\n\r\n").next()?.to_owned();
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(message.len());
+    let headers = String::from_utf8_lossy(&message[..end]);
     headers.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
 }
 

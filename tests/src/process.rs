@@ -3,6 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, ExitStatus, Output},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -89,16 +90,27 @@ pub fn output(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("start {command:?}: {error}"))
 }
 
-/// A loopback port that nobody listens on now.
+/// A loopback port that nobody listens on now, and that this process gives to nobody else.
+///
+/// It is below those that the system gives to connections and to listeners of any port (`ip_local_port_range`), so that none of
+/// these takes it before its server does.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind to a free port");
-    listener.local_addr().expect("the port's number").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Tests that run beside this process begin elsewhere.
+    let start = std::process::id().wrapping_mul(7919);
+    (0..COUNT)
+        .map(|_| start.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT + FIRST)
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// Waits until something listens there.
 pub fn await_port(address: SocketAddr) {
-    wait::until_some(Duration::from_secs(10), &format!("something listens on {address}"), || {
+    wait::until_some(Duration::from_secs(30), &format!("something listens on {address}"), || {
         TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
     });
 }

@@ -2,6 +2,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -24,15 +26,23 @@ func main() {
 	text, err := os.ReadFile(os.Args[1])
 	check(err)
 	var job struct {
-		Host     string   `json:"host"`
-		Port     int      `json:"port"`
-		Letters  []letter `json:"letters"`
-		User     string   `json:"user"`
-		Password string   `json:"password"`
+		Host      string   `json:"host"`
+		Port      int      `json:"port"`
+		Letters   []letter `json:"letters"`
+		Authority string   `json:"authority"`
+		User      string   `json:"user"`
+		Password  string   `json:"password"`
 	}
 	check(json.Unmarshal(text, &job))
 	client, err := smtp.Dial(net.JoinHostPort(job.Host, strconv.Itoa(job.Port)))
 	check(err)
+	if job.Authority != "" {
+		authority, err := os.ReadFile(job.Authority)
+		check(err)
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(authority)
+		check(client.StartTLS(&tls.Config{ServerName: job.Host, RootCAs: pool}))
+	}
 	if job.User != "" {
 		check(client.Auth(smtp.PlainAuth("", job.User, job.Password, job.Host)))
 	}

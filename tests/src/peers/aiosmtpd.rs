@@ -7,7 +7,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Missing, Peer, Running, cell::Cell, installed};
+use super::{
+    Missing, Peer, Running, installed,
+    link::{PASSWORD, Place, USER},
+};
 use crate::{
     letter::REFUSED_DOMAIN,
     process::{self, Process},
@@ -31,30 +34,26 @@ impl Peer for Aiosmtpd {
         "aiosmtpd"
     }
 
-    fn offers(&self, _: Cell) -> bool {
-        true
-    }
-
-    fn adds(&self) -> &'static [&'static str] {
-        &[]
-    }
-
     fn passes_on(&self) -> bool {
         false
     }
 
-    fn start(&self, _: SocketAddr) -> Result<Box<dyn Running>, Missing> {
+    fn start(&self, place: &Place<'_>) -> Result<Box<dyn Running>, Missing> {
         installed("/usr/lib/python3/dist-packages/aiosmtpd")?;
         let folder = TempDir::new().expect("a temporary folder");
         let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
-        let process = Process::start(
-            Command::new("/usr/bin/python3")
-                .arg(workspace().join("tests/peers/aiosmtpd_keep.py"))
-                .args([&address.ip().to_string(), &address.port().to_string(), REFUSED_DOMAIN])
-                .arg(folder.path())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
+        let mut command = Command::new("/usr/bin/python3");
+        command
+            .arg(workspace().join("tests/peers/aiosmtpd_keep.py"))
+            .args([&address.ip().to_string(), &address.port().to_string(), REFUSED_DOMAIN])
+            .arg(folder.path());
+        if place.inward.is_secure() {
+            command.arg(place.keys.chain()).arg(place.keys.key());
+        }
+        if place.inward.has_login() {
+            command.args([USER, PASSWORD]);
+        }
+        let process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         process::await_port(address);
         Ok(Box::new(Daemon { address, _process: process, folder }))
     }

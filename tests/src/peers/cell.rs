@@ -1,5 +1,6 @@
 //! The columns of the matrix: what is sent in each, and what must arrive.
 
+use super::link::Link;
 use crate::letter::{Letter, REFUSED_DOMAIN, malformed};
 
 /// A column of the matrix.
@@ -7,6 +8,10 @@ use crate::letter::{Letter, REFUSED_DOMAIN, malformed};
 pub enum Cell {
     /// A message of short ASCII lines.
     Plain,
+    /// The same under STARTTLS, with the server's certificate verified.
+    StartTls,
+    /// The same by a client that must show a password.
+    Auth,
     /// A body in UTF-8, declared as BODY=8BITMIME by clients that do so.
     EightBit,
     /// An address and a header in UTF-8 (RFC 6531).
@@ -38,14 +43,25 @@ const SEVERAL: usize = 10;
 
 impl Cell {
     /// All of them, in the order of the columns.
-    pub const ALL: [Cell; 7] =
-        [Cell::Plain, Cell::EightBit, Cell::Utf8, Cell::Dots, Cell::Large, Cell::Recipients, Cell::Several];
+    pub const ALL: [Cell; 9] = [
+        Cell::Plain,
+        Cell::StartTls,
+        Cell::Auth,
+        Cell::EightBit,
+        Cell::Utf8,
+        Cell::Dots,
+        Cell::Large,
+        Cell::Recipients,
+        Cell::Several,
+    ];
 
     /// The head of its column.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Cell::Plain => "plain",
+            Cell::StartTls => "STARTTLS",
+            Cell::Auth => "AUTH",
             Cell::EightBit => "8-bit",
             Cell::Utf8 => "SMTPUTF8",
             Cell::Dots => "dots",
@@ -55,12 +71,22 @@ impl Cell {
         }
     }
 
+    /// How the relay and the peer speak in it.
+    #[must_use]
+    pub fn link(self) -> Link {
+        match self {
+            Cell::StartTls => Link::StartTls,
+            Cell::Auth => Link::Auth,
+            _ => Link::Clear,
+        }
+    }
+
     /// What is sent, by one client on one connection where it can; `row` sets the letters apart from those of other rows.
     #[must_use]
     pub fn letters(self, row: &str, refuser: Refuser) -> Vec<Letter> {
         let name = |part: &str| format!("{row}-{self:?}-{part}").to_lowercase();
         match self {
-            Cell::Plain => {
+            Cell::Plain | Cell::StartTls | Cell::Auth => {
                 vec![Letter::new(&name("1"), b"plain text\r\n\ttab\r\ntrailing space \r\n\r\nFrom here\r\n=3D %d\r\n")]
             }
             Cell::EightBit => {

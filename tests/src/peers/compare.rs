@@ -33,20 +33,28 @@ pub fn split<'a>(octets: &'a [u8], adds: &[&str]) -> Arrived<'a> {
     }
 }
 
-/// Checks one copy of a letter: byte for byte what was sent, one Received line of the relay's, and of `peer` one at most.
+/// Checks one copy of a letter: byte for byte what was sent, one Received line of the relay's, which says `protocol`, and of the
+/// peer one at most, by its `signature`.
 ///
 /// # Errors
 /// What is wrong, with where the octets part.
-pub fn check(letter: &Letter, copy: &Received, peer: Option<&str>, adds: &[&str]) -> Result<(), String> {
+pub fn check(
+    letter: &Letter,
+    copy: &Received,
+    signature: Option<&str>,
+    adds: &[&str],
+    protocol: &str,
+) -> Result<(), String> {
     let arrived = split(&copy.octets, adds);
     if arrived.text != letter.text {
         return Err(difference(&letter.text, arrived.text));
     }
     let received = arrived.trace.iter().filter(|field| field.starts_with("Received:"));
     let (theirs, ours): (Vec<_>, Vec<_>) =
-        received.partition(|field| peer.is_some_and(|name| field.contains(&format!("by {name}"))));
+        received.partition(|field| signature.is_some_and(|signature| field.contains(signature)));
     match (ours.len(), theirs.len()) {
-        (1, 0 | 1) => Ok(()),
+        (1, 0 | 1) if ours[0].contains(&format!(" with {protocol} ")) => Ok(()),
+        (1, 0 | 1) => Err(format!("the relay's Received line does not say {protocol}: {:?}", ours[0])),
         (ours, theirs) => {
             Err(format!("{ours} Received lines of the relay and {theirs} of the peer: {:?}", arrived.trace))
         }
@@ -99,7 +107,7 @@ mod tests {
     #[test]
     fn one_line_of_ours_and_of_the_peer_what_it_is_known_to_add() {
         let letter = Letter::new("one", b"text\r\n");
-        let ours = "Received: from a\r\n\tby relay.test with ESMTP;\r\n\tnow\r\n";
+        let ours = "Received: from a\r\n\tby relay.test with ESMTPS id 1;\r\n\tnow\r\n";
         let theirs = "Received: from b\r\n\tby peer.test;\r\n now\r\n";
         let path = "Return-Path: <shop@example.org>\r\n";
         let text = String::from_utf8(letter.text.clone()).unwrap();
@@ -110,11 +118,12 @@ mod tests {
             (format!("{ours}{ours}{text}"), false),
             (format!("{theirs}{text}"), false),
             (format!("{theirs}{theirs}{ours}{text}"), false),
+            (format!("{}{text}", ours.replace("ESMTPS", "ESMTP")), false),
             (format!("X-Spam: no\r\n{ours}{text}"), false),
             (format!("{ours}{text}\r\n"), false),
             (format!("{ours}{}", &text[..text.len() - 2]), false),
         ] {
-            let found = check(&letter, &copy(octets.as_bytes()), Some("peer.test"), &["Return-Path"]);
+            let found = check(&letter, &copy(octets.as_bytes()), Some("by peer.test"), &["Return-Path"], "ESMTPS");
             assert_eq!(found.is_ok(), right, "{octets:?}: {found:?}");
         }
     }

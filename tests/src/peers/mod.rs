@@ -2,9 +2,10 @@
 //!
 //! - [`cell`]: the columns: what is sent, and who refuses what;
 //! - [`compare`]: what arrived, against what was sent;
+//! - [`link`]: in clear, under STARTTLS, with AUTH, and the keys for that;
 //! - [`root`]: a root folder of its own for a server that cannot be installed beside Postfix;
 //! - a module for each server, behind [`Peer`] and [`Running`];
-//! - [`row`]: the rows: one way through the relay each.
+//! - [`row`]: the rows: one way through the relay each; [`way`]: what such a row runs on.
 //!
 //! What is not a program of the machine is made by `tests/peers/build`, in target/peers.
 
@@ -12,10 +13,15 @@ pub mod aiosmtpd;
 pub mod cell;
 pub mod compare;
 pub mod exim;
+pub mod haraka;
+pub mod link;
+pub mod maddy;
+pub mod mailpit;
 pub mod opensmtpd;
 pub mod postfix;
 pub mod root;
 pub mod row;
+pub mod way;
 
 use std::{
     net::SocketAddr,
@@ -28,16 +34,34 @@ use crate::{sink::Received, workspace};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing(pub String);
 
+/// Which side of the relay a peer is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// It sends to the relay.
+    Before,
+    /// The relay sends to it.
+    Behind,
+}
+
 /// A mail server that the relay works with.
-pub trait Peer: std::panic::RefUnwindSafe {
+pub trait Peer: Sync + std::panic::RefUnwindSafe {
     /// Its name.
     fn name(&self) -> &'static str;
 
-    /// Whether it can do by its nature what a cell asks for.
-    fn offers(&self, cell: cell::Cell) -> bool;
+    /// Why it cannot do by its nature what a cell asks for on this side of the relay, if it cannot.
+    fn lacks(&self, _cell: cell::Cell, _side: Side) -> Option<&'static str> {
+        None
+    }
 
-    /// The header fields that it is known to put before a message.
-    fn adds(&self) -> &'static [&'static str];
+    /// The header fields, besides Received, that it is known to put before a message.
+    fn adds(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What its own Received field has and no other's.
+    fn signature(&self) -> String {
+        format!("by {}.test", self.name())
+    }
 
     /// Whether it passes mail on; one that does not keeps it, and is a next hop only.
     fn passes_on(&self) -> bool {
@@ -45,11 +69,11 @@ pub trait Peer: std::panic::RefUnwindSafe {
     }
 
     /// Starts it on a free port of loopback, with a folder of its own. It refuses recipients at
-    /// [`REFUSED_DOMAIN`](crate::letter::REFUSED_DOMAIN), and sends everything else to `next_hop`.
+    /// [`REFUSED_DOMAIN`](crate::letter::REFUSED_DOMAIN), and sends everything else to its next hop.
     ///
     /// # Errors
     /// When it is not on this machine, with how to have it.
-    fn start(&self, next_hop: SocketAddr) -> Result<Box<dyn Running>, Missing>;
+    fn start(&self, place: &link::Place<'_>) -> Result<Box<dyn Running>, Missing>;
 }
 
 /// A mail server that runs until it is dropped.
@@ -65,8 +89,16 @@ pub trait Running {
 
 /// All of them.
 #[must_use]
-pub fn all() -> [&'static dyn Peer; 4] {
-    [&postfix::PostfixPeer, &opensmtpd::OpenSmtpd, &exim::Exim, &aiosmtpd::Aiosmtpd]
+pub fn all() -> [&'static dyn Peer; 7] {
+    [
+        &postfix::PostfixPeer,
+        &opensmtpd::OpenSmtpd,
+        &exim::Exim,
+        &haraka::Haraka,
+        &maddy::Maddy,
+        &mailpit::Mailpit,
+        &aiosmtpd::Aiosmtpd,
+    ]
 }
 
 /// A file that `tests/peers/build` makes.

@@ -2,7 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::{Missing, Peer, Running, cell::Cell, root::Root};
+use super::{
+    Missing, Peer, Running, Side,
+    cell::Cell,
+    link::{CRYPT, Keys, PASSWORD, Place, USER},
+    root::Root,
+};
 use crate::{
     letter::REFUSED_DOMAIN,
     process::{self, Process},
@@ -24,27 +29,39 @@ impl Peer for OpenSmtpd {
         "opensmtpd"
     }
 
-    fn offers(&self, cell: Cell) -> bool {
-        cell != Cell::Utf8
+    fn lacks(&self, cell: Cell, _: Side) -> Option<&'static str> {
+        (cell == Cell::Utf8).then_some("it does not know SMTPUTF8")
     }
 
-    fn adds(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn start(&self, next_hop: SocketAddr) -> Result<Box<dyn Running>, Missing> {
+    fn start(&self, place: &Place<'_>) -> Result<Box<dyn Running>, Missing> {
         const DAEMON: u32 = 201;
         const QUEUE: u32 = 202;
         let root = Root::new("opensmtpd", &[("opensmtpd", DAEMON), ("opensmtpq", QUEUE)])?;
         root.folder("var/lib/opensmtpd/empty", 0, 0o755);
         root.folder("var/spool/smtpd", 0, 0o711);
         let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+        let Place { next_hop, inward, outward, keys } = *place;
+        root.write("etc/tls.crt", &Keys::text(&keys.chain()));
+        root.secret("etc/tls.key", &Keys::text(&keys.key()));
+        // Where it looks for authorities.
+        root.folder("etc/ssl/certs", 0, 0o755);
+        root.write("etc/ssl/certs/ca-certificates.crt", &Keys::text(&keys.authority()));
+        let secure = if inward.is_secure() { "tls-require pki peer" } else { "" };
+        let auth = if inward.has_login() { "auth <users>" } else { "" };
+        let (protocol, login) = match (outward.is_secure(), outward.has_login()) {
+            (false, _) => ("smtp://", ""),
+            (true, false) => ("smtp+tls://", ""),
+            (true, true) => ("smtp+tls://hop@", "auth <logins>"),
+        };
         root.write(
             "etc/smtpd.conf",
             &format!(
-                "listen on {} port {} hostname opensmtpd.test\nsmtp max-message-size 50M\nmta limit session-transaction-delay 0\n\
-                 action \"relay\" relay host smtp://{next_hop}\nmatch from any for domain \"{REFUSED_DOMAIN}\" reject\n\
-                 match from any for any action \"relay\"\n",
+                "pki peer cert \"/etc/tls.crt\"\npki peer key \"/etc/tls.key\"\ntable users {{ {USER} = \"{CRYPT}\" }}\n\
+                 table logins {{ hop = \"{USER}:{PASSWORD}\" }}\n\
+                 listen on {} port {} hostname opensmtpd.test {secure} {auth}\n\
+                 smtp max-message-size 50M\nmta limit session-transaction-delay 0\n\
+                 action \"relay\" relay host {protocol}{next_hop} {login}\n\
+                 match from any for domain \"{REFUSED_DOMAIN}\" reject\nmatch from any for any action \"relay\"\n",
                 address.ip(),
                 address.port(),
             ),

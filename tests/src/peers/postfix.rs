@@ -1,41 +1,98 @@
 //! Postfix: the private one of [`crate::postfix`].
 
-use std::net::SocketAddr;
+use std::{
+    fs::{self, Permissions},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
+};
 
-use super::{Missing, Peer, Running, cell::Cell, installed, needs_root};
-use crate::{letter::REFUSED_DOMAIN, postfix::Postfix};
+use tempfile::TempDir;
+
+use super::{
+    Missing, Peer, Running, installed,
+    link::{NAME, PASSWORD, Place, USER},
+    needs_root,
+};
+use crate::{letter::REFUSED_DOMAIN, postfix::Postfix, process};
 
 /// Postfix, from Debian's package.
 #[derive(Debug)]
 pub struct PostfixPeer;
+
+#[derive(Debug)]
+struct Daemon {
+    postfix: Postfix,
+    _users: TempDir,
+}
 
 impl Peer for PostfixPeer {
     fn name(&self) -> &'static str {
         "postfix"
     }
 
-    fn offers(&self, _: Cell) -> bool {
-        true
-    }
-
-    fn adds(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn start(&self, next_hop: SocketAddr) -> Result<Box<dyn Running>, Missing> {
+    fn start(&self, place: &Place<'_>) -> Result<Box<dyn Running>, Missing> {
         needs_root()?;
         installed("/usr/sbin/postfix")?;
+        let users = TempDir::new().expect("a temporary folder");
+        let (inward, outward, keys) = (place.inward, place.outward, place.keys);
+        let clients = if inward.has_login() { "permit_sasl_authenticated" } else { "permit_mynetworks" };
         // Its own default for a message is 10 MB.
-        let settings = format!(
+        let mut settings = format!(
             "message_size_limit = 52428800\n\
-             smtpd_recipient_restrictions = check_recipient_access inline:{{{REFUSED_DOMAIN}=REJECT}}, permit_mynetworks, reject\n"
+             smtpd_recipient_restrictions = check_recipient_access inline:{{{REFUSED_DOMAIN}=REJECT}}, {clients}, reject\n"
         );
-        Ok(Box::new(Postfix::start_with(next_hop, &settings)))
+        if inward.is_secure() {
+            settings += &format!(
+                "smtpd_tls_security_level = encrypt\nsmtpd_tls_chain_files = {}, {}\n",
+                keys.key().display(),
+                keys.chain().display()
+            );
+        }
+        if inward.has_login() {
+            installed("/usr/sbin/saslpasswd2")?;
+            add_user(users.path());
+            settings += &format!(
+                "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_local_domain = postfix.test\ncyrus_sasl_config_path = {}\n",
+                users.path().display()
+            );
+        }
+        if outward.is_secure() {
+            settings += &format!(
+                "smtp_tls_security_level = secure\nsmtp_tls_CAfile = {}\nsmtp_tls_secure_cert_match = {NAME}\n",
+                keys.authority().display()
+            );
+        }
+        if outward.has_login() {
+            settings += &format!(
+                "smtp_sasl_auth_enable = yes\nsmtp_sasl_security_options = noanonymous\n\
+                 smtp_sasl_password_maps = inline:{{ {{ [{}]:{} = {USER}:{PASSWORD} }} }}\n",
+                place.next_hop.ip(),
+                place.next_hop.port()
+            );
+        }
+        Ok(Box::new(Daemon { postfix: Postfix::start_with(place.next_hop, &settings), _users: users }))
     }
 }
 
-impl Running for Postfix {
+/// Writes the configuration of Cyrus SASL into this folder, and its database of one user.
+fn add_user(folder: &Path) {
+    let database = folder.join("sasldb2");
+    let configuration = format!(
+        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\nsasldb_path: {}\n",
+        database.display()
+    );
+    fs::write(folder.join("smtpd.conf"), configuration).expect("write the configuration of Cyrus SASL");
+    let script = format!("printf %s '{PASSWORD}' | /usr/sbin/saslpasswd2 -p -c -f \"$0\" -u postfix.test {USER}");
+    process::run(Command::new("sh").args(["-c", &script]).arg(&database));
+    for (path, mode) in [(folder, 0o755), (&database, 0o644)] {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("let Postfix's user in");
+    }
+}
+
+impl Running for Daemon {
     fn address(&self) -> SocketAddr {
-        self.address
+        self.postfix.address
     }
 }

@@ -83,6 +83,12 @@ impl Root {
         fs::write(self.path(name), text).unwrap_or_else(|error| panic!("write {name}: {error}"));
     }
 
+    /// Writes a file in it that root alone may read.
+    pub fn secret(&self, name: &str, text: &str) {
+        self.write(name, text);
+        fs::set_permissions(self.path(name), Permissions::from_mode(0o600)).expect("a file's mode");
+    }
+
     /// Starts the server, which stays in the foreground; what it says goes into `log` there.
     #[must_use]
     pub fn start(&self, command: &[&str]) -> Process {

@@ -1,27 +1,28 @@
 //! The rows of the matrix: each one way of the letters, through the relay.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
     io,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::{Duration, Instant},
 };
 
-use mailsluice_crds::quantity::ByteSize;
-
 use super::{
-    Missing, Peer, Running,
+    Missing, Peer, Side,
     cell::{Cell, Refuser, is_refused},
     compare::{check, copies},
+    link::{Keys, Link},
+    way::Way,
 };
 use crate::{
     clients::Client,
     dialogue::{Dialogue, stuffed},
     letter::Letter,
-    manifest::Manifest,
     relay::Relay,
-    sink::{Received, Sink},
+    sink::Received,
 };
 
 /// How long a cell may take on a busy machine.
@@ -50,15 +51,8 @@ pub enum Verdict {
     Wrong(String),
     /// Why it could not be tried.
     Skipped(String),
-    /// The peer cannot do that by its nature.
-    NotOffered,
-}
-
-/// What a row runs on.
-struct Way {
-    relay: Relay,
-    sink: Sink,
-    peer: Option<Box<dyn Running>>,
+    /// Why the peer cannot do that by its nature.
+    NotOffered(String),
 }
 
 impl Row {
@@ -81,44 +75,35 @@ impl Row {
     }
 
     /// Runs it: a verdict for each of [`Cell::ALL`].
-    ///
-    /// # Panics
-    /// When its relay, its sink or its peer does not start.
     #[must_use]
     pub fn run(self) -> Vec<Verdict> {
-        match self.way() {
-            Ok(way) => Cell::ALL.map(|cell| self.cell(&way, cell)).into(),
-            Err(Missing(why)) => Cell::ALL.map(|_| Verdict::Skipped(why.clone())).into(),
-        }
+        let mut ways: BTreeMap<Link, Result<Way, Missing>> = BTreeMap::new();
+        let mut verdict = |cell: Cell| {
+            if let Some(why) = self.lacks(cell) {
+                return Verdict::NotOffered(why.into());
+            }
+            match ways.entry(cell.link()).or_insert_with(|| Way::start(self, cell.link())) {
+                Ok(way) => self.cell(way, cell),
+                Err(Missing(why)) => Verdict::Skipped(why.clone()),
+            }
+        };
+        // What a cell panics with, as when its way does not start, is its verdict alone.
+        Cell::ALL
+            .map(|cell| {
+                catch_unwind(AssertUnwindSafe(|| verdict(cell))).unwrap_or_else(|cause| Verdict::Wrong(said(&*cause)))
+            })
+            .into()
     }
 
-    fn way(self) -> Result<Way, Missing> {
-        let sink = Sink::start();
+    fn lacks(self, cell: Cell) -> Option<&'static str> {
         match self {
-            Row::Client(client) => match client.missing() {
-                Some(why) => Err(Missing(why)),
-                None => Ok(Way { relay: relay_to(sink.address), sink, peer: None }),
-            },
-            Row::Before(peer) => {
-                let relay = relay_to(sink.address);
-                let peer = Some(peer.start(relay.smtp)?);
-                Ok(Way { relay, sink, peer })
-            }
-            Row::Behind(peer) => {
-                let peer = peer.start(sink.address)?;
-                Ok(Way { relay: relay_to(peer.address()), sink, peer: Some(peer) })
-            }
+            Row::Client(client) => client_lacks(client, cell),
+            Row::Before(peer) => peer.lacks(cell, Side::Before),
+            Row::Behind(peer) => peer.lacks(cell, Side::Behind),
         }
     }
 
     fn cell(self, way: &Way, cell: Cell) -> Verdict {
-        let offered = match self {
-            Row::Client(client) => client_offers(client, cell),
-            Row::Before(peer) | Row::Behind(peer) => peer.offers(cell),
-        };
-        if !offered {
-            return Verdict::NotOffered;
-        }
         let refuser = if matches!(self, Row::Behind(_)) { Refuser::Hop } else { Refuser::Relay };
         let row = self.title().replace(" > ", "-").replace(['/', ' '], "-");
         self.try_cell(way, cell, &cell.letters(&row, refuser)).map_or_else(Verdict::Wrong, |()| Verdict::Right)
@@ -131,22 +116,26 @@ impl Row {
                 return all_or_nothing(client, way, letters);
             }
             Row::Client(client) => {
-                client.try_letters(way.relay.smtp, letters)?;
+                if cell == Cell::StartTls {
+                    distrusts(client, way, letters)?;
+                }
+                client.try_letters(way.server(&way.keys().authority()), letters)?;
                 let took = client_sessions(&way.relay) - sessions;
                 if cell == Cell::Several && took != 1 {
                     return Err(format!("it sent {} messages on {took} connections", letters.len()));
                 }
             }
-            Row::Before(_) => direct(way.peer_address(), letters)?,
-            Row::Behind(_) => direct(way.relay.smtp, letters)?,
+            Row::Before(_) | Row::Behind(_) => direct(way.entrance(self), letters)?,
         }
-        let (peer, adds) = match self {
-            Row::Client(_) => (None, &[][..]),
-            Row::Before(peer) | Row::Behind(peer) => (Some(format!("{}.test", peer.name())), peer.adds()),
+        let (signature, adds, protocol) = match self {
+            Row::Client(_) => (None, &[][..], cell.link().protocol()),
+            Row::Before(peer) => (Some(peer.signature()), peer.adds(), cell.link().protocol()),
+            // It comes to the relay in clear.
+            Row::Behind(peer) => (Some(peer.signature()), peer.adds(), Link::Clear.protocol()),
         };
         let end = Instant::now() + PATIENCE;
         loop {
-            let arrived = way.arrived(self);
+            let arrived = way.arrived();
             let missing = match complete(letters, &arrived) {
                 Some(missing) => Some(missing),
                 // A client was told at once; for others, whoever knows of the refusal returns the message.
@@ -157,7 +146,7 @@ impl Row {
                 return letters
                     .iter()
                     .flat_map(|letter| copies(letter, &arrived).into_iter().map(move |copy| (letter, copy)))
-                    .try_for_each(|(letter, copy)| check(letter, copy, peer.as_deref(), adds));
+                    .try_for_each(|(letter, copy)| check(letter, copy, signature.as_deref(), adds, protocol));
             };
             if Instant::now() > end {
                 return Err(missing);
@@ -167,34 +156,21 @@ impl Row {
     }
 }
 
-impl Way {
-    fn peer_address(&self) -> SocketAddr {
-        self.peer.as_ref().map_or(self.relay.smtp, |peer| peer.address())
-    }
-
-    fn arrived(&self, row: Row) -> Vec<Received> {
-        match (row, &self.peer) {
-            (Row::Behind(peer), Some(running)) if !peer.passes_on() => running.kept(),
-            _ => self.sink.received(),
-        }
-    }
-}
-
-fn relay_to(host: SocketAddr) -> Relay {
-    let mut manifest = Manifest::to(host);
-    manifest.relay.limits.message_size = ByteSize::from_bytes(50 << 20);
-    Relay::start(&manifest)
-}
-
 /// What a client program has no way to say.
-fn client_offers(client: Client, cell: Cell) -> bool {
-    match cell {
-        Cell::Utf8 => !matches!(client, Client::Swaks | Client::Msmtp),
-        // It refuses such an address itself, before it asks the relay.
-        Cell::Recipients => client != Client::Lettre,
-        // One message a run.
-        Cell::Several => !matches!(client, Client::Swaks | Client::Msmtp),
-        _ => true,
+fn client_lacks(client: Client, cell: Cell) -> Option<&'static str> {
+    match (cell, client) {
+        (Cell::Utf8, Client::Swaks | Client::Msmtp) => Some("it does not know SMTPUTF8"),
+        (Cell::Recipients, Client::Lettre) => Some("it refuses such an address itself, before it asks the relay"),
+        (Cell::Several, Client::Swaks | Client::Msmtp) => Some("it sends one message a run"),
+        _ => None,
+    }
+}
+
+/// A client that verifies the server's certificate sends nothing to one that a stranger vouches for.
+fn distrusts(client: Client, way: &Way, letters: &[Letter]) -> Result<(), String> {
+    match client.try_letters(way.server(&Keys::new().authority()), letters) {
+        Ok(said) => Err(format!("it trusts a server that nobody vouches for: {said}")),
+        Err(_) => Ok(()),
     }
 }
 
@@ -206,7 +182,7 @@ fn client_sessions(relay: &Relay) -> usize {
 /// A client that gives up at the first refused recipient says so, and nothing arrives.
 fn all_or_nothing(client: Client, way: &Way, letters: &[Letter]) -> Result<(), String> {
     let before = way.relay.metric("mailsluice_messages_accepted_total");
-    match client.try_letters(way.relay.smtp, letters) {
+    match client.try_letters(way.relay.smtp.into(), letters) {
         Ok(said) => Err(format!("it sees no error: {said}")),
         Err(said) if !said.contains("5.1.3") => Err(format!("it does not show the relay's reply: {said}")),
         Err(_) if way.relay.metric("mailsluice_messages_accepted_total") > before => {
@@ -261,4 +237,10 @@ fn unreturned(letters: &[Letter], arrived: &[Received]) -> Option<String> {
     };
     let mut refused = letters.iter().flat_map(|letter| &letter.recipients).filter(|recipient| is_refused(recipient));
     refused.find(|recipient| !named(recipient)).map(|recipient| format!("no bounce names {recipient}"))
+}
+
+/// The words of a panic.
+fn said(cause: &(dyn Any + Send)) -> String {
+    let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
 }
