@@ -481,8 +481,10 @@ impl Session {
 
 async fn spill(incoming: Option<&mut Incoming>, body: &mut Vec<u8>) {
     let chunk = Bytes::from(std::mem::take(body));
+    // What is refused already is not kept.
     if let Some(message) = incoming
         && message.fault.is_none()
+        && message.header.as_ref().is_none_or(|header| header.refusal().is_none())
         && let Err(error) = message.writer.write(chunk).await
     {
         message.fault = Some(error);
