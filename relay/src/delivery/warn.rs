@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
-    monitor::{LastError, Reason},
+    monitor::{LastError, Reason, Stage},
 };
 
 use super::{Courier, outcome::Failure};
@@ -70,16 +70,26 @@ fn delay(recipient: u16, host: &HostSummary, envelope: &Envelope, told: Told) ->
     }
 }
 
-/// The status of RFC 3463 for mail that waits: the host's own, or what the reason comes to.
+/// The status of RFC 3463 for mail that waits: the host's own, or what its failure comes to.
 fn status(host: &HostSummary) -> String {
-    let own = host.last_error.as_ref().and_then(|LastError { code, .. }| code.split_once(" 4."));
-    match (own, host.reason) {
-        (Some((_, detail)), Some(Reason::HostRefused | Reason::MessagesDeferred)) => format!("4.{detail}"),
-        (_, Some(Reason::DnsFailed)) => "4.4.3".to_owned(),
-        (_, Some(Reason::ConnectionFailed)) => "4.4.1".to_owned(),
-        (_, Some(Reason::HostRefused | Reason::MessagesDeferred)) => "4.4.2".to_owned(),
+    let failure = match host.reason {
         // Nothing is wrong with the host: it is the time that passes.
-        _ => "4.4.7".to_owned(),
+        Some(
+            Reason::TcpScheduleClosed
+            | Reason::TcpSchedulePause
+            | Reason::ScheduleNotFound
+            | Reason::RateLimited
+            | Reason::HeldBySender,
+        ) => None,
+        // None while it is being tried again.
+        _ => host.last_error.as_ref(),
+    };
+    match failure.map(|LastError { code, stage, .. }| (code.split_once(" 4."), stage)) {
+        None => "4.4.7".to_owned(),
+        Some((Some((_, detail)), _)) => format!("4.{detail}"),
+        Some((None, Stage::Dns)) => "4.4.3".to_owned(),
+        Some((None, Stage::Connect)) => "4.4.1".to_owned(),
+        Some((None, _)) => "4.4.2".to_owned(),
     }
 }
 
@@ -119,14 +129,14 @@ impl Courier {
 
 #[cfg(test)]
 mod tests {
-    use mailsluice_crds::monitor::{HostState, Stage};
+    use mailsluice_crds::monitor::HostState;
 
     use super::*;
     use crate::queue::{Backoff, Limits, Queue};
 
     #[test]
     fn mail_that_waits_has_the_status_of_what_it_waits_for() {
-        let host = |reason, code: &str| HostSummary {
+        let host = |reason, code: &str, stage| HostSummary {
             id: some_host(),
             host: "a.test".into(),
             state: HostState::Suspended,
@@ -138,22 +148,23 @@ mod tests {
             last_error: (!code.is_empty()).then(|| LastError {
                 code: code.into(),
                 number: None,
-                stage: Stage::RcptTo,
+                stage,
                 peer: None,
                 at: Timestamp::UNIX_EPOCH,
                 text: String::new(),
             }),
         };
-        for (reason, code, expected) in [
-            (Some(Reason::MessagesDeferred), "451 4.7.1", "4.7.1"),
-            (Some(Reason::HostRefused), "421 4.3.2", "4.3.2"),
-            (Some(Reason::HostRefused), "421", "4.4.2"),
-            (Some(Reason::ConnectionFailed), "ECONNREFUSED", "4.4.1"),
-            (Some(Reason::DnsFailed), "SERVFAIL", "4.4.3"),
-            (Some(Reason::TcpScheduleClosed), "", "4.4.7"),
-            (None, "", "4.4.7"),
+        for (reason, code, stage, expected) in [
+            (Some(Reason::MessagesDeferred), "451 4.7.1", Stage::RcptTo, "4.7.1"),
+            (Some(Reason::HostRefused), "421 4.3.2", Stage::Banner, "4.3.2"),
+            (Some(Reason::HostRefused), "421", Stage::Banner, "4.4.2"),
+            (Some(Reason::ConnectionFailed), "ECONNREFUSED", Stage::Connect, "4.4.1"),
+            (None, "ECONNREFUSED", Stage::Connect, "4.4.1"),
+            (Some(Reason::DnsFailed), "SERVFAIL", Stage::Dns, "4.4.3"),
+            (Some(Reason::TcpScheduleClosed), "421", Stage::Banner, "4.4.7"),
+            (None, "", Stage::Connect, "4.4.7"),
         ] {
-            assert_eq!(status(&host(reason, code)), expected, "{reason:?} {code}");
+            assert_eq!(status(&host(reason, code, stage)), expected, "{reason:?} {code}");
         }
     }
 

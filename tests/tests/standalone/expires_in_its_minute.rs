@@ -68,12 +68,15 @@ fn while_a_schedule_is_missing_or_a_rate_is_reached_or_the_host_is_down() {
         client.message("<>".trim_matches(['<', '>']), &["first@one.test"], &mail::text("first"));
         client.message("", &["second@one.test"], &mail::text("second"));
     }
-    for (relay, reason) in
-        [(&down, Reason::ConnectionFailed), (&missing, Reason::ScheduleNotFound), (&rate, Reason::RateLimited)]
-    {
+    for (relay, reason) in [
+        // The host may be tried at that very moment.
+        (&down, "ECONNREFUSED"),
+        (&missing, Reason::ScheduleNotFound.name()),
+        (&rate, Reason::RateLimited.name()),
+    ] {
         let (at, why) = given_up(relay, "second@one.test");
         in_time(accepted, at);
-        assert!(why.contains(reason.name()), "{why}");
+        assert!(why.contains(reason), "{why}");
         relay.await_empty();
     }
     assert_eq!(slow.count(), 1, "the first of the minute");

@@ -47,7 +47,7 @@ fn a_held_message_leaves_at_its_time_and_not_before_be_there_a_restart_or_not() 
             let (mut relay, port) = submission(&manifest);
             let mut client = Dialogue::try_open(port).expect("connect");
             let offer = client.expect("EHLO client.test", "250");
-            assert!(offer.contains("250-FUTURERELEASE 3600 20"), "{offer}");
+            assert!(offer.contains("FUTURERELEASE 3600 20"), "{offer}");
             let until = (Timestamp::now() + SignedDuration::from_secs(6)).round(jiff::Unit::Second).expect("a second");
             assert!(send(&mut client, &format!("HOLDUNTIL={until}"), "a@one.test", "held").starts_with("250"));
             assert!(send(&mut client, "HOLDFOR=3601", "a@one.test", "too long").starts_with("501 5.5.4"));
@@ -99,8 +99,7 @@ fn what_must_not_be_late_goes_back_and_of_what_may_be_the_sender_is_told_once() 
         found.into_iter().find(|text| text.contains(subject)).unwrap_or_else(|| panic!("no report of {subject:?}"))
     };
     let (back, late) = (report("Subject: or not at all"), report("Subject: late is all right"));
-    for part in ["Action: failed", "Status: 5.4.7", "Deliver-By-Date: ", "a@one.test", "ConnectionFailed: ECONNREFUSED"]
-    {
+    for part in ["Action: failed", "Status: 5.4.7", "Deliver-By-Date: ", "a@one.test", "ECONNREFUSED"] {
         assert!(back.contains(part), "{part}: {back}");
     }
     for part in ["Action: delayed", "Status: 4.4.7", "Deliver-By-Date: ", "Will-Retry-Until: ", "b@one.test"] {
@@ -129,7 +128,7 @@ fn time_and_priority_go_on_to_a_host_that_knows_them_and_the_important_goes_firs
     }
     assert!(send(&mut client, "MT-PRIORITY=10", "a@one.test", "beyond").starts_with("501"));
     let host = Scripted::start_at(address, |line| {
-        line.starts_with("EHLO").then(|| "250-scripted\r\n250-DELIVERBY\r\n250 MT-PRIORITY".into())
+        line.starts_with("EHLO").then(|| "250-scripted\r\n250-8BITMIME\r\n250-DELIVERBY\r\n250 MT-PRIORITY".into())
     });
     relay.rewrite(&Manifest { schedule: None, ..manifest }.scheduled(LinkState::Open, Vec::new()));
     relay.await_empty();
@@ -148,6 +147,7 @@ fn a_site_that_comes_on_line_asks_for_its_mail() {
     let mut manifest = Manifest::to(address);
     // Long enough that nothing is tried again of itself while the test looks.
     manifest.relay.retry.first = Interval::from_secs(3_600);
+    manifest.relay.retry.longest = Interval::from_secs(3_600);
     let relay = Relay::start(&manifest);
     let mut client = Dialogue::open(relay.smtp);
     client.expect("ETRN ship.test", "251");
