@@ -179,6 +179,8 @@ pub enum Reason {
     DnsFailed,
     /// No connection could be made, or it broke.
     ConnectionFailed,
+    /// TLS is asked for and could not be had: none is offered, the handshake failed, or the certificate is not to be trusted.
+    TlsFailed,
     /// The host answered a command with a temporary refusal, or broke the protocol.
     HostRefused,
     /// Single messages were put off by the host; the host itself is not suspended.
@@ -199,6 +201,7 @@ impl Reason {
             Reason::ScheduleNotFound => "ScheduleNotFound",
             Reason::DnsFailed => "DnsFailed",
             Reason::ConnectionFailed => "ConnectionFailed",
+            Reason::TlsFailed => "TlsFailed",
             Reason::HostRefused => "HostRefused",
             Reason::MessagesDeferred => "MessagesDeferred",
             Reason::RateLimited => "RateLimited",
@@ -211,10 +214,11 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
-    /// The error's own name: an errno's (`ECONNREFUSED`), a DNS answer (`NXDOMAIN`), or an SMTP reply's code (`451 4.7.1`).
+    /// The error's own name: an errno's (`ECONNREFUSED`), a DNS answer (`NXDOMAIN`), a fault of TLS (`CERT_EXPIRED`), or an SMTP
+    /// reply's code (`451 4.7.1`).
     #[schemars(length(max = 32))]
     pub code: String,
-    /// The error's own number where it has one: the errno, or the SMTP reply's code.
+    /// The error's own number where it has one: the errno, the TLS alert's, or the SMTP reply's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i32>,
     /// Where in the attempt it happened.
@@ -260,6 +264,8 @@ pub enum Stage {
     Banner,
     /// EHLO or HELO.
     Ehlo,
+    /// STARTTLS, and the handshake.
+    StartTls,
     /// MAIL FROM.
     MailFrom,
     /// RCPT TO.

@@ -5,6 +5,7 @@
 mod border;
 mod client;
 mod outgoing;
+mod tls;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,7 @@ use crate::{
 pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
 pub use client::{Client, ClientCertificates, ServiceAccount, Users};
 pub use outgoing::SourceAddress;
+pub use tls::{ListenerTls, SecretRef, TlsMode, TlsPolicy};
 
 /// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
 const MOST_CONNECTIONS: u32 = 100_000;
@@ -60,6 +62,8 @@ const MOST_CONNECTIONS: u32 = 100_000;
     )
 )]
 #[x_kube(validation = rules::message_fits_into_the_spool())]
+#[x_kube(validation = rules::tls_is_not_off_where_it_begins_at_once())]
+#[x_kube(validation = rules::authorities_are_of_use())]
 #[serde(rename_all = "camelCase")]
 pub struct SMTPRelaySpec {
     /// How many relay pods run, each with a spool of its own. A relay without a cluster is always one.
@@ -99,6 +103,9 @@ pub struct SMTPRelaySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::hello")]
     pub hello: Option<String>,
+    /// What is asked of TLS on the way out, where the route does not say.
+    #[serde(default)]
+    pub tls: TlsPolicy,
     /// Limits, inward and outward.
     #[serde(default)]
     pub limits: Limits,
@@ -210,29 +217,6 @@ pub enum Role {
     Relay,
 }
 
-/// TLS on a port where mail is taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ListenerTls {
-    /// The Secret in the same namespace, of type kubernetes.io/tls, with the chain of certificates in `tls.crt` and its key
-    /// in `tls.key`. Without a cluster, a folder of that name beside the manifests.
-    #[schemars(schema_with = "schema::secret_name")]
-    pub secret_name: String,
-    /// When TLS begins.
-    #[serde(default)]
-    pub mode: TlsMode,
-}
-
-/// When TLS begins in a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum TlsMode {
-    /// When the client asks for it by STARTTLS (RFC 3207), as on ports 25 and 587.
-    #[default]
-    StartTls,
-    /// At once (RFC 8314 section 3.3), as on port 465.
-    Implicit,
-}
-
 /// Where mail for some domains goes: to a smarthost, or by MX records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = rules::one_way())]
@@ -255,6 +239,9 @@ pub struct Route {
     /// Where its connections come from; what the system chooses, where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceAddress>,
+    /// What is asked of TLS on this way; what `spec.tls` says, where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsPolicy>,
 }
 
 /// A host that takes mail for any domain.
@@ -268,6 +255,24 @@ pub struct Smarthost {
     #[serde(default = "smtp_port")]
     #[schemars(range(min = 1))]
     pub port: u16,
+    /// When TLS begins on its port: Implicit is TLS from the first octet on, as on port 465.
+    #[serde(default)]
+    pub tls_mode: TlsMode,
+    /// A Secret with the certificates of the authorities that vouch for it, in `ca.crt`, in place of those that vouch for public
+    /// hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<SecretRef>,
+    /// A Secret of type kubernetes.io/tls with the certificate that the relay shows to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<SecretRef>,
+}
+
+impl Smarthost {
+    /// A host of which no more is known than where it is.
+    #[must_use]
+    pub fn new(host: impl Into<String>, port: u16) -> Smarthost {
+        Smarthost { host: host.into(), port, tls_mode: TlsMode::default(), ca: None, client_certificate: None }
+    }
 }
 
 /// Delivery by MX records (RFC 5321 section 5).
@@ -363,6 +368,7 @@ impl Default for SMTPRelaySpec {
             clients: Vec::new(),
             routes: default_routes(),
             hello: None,
+            tls: TlsPolicy::default(),
             limits: Limits::default(),
             retry: Retry::default(),
             storage: Storage::default(),
@@ -375,7 +381,14 @@ impl SMTPRelaySpec {
     #[must_use]
     pub fn secret_names(&self) -> BTreeSet<&str> {
         let listeners = self.listeners.iter().filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str()));
-        listeners.chain(self.clients.iter().flat_map(Client::secret_names)).collect()
+        let smarthosts = self.smarthosts().flat_map(|host| [&host.ca, &host.client_certificate]);
+        let smarthosts = smarthosts.flatten().map(|secret| secret.secret_name.as_str());
+        listeners.chain(self.clients.iter().flat_map(Client::secret_names)).chain(smarthosts).collect()
+    }
+
+    /// The hosts that routes lead to.
+    pub fn smarthosts(&self) -> impl Iterator<Item = &Smarthost> + Clone {
+        self.routes.iter().filter_map(|route| route.smarthost.as_ref())
     }
 
     /// Whether tokens of service accounts let clients in, so that the cluster's keys are needed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mailsluice_crds::{LogLevel, schedule::LinkState};
+use mailsluice_crds::{LogLevel, relay::TlsPolicy, schedule::LinkState};
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -36,6 +36,8 @@ pub struct Metrics {
     pub handshakes_in: IntCounterVec,
     /// Clients that showed who they are, by the result.
     pub authentications_in: IntCounterVec,
+    /// Handshakes with hosts, by what was asked of TLS and their result.
+    pub handshakes_out: IntCounterVec,
     /// Secrets that are missing or cannot be used.
     pub secrets_invalid: IntGauge,
     /// Clients' sessions that are open.
@@ -147,10 +149,10 @@ impl Metrics {
         }
         let handshakes_in = counters(
             "mailsluice_smtp_server_tls_handshakes_total",
-            "TLS handshakes of clients, by whether they were done or failed.",
+            "TLS handshakes of clients: full ones, those that resumed a session, and those that failed.",
             "result",
         )?;
-        for result in ["done", "failed"] {
+        for result in ["full", "resumed", "failed"] {
             handshakes_in.with_label_values(&[result]);
         }
         let limits_reached = IntCounterVec::new(
@@ -180,6 +182,20 @@ impl Metrics {
         )?;
         for result in ["done", "failed", "limited", "busy"] {
             authentications_in.with_label_values(&[result]);
+        }
+        let handshakes_out = IntCounterVec::new(
+            Opts::new(
+                "mailsluice_smtp_client_tls_handshakes_total",
+                "TLS handshakes with hosts, by the policy: full ones, those that resumed a session, those that failed, and hosts \
+                 that offered none.",
+            ),
+            &["policy", "result"],
+        )?;
+        registry.register(Box::new(handshakes_out.clone()))?;
+        for policy in TlsPolicy::ALL.into_iter().filter(|policy| *policy != TlsPolicy::Off) {
+            for result in ["full", "resumed", "failed", "notOffered"] {
+                handshakes_out.with_label_values(&[policy.name(), result]);
+            }
         }
         let sampled = Sampled {
             queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
@@ -234,6 +250,7 @@ impl Metrics {
             delays_told: counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,
             handshakes_in,
             authentications_in,
+            handshakes_out,
             secrets_invalid: gauge(
                 "mailsluice_secrets_invalid",
                 "Secrets that are missing or hold nothing that can be used.",

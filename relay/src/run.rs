@@ -46,7 +46,7 @@ use crate::{
     socket,
     spool::{self, Disk, RecoveryReport, Spool, SpoolError},
     tcp::{Gate, Table},
-    tls::Certificates,
+    tls::{Certificates, Outgoing},
 };
 
 /// How long a stop waits for messages that are under way. Kubernetes gives 30 seconds, and 10 are promised.
@@ -248,7 +248,7 @@ impl Relay {
         log: Log,
     ) -> Relay {
         let certificates = Arc::new(Certificates::new(secrets.clone()));
-        let accounts = Arc::new(Accounts::new(secrets, folder));
+        let accounts = Arc::new(Accounts::new(secrets.clone(), folder));
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
         let sender = watch::Sender::new(config.clone());
@@ -274,6 +274,7 @@ impl Relay {
             bind: options.bind,
             resolver: Resolver::new(options.resolver.map_or(ResolverSource::System, ResolverSource::At)),
             config: sender.subscribe(),
+            tls: Outgoing::new(secrets),
             timeouts: client::Timeouts::default(),
             log: log.clone(),
             metrics: metrics.clone(),
@@ -335,12 +336,17 @@ impl Relay {
 
     /// Reads the Secrets that are new or have changed, and tells what is wrong with them; whether anything changed.
     fn look_at_secrets(&self, config: &Config) -> bool {
+        let outgoing = self.courier.tls.look(&config.spec);
+        if outgoing {
+            self.try_again(&[Reason::TlsFailed]);
+        }
         let Reception { certificates, accounts, .. } = &*self.reception;
         let certificates_changed = certificates.look(&config.spec);
-        let changed = accounts.look(&config.access) || certificates_changed;
+        let changed = accounts.look(&config.access) || certificates_changed || outgoing;
         if changed {
             let mut faults = certificates.faults();
             faults.extend(accounts.faults(&config.access));
+            faults.extend(self.courier.tls.faults());
             for fault in &faults {
                 self.log.at(LogLevel::Failures, Tag::Relay).say(fault);
             }
@@ -357,6 +363,12 @@ impl Relay {
             self.monitor.set_problem(ProblemReason::TokenKeysInvalid, fault);
         }
         changed
+    }
+
+    /// Lets hosts that are suspended for one of these reasons be tried at once.
+    fn try_again(&self, reasons: &[Reason]) {
+        self.gate.addresses(|addresses| addresses.release(reasons));
+        self.queue.change(|queue| queue.release(reasons));
     }
 
     /// Opens and closes ports after a change of the Secrets.
@@ -380,6 +392,9 @@ impl Relay {
                 Reason::RateLimited,
             ])
         });
+        if before.spec.routes != config.spec.routes || before.spec.tls != config.spec.tls {
+            self.try_again(&[Reason::TlsFailed]);
+        }
         if before.spec.routes != config.spec.routes {
             tokio::spawn(reroute::run(self.courier.clone()));
         }

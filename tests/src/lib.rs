@@ -40,6 +40,7 @@ pub mod record;
 pub mod relay;
 pub mod scripted;
 pub mod sink;
+pub mod tls_host;
 pub mod token;
 pub mod wait;
 

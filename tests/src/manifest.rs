@@ -119,5 +119,5 @@ impl Manifest {
 /// A host by its address.
 #[must_use]
 pub fn smarthost(host: SocketAddr) -> Smarthost {
-    Smarthost { host: host.ip().to_string(), port: host.port() }
+    Smarthost::new(host.ip().to_string(), host.port())
 }

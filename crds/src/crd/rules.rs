@@ -299,18 +299,26 @@ pub(crate) fn one_way() -> Rule {
 
 /// All mail for a host waits in one queue and goes over the same connections, whichever of the routes led there.
 pub(crate) fn routes_to_a_host_agree() -> Rule {
+    let name = |route: &str| {
+        let host = format!("{route}.smarthost.host");
+        format!("({host}.endsWith('.') ? {host} : {host} + '.').lowerAscii()")
+    };
     let same = |field: &str| {
         format!("has(one.{field}) == has(other.{field}) && (!has(one.{field}) || one.{field} == other.{field})")
     };
     rule(
         format!(
-            "self.all(one, !has(one.smarthost) || self.all(other, !has(other.smarthost) || other.smarthost.host != \
-             one.smarthost.host || other.smarthost.port != one.smarthost.port || ({} && {})))",
+            "self.all(one, !has(one.smarthost) || self.all(other, !has(other.smarthost) || \
+             other.smarthost.port != one.smarthost.port || {} != {} || \
+             (one.smarthost == other.smarthost && {} && {} && {})))",
+            name("one"),
+            name("other"),
+            same("tls"),
             same("senderDomain"),
             same("source")
         ),
-        "two routes to the same smarthost differ in `senderDomain` or `source`: write the same into both, or give one of them \
-         another name of the host",
+        "two routes to the same smarthost differ in how it is reached: write the same `smarthost`, `tls`, `senderDomain` and \
+         `source` into both, or give one of them another name of the host",
     )
 }
 
@@ -357,7 +365,7 @@ pub(crate) fn routes() -> [Rule; 3] {
 
 /// The first route that matches decides, so what an earlier pattern covers is never reached.
 ///
-/// Split in two for the API server's budget: that a domain is in another list costs little, and only patterns with a star
+/// That is split in two for the API server's budget: that a domain is in another list costs little, and only patterns with a star
 /// have to be compared with every domain after them.
 fn routes_are_reachable() -> [Rule; 2] {
     // CEL has no index in its macros before Kubernetes 1.32, so the indices are written out, as many as there can be routes.
@@ -382,6 +390,29 @@ fn routes_are_reachable() -> [Rule; 2] {
              pattern after it, and the one for * last",
         ),
     ]
+}
+
+/// The policy of a route in a rule about the whole spec.
+const POLICY: &str = "(has(route.tls) ? route.tls : self.tls)";
+
+pub(crate) fn tls_is_not_off_where_it_begins_at_once() -> Rule {
+    rule(
+        format!(
+            "self.routes.all(route, !has(route.smarthost) || {POLICY} != 'Off' || \
+             (route.smarthost.tlsMode != 'Implicit' && !has(route.smarthost.clientCertificate)))"
+        ),
+        "a smarthost with `tlsMode: Implicit` or a `clientCertificate` is reached under TLS: write another `tls` than Off into \
+         its route",
+    )
+    .field_path(".routes")
+}
+
+pub(crate) fn authorities_are_of_use() -> Rule {
+    rule(
+        format!("self.routes.all(route, !has(route.smarthost) || !has(route.smarthost.ca) || {POLICY} == 'Verified')"),
+        "a smarthost with a `ca` has its certificate verified: write `tls: Verified` into its route",
+    )
+    .field_path(".routes")
 }
 
 pub(crate) fn smarthost() -> Rule {

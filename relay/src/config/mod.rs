@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use mailsluice_crds::{
     LogLevel, SMTPRelay,
     manifest::{self, Refusal, Source},
-    relay::SMTPRelaySpec,
+    relay::{Route, SMTPRelaySpec, TlsPolicy},
     schedule::{Schedule, ScheduleError},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     access::{Access, NetworkError},
     border::Border,
     hello,
-    route::Routes,
+    route::{NextHop, Routes},
 };
 
 pub use watch::{Change, watch};
@@ -123,6 +123,19 @@ impl Config {
             .collect::<Result<Vec<_>, ConfigError>>()?;
         let sources: Vec<_> = sources.iter().map(|(name, text)| Source { name, text }).collect();
         Config::from_sources(&sources)
+    }
+
+    /// The route on which mail for a host of the queue goes; none for one that no route leads to any more.
+    #[must_use]
+    pub fn route_to(&self, hop: &NextHop) -> Option<&Route> {
+        self.spec.routes.get(self.routes.route_to(&hop.host_name())?)
+    }
+
+    /// What is asked of TLS towards a host of the queue, and the route that leads there.
+    #[must_use]
+    pub fn tls_to(&self, hop: &NextHop) -> (TlsPolicy, Option<&Route>) {
+        let route = self.route_to(hop);
+        (route.and_then(|route| route.tls).unwrap_or(self.spec.tls), route)
     }
 
     pub(crate) fn from_sources(sources: &[Source<'_>]) -> Result<Config, ConfigError> {

@@ -77,10 +77,16 @@ impl Fault {
         Fault { scope, reason: Reason::ConnectionFailed, error }
     }
 
-    pub(super) fn client(error: &ClientError, peer: &str, now: Timestamp) -> Fault {
+    /// An error of a session with `peer`, or of one that could not begin.
+    pub(super) fn client(error: &ClientError, peer: Option<&str>, now: Timestamp) -> Fault {
         let (kind, at_stage) = (&error.kind, error.stage);
         let (reason, code, number) = match kind {
-            ErrorKind::Reply(reply) => (Reason::HostRefused, reply_code(reply), Some(i32::from(reply.code()))),
+            ErrorKind::Reply(reply) => {
+                let tls = at_stage == client::Stage::StartTls;
+                let reason = if tls { Reason::TlsFailed } else { Reason::HostRefused };
+                (reason, reply_code(reply), Some(i32::from(reply.code())))
+            }
+            ErrorKind::Tls(fault) => (Reason::TlsFailed, fault.code().to_owned(), fault.number()),
             ErrorKind::Protocol(_) => (Reason::HostRefused, "PROTOCOL".to_owned(), None),
             ErrorKind::TimedOut(_) => {
                 let errno = Errno::TIMEDOUT.raw_os_error();
@@ -94,17 +100,19 @@ impl Fault {
         };
         let text = match &error.kind {
             ErrorKind::Reply(reply) => reply.to_string(),
+            ErrorKind::Tls(fault) => fault.to_string(),
             _ => error.to_string(),
         };
         let error = LastError {
             code,
             number,
             stage: stage(error.stage),
-            peer: Some(peer.to_owned()),
+            peer: peer.map(str::to_owned),
             at: now,
             text: shortened(&text, TEXT_LENGTH),
         };
         let scope = match at_stage {
+            _ if peer.is_none() => Scope::Host,
             // Till then the host cannot know whose mail it is.
             client::Stage::Banner | client::Stage::Ehlo => Scope::Address,
             _ => Scope::HostAtAddress,
@@ -145,6 +153,7 @@ pub(super) fn stage(stage: client::Stage) -> Stage {
     match stage {
         client::Stage::Banner => Stage::Banner,
         client::Stage::Ehlo => Stage::Ehlo,
+        client::Stage::StartTls => Stage::StartTls,
         client::Stage::MailFrom | client::Stage::Rset => Stage::MailFrom,
         client::Stage::RcptTo => Stage::RcptTo,
         client::Stage::Data => Stage::Data,
@@ -160,11 +169,11 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::smtp::client::Fate;
+    use crate::{smtp::client::Fate, tls::TlsFault};
 
     #[test]
     fn a_failure_has_the_scope_of_what_it_says_something_about() {
-        use client::Stage::{Banner, Body, Data, Ehlo, Idle, MailFrom, RcptTo, Reply as End};
+        use client::Stage::{Banner, Body, Data, Ehlo, Idle, MailFrom, RcptTo, Reply as End, StartTls};
         let said = |code| ErrorKind::Reply(Reply::enhanced(code, (0, 0), "no"));
         let broke = || ErrorKind::Io(io::Error::from_raw_os_error(104));
         for (stage, kind, scope) in [
@@ -173,6 +182,9 @@ mod tests {
             (Banner, ErrorKind::Closed, Scope::Address),
             (Ehlo, said(421), Scope::Address),
             (Ehlo, broke(), Scope::Address),
+            // Another host may be reached there under another policy.
+            (StartTls, ErrorKind::Tls(TlsFault::NotOffered), Scope::HostAtAddress),
+            (StartTls, said(454), Scope::HostAtAddress),
             (MailFrom, said(421), Scope::HostAtAddress),
             (RcptTo, said(421), Scope::HostAtAddress),
             (Data, ErrorKind::Closed, Scope::HostAtAddress),
@@ -181,7 +193,7 @@ mod tests {
             (Idle, ErrorKind::Closed, Scope::HostAtAddress),
         ] {
             let error = ClientError { stage, kind, fate: Fate::NotAccepted };
-            assert_eq!(Fault::client(&error, "192.0.2.1:25", Timestamp::UNIX_EPOCH).scope, scope, "{error}");
+            assert_eq!(Fault::client(&error, Some("192.0.2.1:25"), Timestamp::UNIX_EPOCH).scope, scope, "{error}");
         }
         for (errno, scope) in [
             (Errno::CONNREFUSED, Scope::Address),

@@ -2,6 +2,7 @@
 //!
 //! - [`dispatch`]: the loop that lets hosts have their turn;
 //! - [`session`]: one session with one host, for as many messages as it has;
+//! - [`secure`]: a connection on its way to a session, TLS and all;
 //! - [`transfer`]: a message's envelope and text on their way through the client;
 //! - [`settle`]: what became of a message, on disk, in the queue and in the log;
 //! - [`outcome`]: what replies mean for each recipient (pure);
@@ -17,6 +18,7 @@ mod expire;
 mod fault;
 mod outcome;
 pub mod reroute;
+mod secure;
 mod session;
 mod settle;
 mod transfer;
@@ -37,6 +39,7 @@ use crate::{
     smtp::client,
     spool::Spool,
     tcp::{Gate, Table},
+    tls::Outgoing,
 };
 
 /// What delivery works with.
@@ -55,6 +58,8 @@ pub struct Courier {
     pub config: watch::Receiver<Arc<Config>>,
     /// The address on which the relay itself listens.
     pub bind: IpAddr,
+    /// TLS with hosts.
+    pub tls: Outgoing,
     /// How long a host may take for each step.
     pub timeouts: client::Timeouts,
     /// Where records go.

@@ -6,10 +6,7 @@ use mailsluice_crds::{
     LogLevel,
     monitor::{LastError, Stage},
 };
-use tokio::{
-    net::TcpStream,
-    time::{self, Instant},
-};
+use tokio::time::{self, Instant};
 
 use super::{
     Courier,
@@ -29,6 +26,7 @@ use crate::{
     smtp::client::{self, Client, ClientError, ErrorKind, Fate},
     spool::{self, Deferral, Mark, SpoolError},
     tcp::{Addresses, Blame, Entry, Held, Lease, connect},
+    tls::Stream,
 };
 
 /// How long a session waits for more mail before it says QUIT: long enough to be used again under steady flow, short
@@ -49,14 +47,15 @@ pub(super) struct Session {
     pub(super) courier: Arc<Courier>,
     pub(super) host_id: HostId,
     pub(super) host: String,
+    pub(super) hop: NextHop,
+    /// That in force when the session began.
+    pub(super) config: Arc<Config>,
     pub(super) id: SessionId,
     pub(super) hold: SessionHold,
     pub(super) entry: Arc<Entry>,
     pub(super) lease: Lease,
     /// What the route to the host says of how mail leaves.
-    way: Arc<Way>,
-    /// How the relay names itself.
-    hello: String,
+    pub(super) way: Arc<Way>,
 }
 
 /// What ended the sending of one message.
@@ -72,22 +71,21 @@ enum Sent {
 impl Session {
     pub(super) fn new(courier: Arc<Courier>, host_id: HostId, host: String, hold: SessionHold, lease: Lease) -> Self {
         let entry = Arc::new(courier.table.add(host_id));
+        let hop = NextHop::from_host_name(&host);
         let config = courier.config.borrow().clone();
-        let (way, hello) = (config.routes.way(&host), config.hello.clone());
-        Session { courier, host_id, host, id: SessionId::next(), hold, entry, lease, way, hello }
+        let way = config.routes.way(&host);
+        Session { courier, host_id, host, hop, config, id: SessionId::next(), hold, entry, lease, way }
     }
 
     pub(super) async fn run(self) {
         let begun = Instant::now();
-        let hop = NextHop::from_host_name(&self.host);
-        let config = self.courier.config.borrow().clone();
-        let ports: Vec<u16> = config.spec.listeners.iter().map(|listener| listener.port).collect();
+        let ports: Vec<u16> = self.config.spec.listeners.iter().map(|listener| listener.port).collect();
         let terms = Terms {
-            private: config.routes.allows_private(&self.host),
-            hostname: &config.hello,
+            private: self.config.routes.allows_private(&self.host),
+            hostname: &self.config.hello,
             ours: &|address| listens_at(self.courier.bind, &ports, address),
         };
-        match self.courier.resolver.targets(&hop, &terms).await {
+        match self.courier.resolver.targets(&self.hop, &terms).await {
             Ok(mut targets) => {
                 if targets.iter().any(|target| self.way.reaches(target.address)) {
                     targets.retain(|target| self.way.reaches(target.address));
@@ -107,6 +105,15 @@ impl Session {
         while let Some((first, second)) = next_race(&left)
             && !self.courier.stop.is_cancelled()
         {
+            let wanted = match self.wanted(first).await {
+                Ok(wanted) => wanted,
+                Err(fault) => {
+                    let name = first.name.clone();
+                    left.retain(|other| other.name != name);
+                    last = Some(fault);
+                    continue;
+                }
+            };
             self.entry.connecting(first.address);
             let race = connect(&self.lease, self.way.source(), first.address, second.map(|s| s.address)).await;
             let mut fault = None;
@@ -124,7 +131,7 @@ impl Session {
                 && let Some(target) = tried.get(index)
             {
                 left.retain(|other| other.address != target.address);
-                fault = match self.greet(stream, target).await {
+                fault = match self.open(stream, target, wanted.as_ref()).await {
                     Ok(client) => match self.send_all(client, target, !left.is_empty()).await {
                         None => return,
                         Some(fault) => Some((target, fault)),
@@ -234,22 +241,8 @@ impl Session {
         ControlFlow::Continue(())
     }
 
-    async fn greet(&self, stream: TcpStream, target: &Target) -> Result<Client<TcpStream, Watcher>, Fault> {
-        let peer = target.address.to_string();
-        self.entry.connecting(target.address);
-        let watcher = Watcher {
-            courier: self.courier.clone(),
-            host: self.host.clone(),
-            peer: peer.clone(),
-            id: self.id,
-            entry: self.entry.clone(),
-        };
-        let settings = Arc::new(client::Config { hello: self.hello.clone(), timeouts: self.courier.timeouts });
-        Client::start(stream, settings, watcher).await.map_err(|error| Fault::client(&error, &peer, clock::now()))
-    }
-
     /// Sends what waits; what broke the connection, where something did. `others`: addresses that are left to be tried then.
-    async fn send_all(&self, mut client: Client<TcpStream, Watcher>, target: &Target, others: bool) -> Option<Fault> {
+    async fn send_all(&self, mut client: Client<Stream, Watcher>, target: &Target, others: bool) -> Option<Fault> {
         let live = Live::new(self, target.address);
         let begun = Instant::now();
         let mut messages = 0_u32;
@@ -295,12 +288,13 @@ impl Session {
 
     /// Whether a new session would be like this one.
     fn is_as(&self, config: &Config) -> bool {
-        self.hello == config.hello && self.way == config.routes.way(&self.host)
+        let reached = |config: &Config| config.tls_to(&self.hop) == self.config.tls_to(&self.hop);
+        self.config.hello == config.hello && self.way == config.routes.way(&self.host) && reached(config)
     }
 
     async fn send(
         &self,
-        client: &mut Client<TcpStream, Watcher>,
+        client: &mut Client<Stream, Watcher>,
         target: &Target,
         in_hand: InHand,
         messages: u32,
@@ -363,7 +357,7 @@ impl Session {
     ) -> Fault {
         let courier = &self.courier;
         let now = clock::now();
-        let mut fault = Fault::client(error, &target.address.to_string(), now);
+        let mut fault = Fault::client(error, Some(&target.address.to_string()), now);
         // Over a connection that has taken mail it is the connection that has had enough: a new one goes on.
         if messages > 0 && fault.scope == Scope::HostAtAddress {
             fault.scope = Scope::Connection;

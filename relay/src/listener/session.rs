@@ -160,7 +160,7 @@ impl Session {
         let handshakes = &self.reception.metrics.handshakes_in;
         match &result {
             Ok((_, details)) => {
-                handshakes.with_label_values(&["done"]).inc();
+                handshakes.with_label_values(&[details.kind()]).inc();
                 self.record(LogLevel::LowLevel)
                     .field("tlsVersion", details.version)
                     .field("tlsCipher", &details.cipher)

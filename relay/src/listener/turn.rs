@@ -84,10 +84,9 @@ mod tests {
     fn a_domain_is_asked_for_by_its_own_name_or_by_that_of_the_host_that_takes_its_mail() {
         let to = |domains: &[&str], host: Option<&str>| Route {
             domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
-            smarthost: host.map(|host| Smarthost { host: host.into(), port: 2525 }),
+            smarthost: host.map(|host| Smarthost::new(host, 2525)),
             mx: host.is_none().then(Mx::default),
-            sender_domain: None,
-            source: None,
+            ..Route::default()
         };
         let routes = Routes::new(&[to(&["ship.example"], Some("mail.ship.example")), to(&["*.example"], None)]);
         for (domain, expected) in [

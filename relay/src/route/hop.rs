@@ -77,7 +77,7 @@ mod tests {
     }
 
     fn smarthost(host: &str, port: u16) -> NextHop {
-        NextHop::smarthost(&Smarthost { host: host.to_owned(), port })
+        NextHop::smarthost(&Smarthost::new(host, port))
     }
 
     #[test]

@@ -84,8 +84,13 @@ impl Routes {
     /// How mail for this host leaves, by its name in the Monitor.
     #[must_use]
     pub fn way(&self, host: &str) -> Arc<Way> {
-        let route = self.by_smarthost.get(host).copied().or_else(|| self.first_match(host));
-        route.and_then(|route| self.ways.get(route)).cloned().unwrap_or_default()
+        self.route_to(host).and_then(|route| self.ways.get(route)).cloned().unwrap_or_default()
+    }
+
+    /// The route, by its place in the manifest, on which mail for this host goes, by its name in the Monitor.
+    #[must_use]
+    pub fn route_to(&self, host: &str) -> Option<usize> {
+        self.by_smarthost.get(host).copied().or_else(|| self.first_match(host))
     }
 
     fn first_match(&self, domain: &str) -> Option<usize> {
@@ -115,7 +120,7 @@ mod tests {
     }
 
     fn by_smarthost(domains: &[&str], host: &str) -> Route {
-        let smarthost = Some(Smarthost { host: host.to_owned(), port: 25 });
+        let smarthost = Some(Smarthost::new(host, 25));
         Route { smarthost, mx: None, ..by_mx(domains) }
     }
 
@@ -183,6 +188,25 @@ mod tests {
         ] {
             let sender = routes.way(host).sender("x@own.example".parse().unwrap());
             assert_eq!(sender.as_str(), want, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_reached_as_its_own_route_says() {
+        let routes = Routes::new(&[
+            by_smarthost(&["a.example"], "mail.example"),
+            by_smarthost(&["b.example"], "other.example"),
+            by_smarthost(&["c.example"], "Other.Example."),
+            by_mx(&["*.d.example"]),
+        ]);
+        for (host, route) in [
+            ("mail.example:25", Some(0)),
+            ("other.example:25", Some(1)),
+            ("x.d.example", Some(3)),
+            ("y.example", None),
+            ("invalid", None),
+        ] {
+            assert_eq!(routes.route_to(host), route, "{host}");
         }
     }
 

@@ -23,6 +23,8 @@
 //!   before anything is sent.
 //! - If writing the body fails, what the host said last is read: a host that refuses a message in its middle says why and
 //!   hangs up.
+//! - STARTTLS only at the beginning, before any message. The handshake gets the connection with nothing in any buffer: a host that says
+//!   more in clear than its reply to STARTTLS ends the session, and what it offered in clear is forgotten (RFC 3207 section 4.2).
 //!
 //! Writes are whole flights: a small message is two of them. Give the session a TCP connection with `TCP_NODELAY`.
 
@@ -30,6 +32,7 @@ mod binary;
 mod error;
 mod observe;
 mod outcome;
+mod start_tls;
 mod timing;
 mod utf8;
 mod wire;
@@ -37,6 +40,7 @@ mod wire;
 pub use error::{ClientError, ErrorKind, Fate};
 pub use observe::{Observer, Stage};
 pub use outcome::{DecidedBy, Outcome, Refusal, Verdict};
+pub use start_tls::StartTls;
 
 use std::future::Future;
 use std::io;
@@ -66,6 +70,8 @@ pub struct Timeouts {
     pub banner: Duration,
     /// Until EHLO or HELO is answered; the RFC names none, Postfix waits five minutes.
     pub hello: Duration,
+    /// Until STARTTLS is answered; Postfix waits five minutes.
+    pub start_tls: Duration,
     /// Until MAIL is answered.
     pub mail: Duration,
     /// Until a RCPT is answered.
@@ -88,6 +94,7 @@ impl Default for Timeouts {
         Self {
             banner: 5 * MINUTE,
             hello: 5 * MINUTE,
+            start_tls: 5 * MINUTE,
             mail: 5 * MINUTE,
             rcpt: 5 * MINUTE,
             data: 2 * MINUTE,
@@ -139,6 +146,8 @@ pub struct Capabilities {
     pub deliver_by: Option<u32>,
     /// MT-PRIORITY (RFC 6710).
     pub mt_priority: bool,
+    /// STARTTLS (RFC 3207).
+    pub start_tls: bool,
 }
 
 impl Capabilities {
@@ -172,6 +181,8 @@ impl Capabilities {
                 capabilities.mt_priority = true;
             } else if is("ENHANCEDSTATUSCODES") {
                 capabilities.enhanced_status_codes = true;
+            } else if is("STARTTLS") {
+                capabilities.start_tls = true;
             }
         }
         capabilities
@@ -253,6 +264,11 @@ where
         if !banner.is_success() {
             return Err(wire.error(ErrorKind::Reply(banner)));
         }
+        Self::greeted(wire, config, banner).await
+    }
+
+    /// Says EHLO, or HELO, to a host whose greeting is known.
+    async fn greeted(mut wire: Wire<S, O>, config: Arc<Config>, banner: Reply) -> Result<Self, ClientError> {
         wire.enter(Stage::Ehlo);
         let mut hello = Self::hello(&mut wire, "EHLO ", &config).await?;
         let mut capabilities = Capabilities::of(&hello);

@@ -168,6 +168,16 @@ impl Addresses {
         }
     }
 
+    /// Forgets what was suspended for one of these reasons: what it was suspended for has changed.
+    pub fn release(&mut self, reasons: &[Reason]) {
+        for record in self.records.values_mut() {
+            record.everyone.take_if(|held| reasons.contains(&held.reason));
+            record.hosts.retain(|(_, held)| !reasons.contains(&held.reason));
+        }
+        self.records.retain(|_, record| record.everyone.is_some() || !record.hosts.is_empty());
+        self.forget_met();
+    }
+
     /// A session of `host` over the address is under way.
     pub fn opened(&mut self, address: SocketAddr, host: &str) {
         let hosts = self.live.entry(address).or_default();
@@ -215,6 +225,10 @@ impl Addresses {
 
     fn forget_over(&mut self, now: Timestamp) {
         self.records.retain(|_, record| !record.is_over(now));
+        self.forget_met();
+    }
+
+    fn forget_met(&mut self) {
         let records = &self.records;
         self.met.retain(|_, met| {
             met.retain(|address| records.contains_key(address));
@@ -278,6 +292,25 @@ mod tests {
         addresses.answered(address(1), "a.test", Blame::Address);
         assert!(addresses.is_empty());
         assert_eq!(suspend(&mut addresses, 1, "a.test", Blame::Address, 200), at(210), "an answer ends the row");
+    }
+
+    #[test]
+    fn what_has_changed_is_tried_again() {
+        let mut addresses = Addresses::default();
+        let backoff = Backoff { first: SignedDuration::from_secs(10), longest: SignedDuration::from_secs(60) };
+        for (last, blame, reason) in [
+            (1, Blame::HostThere, Reason::TlsFailed),
+            (2, Blame::Address, Reason::TlsFailed),
+            (3, Blame::HostThere, Reason::HostRefused),
+        ] {
+            addresses.suspend(address(last), "a.test", blame, why(reason), backoff, at(0));
+        }
+        addresses.release(&[Reason::TlsFailed]);
+        assert_eq!(
+            [1, 2, 3].map(|last| addresses.held(address(last), "a.test", at(5)).is_some()),
+            [false, false, true]
+        );
+        assert_eq!(addresses.rows("a.test", at(5)).len(), 1);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::{ServerSide, asking::AnyCertificate};
 use crate::secrets::{Faulty, Kept, SecretError, Secrets};
 
-const CHAIN: &str = "tls.crt";
-const KEY: &str = "tls.key";
+/// The keys of a Secret of type kubernetes.io/tls.
+pub(super) const CHAIN: &str = "tls.crt";
+pub(super) const KEY: &str = "tls.key";
 
 /// The certificates that listeners show.
 pub struct Certificates {
@@ -103,7 +104,11 @@ fn end_point(certificate: &CertificateDer<'_>) -> Option<Arc<[u8]>> {
     Some(digest::digest(algorithm, certificate).as_ref().into())
 }
 
-fn load(secrets: &Secrets, name: &str) -> Result<Arc<Shown>, SecretError> {
+/// The chain of certificates and its key.
+pub(super) fn read(
+    secrets: &Secrets,
+    name: &str,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SecretError> {
     let unusable = |key, fault: String| SecretError::Unusable { name: name.to_owned(), key, fault };
     let chain = secrets.read(name, CHAIN)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
@@ -114,6 +119,12 @@ fn load(secrets: &Secrets, name: &str) -> Result<Arc<Shown>, SecretError> {
     }
     let key = PrivateKeyDer::from_pem_slice(&secrets.read(name, KEY)?)
         .map_err(|error| unusable(KEY, format!("no private key in PEM: {error}")))?;
+    Ok((chain, key))
+}
+
+fn load(secrets: &Secrets, name: &str) -> Result<Arc<Shown>, SecretError> {
+    let unusable = |key, fault: String| SecretError::Unusable { name: name.to_owned(), key, fault };
+    let (chain, key) = read(secrets, name)?;
     let end_point = chain.first().and_then(end_point);
     let make = |ask: bool| {
         let builder = ServerConfig::builder();

@@ -1,21 +1,29 @@
 //! TLS: certificates from Secrets, connections with and without it, and what a handshake agreed on.
 //!
+//! - [`certificates`]: those that listeners show; [`outgoing`]: what is wanted of hosts, by policy;
+//! - [`verify`]: whom to believe; [`fault`]: why a handshake came to nothing; [`stream`]: the connection.
+//!
 //! The one provider of cryptography is aws-lc-rs, which brings key exchange that outlasts quantum computers; [`install`] makes
 //! it the process's own.
 
 mod asking;
 mod certificates;
+mod fault;
+mod outgoing;
 mod stream;
+mod verify;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use rustls::{CommonState, pki_types::CertificateDer};
+use rustls::{CommonState, HandshakeKind, pki_types::CertificateDer};
 
 pub use certificates::{Acceptor, Certificates};
+pub use fault::{CertificateFault, Facts, TlsFault};
+pub use outgoing::{Outgoing, Wanted, client_config};
 pub use stream::Stream;
 
-/// How long a client may take for its handshake: some round trips over the slowest of links. Postfix waits five minutes, which
-/// helps only those who hold connections open.
+/// How long a handshake may take, either way: some round trips over the slowest of links. Postfix waits five minutes, which helps
+/// only those who hold connections open.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes aws-lc-rs the process's provider of cryptography. To be called once, before anything else of TLS.
@@ -33,6 +41,8 @@ pub struct Details {
     pub cipher: String,
     /// Such as `X25519MLKEM768`; none where a session was resumed without one.
     pub key_exchange: Option<String>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
     /// What only the server's side knows.
     pub server: ServerSide,
 }
@@ -59,7 +69,14 @@ impl Details {
         // rustls tells the suites of TLS 1.3 from others by a name of its own.
         let cipher = cipher.replacen("TLS13_", "TLS_", 1);
         let key_exchange = state.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
-        Details { version, cipher, key_exchange, server: ServerSide::default() }
+        let resumed = state.handshake_kind() == Some(HandshakeKind::Resumed);
+        Details { version, cipher, key_exchange, resumed, server: ServerSide::default() }
+    }
+
+    /// How the handshake is counted.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.resumed { "resumed" } else { "full" }
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::{
     net::TcpStream,
     time,
 };
-use tokio_rustls::TlsStream;
+use tokio_rustls::{TlsConnector, TlsStream};
 
-use super::{Acceptor, Details, HANDSHAKE_TIMEOUT};
+use super::{Acceptor, Details, Facts, HANDSHAKE_TIMEOUT, TlsFault, Wanted};
 
 /// How long the other side may take for the end of TLS: it only has to be told.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,6 +42,38 @@ impl Stream {
         let server = acceptor.server_side(connection);
         let details = Details { server, ..Details::of(connection) };
         Ok((Stream::Tls(Box::new(TlsStream::Server(stream))), details))
+    }
+
+    /// The client's side of a handshake.
+    ///
+    /// # Errors
+    /// What went wrong; the connection is of no use any more.
+    pub async fn connect(self, wanted: &Wanted) -> Result<Stream, TlsFault> {
+        let Stream::Plain(stream) = self else {
+            return Err(TlsFault::Io(io::Error::other("TLS is active already")));
+        };
+        let handshake = TlsConnector::from(wanted.config.clone()).connect(wanted.name.clone(), stream);
+        let stream =
+            time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(|_| TlsFault::TimedOut(HANDSHAKE_TIMEOUT))??;
+        Ok(Stream::Tls(Box::new(TlsStream::Client(stream))))
+    }
+
+    /// What the handshake agreed on; none in clear.
+    #[must_use]
+    pub fn details(&self) -> Option<Details> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => Some(Details::of(stream.get_ref().1)),
+        }
+    }
+
+    /// What the certificate of the other side says of itself, where it showed one.
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<String> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => Some(Facts(stream.get_ref().1.peer_certificates()?.first()?).to_string()),
+        }
     }
 
     /// Writes all of it, to the socket.

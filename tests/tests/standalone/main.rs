@@ -36,4 +36,5 @@ mod smuggling;
 mod spool_is_read_off_line;
 mod submission_completes_the_header;
 mod tls_on_the_way_in;
+mod tls_on_the_way_out;
 mod users_send_with_their_passwords;

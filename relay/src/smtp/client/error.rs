@@ -4,7 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use super::Stage;
-use crate::smtp::reply::{Reply, ReplyError};
+use crate::{
+    smtp::reply::{Reply, ReplyError},
+    tls::TlsFault,
+};
 
 /// Whether the host may have the message on which a session broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +50,9 @@ pub enum ErrorKind {
     /// The host refused the session, or ended it with 421.
     #[error("the host said: {0}")]
     Reply(Reply),
+    /// There is no TLS with the host.
+    #[error("{0}")]
+    Tls(#[source] TlsFault),
     /// The body could not be read to its end. Not the host's fault; it was left without the final dot.
     #[error("the message could not be read: {0}")]
     Body(#[source] io::Error),

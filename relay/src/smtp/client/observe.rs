@@ -11,6 +11,8 @@ pub enum Stage {
     Banner,
     /// EHLO or HELO.
     Ehlo,
+    /// STARTTLS, and the handshake.
+    StartTls,
     /// MAIL.
     MailFrom,
     /// RCPT.
@@ -36,6 +38,7 @@ impl Stage {
         match self {
             Self::Banner => "Banner",
             Self::Ehlo => "Ehlo",
+            Self::StartTls => "StartTls",
             Self::MailFrom => "MailFrom",
             Self::RcptTo => "RcptTo",
             Self::Data => "Data",

@@ -1,6 +1,7 @@
 mod extensions;
 mod failures;
 mod host;
+mod start_tls;
 mod with_server;
 
 use super::*;

@@ -175,6 +175,12 @@ where
         Err(self.unexpected(reply))
     }
 
+    /// Gives the connection back. None where the host has said more than what was read: nothing may be in a buffer when the
+    /// connection goes on under TLS.
+    pub(super) fn into_parts(self) -> Option<(S, O)> {
+        (self.input.is_empty() && !self.parser.is_midway()).then_some((self.stream, self.observer))
+    }
+
     /// After a write has failed with `error`: the refusal that the host sent before it hung up, if there is one.
     pub(super) async fn last_words(&mut self, error: &ClientError, limit: Duration) -> Option<Reply> {
         if !matches!(error.kind, ErrorKind::Io(_) | ErrorKind::TimedOut(_) | ErrorKind::Closed) {

@@ -1,0 +1,153 @@
+//! From a TCP connection to a session: TLS as it is wanted there, the greeting and EHLO.
+
+use std::sync::Arc;
+
+use mailsluice_crds::{LogLevel, monitor, relay::TlsMode};
+use tokio::net::TcpStream;
+
+use super::{fault::Fault, session::Session, transfer::Watcher};
+use crate::{
+    clock,
+    log::Tag,
+    route::Target,
+    smtp::client::{self, Client, ClientError, ErrorKind, Fate, Stage, StartTls},
+    tcp::connect,
+    tls::{Stream, TlsFault, Wanted},
+};
+
+impl Session {
+    /// What is wanted of TLS towards a target; none where mail goes in clear.
+    pub(super) async fn wanted(&self, target: &Target) -> Result<Option<Wanted>, Fault> {
+        let (policy, route) = self.config.tls_to(&self.hop);
+        self.courier
+            .tls
+            .wanted(policy, route, target)
+            .map_err(|fault| Fault::client(&failed(fault), None, clock::now()))
+    }
+
+    /// Takes a connection to the point where messages can be sent. Where there is no TLS and none is needed, mail goes in clear: after
+    /// a handshake that failed, over another connection, once.
+    pub(super) async fn open(
+        &self,
+        stream: TcpStream,
+        target: &Target,
+        wanted: Option<&Wanted>,
+    ) -> Result<Client<Stream, Watcher>, Fault> {
+        let peer = target.address.to_string();
+        let fault = |error: &ClientError| Fault::client(error, Some(&peer), clock::now());
+        let Some(wanted) = wanted else {
+            return self.greet(Stream::Plain(stream), target).await.map_err(|e| fault(&e));
+        };
+        let error = match self.under_tls(Stream::Plain(stream), target, wanted).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        let ErrorKind::Tls(why) = &error.kind else { return Err(fault(&error)) };
+        // Words that were slipped in are no want of TLS.
+        if !wanted.or_clear || matches!(why, TlsFault::Injection) {
+            return Err(fault(&error));
+        }
+        self.goes_on_in_clear(target, why);
+        let mut again = connect(&self.lease, self.way.source(), target.address, None).await;
+        match again.won {
+            Some((_, stream)) => self.greet(Stream::Plain(stream), target).await.map_err(|error| fault(&error)),
+            None => match again.failed.pop() {
+                Some((_, error)) => Err(Fault::connect(&error, &peer, clock::now())),
+                None => Err(fault(&error)),
+            },
+        }
+    }
+
+    async fn under_tls(
+        &self,
+        stream: Stream,
+        target: &Target,
+        wanted: &Wanted,
+    ) -> Result<Client<Stream, Watcher>, ClientError> {
+        if wanted.mode == TlsMode::Implicit {
+            self.entry.connecting(target.address);
+            self.entry.stage(monitor::Stage::StartTls);
+            let stream = Box::pin(self.handshake(stream, target, wanted)).await.map_err(failed)?;
+            return self.greet(stream, target).await;
+        }
+        let client = self.greet(stream, target).await?;
+        if !client.capabilities().start_tls {
+            self.count(wanted, "notOffered");
+            return if wanted.or_clear { Ok(client) } else { Err(failed(TlsFault::NotOffered)) };
+        }
+        match client.start_tls(|stream| self.handshake(stream, target, wanted)).await? {
+            StartTls::Done(client) => Ok(client),
+            StartTls::Refused(client, reply) => {
+                self.count(wanted, "failed");
+                if !wanted.or_clear {
+                    return Err(ClientError { kind: ErrorKind::Reply(reply), ..failed(TlsFault::NotOffered) });
+                }
+                self.goes_on_in_clear(target, reply);
+                Ok(client)
+            }
+        }
+    }
+
+    async fn handshake(&self, stream: Stream, target: &Target, wanted: &Wanted) -> Result<Stream, TlsFault> {
+        let result = stream.connect(wanted).await;
+        let record = |level| {
+            let record = self.courier.log.at_host(level, Tag::Smtp, &self.host).field("session", self.id);
+            record.field("peer", target.address).field("policy", wanted.policy.name())
+        };
+        match &result {
+            Ok(stream) => {
+                let Some(details) = stream.details() else { return result };
+                self.count(wanted, details.kind());
+                record(LogLevel::LowLevel)
+                    .field("tlsVersion", details.version)
+                    .field("tlsCipher", &details.cipher)
+                    .maybe("tlsKeyExchange", details.key_exchange.as_ref())
+                    .field("tlsHandshake", details.kind())
+                    .say("TLS is established");
+                if self.courier.log.shows_host(LogLevel::AllInfo, &self.host) {
+                    let shown = stream.peer_certificate().unwrap_or_else(|| "none".to_owned());
+                    record(LogLevel::AllInfo)
+                        .field("tlsName", wanted.name.to_str())
+                        .say(format_args!("the host's certificate is {shown}"));
+                }
+            }
+            Err(fault) => {
+                self.count(wanted, "failed");
+                record(LogLevel::Problems)
+                    .field("code", fault.code())
+                    .say(format_args!("no TLS handshake with {}: {fault}", target.name));
+            }
+        }
+        result
+    }
+
+    async fn greet(&self, stream: Stream, target: &Target) -> Result<Client<Stream, Watcher>, ClientError> {
+        self.entry.connecting(target.address);
+        let watcher = Watcher {
+            courier: self.courier.clone(),
+            host: self.host.clone(),
+            peer: target.address.to_string(),
+            id: self.id,
+            entry: self.entry.clone(),
+        };
+        let settings = client::Config { hello: self.config.hello.clone(), timeouts: self.courier.timeouts };
+        Client::start(stream, Arc::new(settings), watcher).await
+    }
+
+    fn goes_on_in_clear(&self, target: &Target, why: impl std::fmt::Display) {
+        self.courier
+            .log
+            .at_host(LogLevel::Problems, Tag::Smtp, &self.host)
+            .field("session", self.id)
+            .field("peer", target.address)
+            .say(format_args!("mail goes in clear, as the policy Opportunistic allows: {why}"));
+    }
+
+    fn count(&self, wanted: &Wanted, result: &str) {
+        self.courier.metrics.handshakes_out.with_label_values(&[wanted.policy.name(), result]).inc();
+    }
+}
+
+fn failed(fault: TlsFault) -> ClientError {
+    ClientError { stage: Stage::StartTls, kind: ErrorKind::Tls(fault), fate: Fate::NotAccepted }
+}
