@@ -7,7 +7,8 @@
 //! At its door, [`border`] and [`proxy_protocol`] tell who a client is, and [`limiter`] how much it may take.
 //!
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
-//! [`tls`] keeps connections from other eyes by what [`secrets`] hold, and [`run`] puts it all together. [`sink`] is the other
+//! [`tls`] keeps connections from other eyes by what [`secrets`] hold and by what domains ask for ([`mta_sts`]), [`tls_report`]
+//! counts how that went, and [`run`] puts it all together. [`sink`] is the other
 //! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
 
@@ -27,6 +28,7 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod monitor;
+pub mod mta_sts;
 pub mod proxy_protocol;
 pub mod queue;
 pub mod report;
@@ -40,3 +42,4 @@ pub mod spool;
 pub mod spool_tool;
 pub mod tcp;
 pub mod tls;
+pub mod tls_report;

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use mailsluice_relay::{
     access::{HashKind, user_line},
     log::Log,
+    route::TrustAnchors,
     run::{self, RunError},
     sink,
     spool_tool::{self, SpoolCommand},
@@ -57,6 +58,9 @@ struct Run {
     /// The DNS server to ask [default: the system's].
     #[arg(long, value_name = "ADDRESS:PORT")]
     resolver: Option<SocketAddr>,
+    /// A file with the DNSKEY records from which DNSSEC proves answers [default: those of the root of the Internet].
+    #[arg(long, value_name = "FILE", value_parser = trust_anchors)]
+    trust_anchor: Option<TrustAnchors>,
     /// A file with the SHA-256, in lower-case hexadecimal, of the credential to which the Monitor answers off loopback.
     #[arg(long, value_name = "FILE")]
     monitor_credential: Option<PathBuf>,
@@ -126,10 +130,15 @@ fn hash_password(HashPassword { name, kind }: &HashPassword) -> io::Result<()> {
 }
 
 async fn relay(run: Run) -> Result<(), RunError> {
-    let Run { files, spool, bind, http, resolver, monitor_credential, secrets } = run;
-    let options = run::Options { files, spool, bind, http, resolver, monitor_credential, secrets };
+    let Run { files, spool, bind, http, resolver, trust_anchor: trust_anchors, monitor_credential, secrets } = run;
+    let options = run::Options { files, spool, bind, http, resolver, trust_anchors, monitor_credential, secrets };
     let log = Log::new(io::stdout())?;
     run::run(options, log).await
+}
+
+fn trust_anchors(file: &str) -> Result<TrustAnchors, String> {
+    let anchors = TrustAnchors::from_file(Path::new(file)).map_err(|error| error.to_string())?;
+    if anchors.is_empty() { Err("no DNSKEY record in it".to_owned()) } else { Ok(anchors) }
 }
 
 async fn sink_until_stopped(sink: Sink) -> Result<(), RunError> {

@@ -40,7 +40,7 @@ use crate::{
     metrics::Metrics,
     monitor::{Monitor, Parts},
     queue::{Limits, Queue, SharedQueue},
-    route::{Resolver, ResolverSource},
+    route::{Resolver, ResolverSource, TrustAnchors},
     secrets::Secrets,
     smtp::client,
     socket,
@@ -62,7 +62,6 @@ const SECRETS_INTERVAL: Duration = Duration::from_millis(500);
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What the command line says.
-#[derive(Debug)]
 pub struct Options {
     /// Manifests; `-` is standard input.
     pub files: Vec<PathBuf>,
@@ -74,6 +73,8 @@ pub struct Options {
     pub http: SocketAddr,
     /// The DNS server to ask; by default the system's.
     pub resolver: Option<SocketAddr>,
+    /// The keys from which DNSSEC proves answers; by default those of the root of the Internet.
+    pub trust_anchors: Option<TrustAnchors>,
     /// A file with the SHA-256 of the credential to which the Monitor answers off loopback.
     pub monitor_credential: Option<PathBuf>,
     /// The folder of the Secrets; by default that of the first file.
@@ -272,7 +273,10 @@ impl Relay {
             gate: gate.clone(),
             table,
             bind: options.bind,
-            resolver: Resolver::new(options.resolver.map_or(ResolverSource::System, ResolverSource::At)),
+            resolver: Resolver::new(
+                options.resolver.map_or(ResolverSource::System, ResolverSource::At),
+                options.trust_anchors.clone().unwrap_or_default(),
+            ),
             config: sender.subscribe(),
             tls: Outgoing::new(secrets),
             timeouts: client::Timeouts::default(),

@@ -18,6 +18,7 @@
 
 pub mod api;
 pub mod audit;
+pub mod authority;
 pub mod certificate;
 pub mod clients;
 pub mod cluster;
@@ -39,6 +40,7 @@ pub mod process;
 pub mod record;
 pub mod relay;
 pub mod scripted;
+pub mod secure;
 pub mod sink;
 pub mod tls_host;
 pub mod token;

@@ -82,6 +82,7 @@ impl Session {
         let ports: Vec<u16> = self.config.spec.listeners.iter().map(|listener| listener.port).collect();
         let terms = Terms {
             private: self.config.routes.allows_private(&self.host),
+            dane: false,
             hostname: &self.config.hello,
             ours: &|address| listens_at(self.courier.bind, &ports, address),
         };

@@ -31,11 +31,13 @@ pub enum RouteCode {
     DnsProtocol,
     /// The system's list of DNS servers could not be read.
     DnsServers,
+    /// The answer is not proved, where DNSSEC is asked for.
+    DnssecBogus,
 }
 
 impl RouteCode {
     /// All of them.
-    pub const ALL: [RouteCode; 13] = [
+    pub const ALL: [RouteCode; 14] = [
         RouteCode::NxDomain,
         RouteCode::NullMx,
         RouteCode::NoAddress,
@@ -49,6 +51,7 @@ impl RouteCode {
         RouteCode::DnsUnreachable,
         RouteCode::DnsProtocol,
         RouteCode::DnsServers,
+        RouteCode::DnssecBogus,
     ];
 
     /// The code as it is shown: an answer of the DNS by its own name.
@@ -68,6 +71,7 @@ impl RouteCode {
             RouteCode::DnsUnreachable => "DNS_UNREACHABLE",
             RouteCode::DnsProtocol => "DNS_PROTOCOL",
             RouteCode::DnsServers => "DNS_SERVERS",
+            RouteCode::DnssecBogus => "DNSSEC_BOGUS",
         }
     }
 
@@ -87,7 +91,8 @@ impl RouteCode {
             | RouteCode::DnsTimeout
             | RouteCode::DnsUnreachable
             | RouteCode::DnsProtocol
-            | RouteCode::DnsServers => false,
+            | RouteCode::DnsServers
+            | RouteCode::DnssecBogus => false,
         }
     }
 
@@ -105,7 +110,8 @@ impl RouteCode {
             | RouteCode::DnsTimeout
             | RouteCode::DnsUnreachable
             | RouteCode::DnsProtocol
-            | RouteCode::DnsServers => (4, 3),
+            | RouteCode::DnsServers
+            | RouteCode::DnssecBogus => (4, 3),
         }
     }
 }

@@ -5,12 +5,14 @@
 //! - [`way`]: what a route says of how mail leaves (pure);
 //! - [`terms`]: which addresses may be tried (pure);
 //! - [`order`]: which exchanger and which address is tried first (pure);
+//! - [`proof`]: what answers are worth where DNSSEC is asked for (pure);
 //! - [`resolver`]: the questions to the DNS, and what the answers mean;
 //! - [`servers`]: whom to ask.
 
 mod error;
 mod hop;
 mod order;
+mod proof;
 mod resolver;
 mod servers;
 mod table;
@@ -18,6 +20,7 @@ mod terms;
 mod way;
 
 pub use error::{RouteCode, RouteError};
+pub use hickory_resolver::proto::dnssec::TrustAnchors;
 pub use hop::NextHop;
 pub use order::{Target, next_race};
 pub use resolver::Resolver;

@@ -1,8 +1,13 @@
 //! Which exchanger, and which of its addresses, is tried first.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use rand::{Rng, seq::SliceRandom as _};
+
+use crate::tls::dane::TlsaSet;
 
 /// Addresses tried in one attempt. Each may take the whole time of a connection that nobody answers, and the attempt
 /// holds one of the relay's connections meanwhile; RFC 5321 section 5.1 wants at least two.
@@ -18,6 +23,8 @@ pub struct Target {
     pub name: String,
     /// Its address and port.
     pub address: SocketAddr,
+    /// The host's TLSA records, where they were asked for and it is proved that it has some.
+    pub tlsa: Option<Arc<TlsaSet>>,
 }
 
 /// A mail exchanger, as an MX record names it.
@@ -54,11 +61,17 @@ pub(super) fn in_turn(addresses: Vec<IpAddr>, rng: &mut impl Rng) -> Vec<IpAddr>
 
 /// Adds the addresses of one exchanger to what is tried, within the limits; one that is there already is not tried
 /// twice.
-pub(super) fn add_targets(targets: &mut Vec<Target>, name: &str, addresses: Vec<IpAddr>, port: u16) {
+pub(super) fn add_targets(
+    targets: &mut Vec<Target>,
+    name: &str,
+    addresses: Vec<IpAddr>,
+    port: u16,
+    tlsa: Option<&Arc<TlsaSet>>,
+) {
     for address in addresses.into_iter().take(MAX_PER_EXCHANGER) {
         let address = SocketAddr::new(address, port);
         if targets.len() < MAX_TARGETS && targets.iter().all(|target| target.address != address) {
-            targets.push(Target { name: name.to_owned(), address });
+            targets.push(Target { name: name.to_owned(), address, tlsa: tlsa.cloned() });
         }
     }
 }
@@ -124,10 +137,10 @@ mod tests {
     fn what_is_tried_is_bounded_and_leaves_room_for_the_next_exchanger() {
         let mut targets = Vec::new();
         let many = |net: u8| (1..=9).map(|host| IpAddr::from([192, 0, net, host])).collect::<Vec<_>>();
-        add_targets(&mut targets, "a", many(1), 25);
-        add_targets(&mut targets, "same-as-a", many(1), 25);
-        add_targets(&mut targets, "b", many(2), 25);
-        add_targets(&mut targets, "c", many(3), 25);
+        add_targets(&mut targets, "a", many(1), 25, None);
+        add_targets(&mut targets, "same-as-a", many(1), 25, None);
+        add_targets(&mut targets, "b", many(2), 25, None);
+        add_targets(&mut targets, "c", many(3), 25, None);
         let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
         assert_eq!(names, ["a", "a", "a", "a", "b", "b", "b", "b"]);
     }
@@ -137,6 +150,7 @@ mod tests {
         let target = |name: &str, address: &str| Target {
             name: name.to_owned(),
             address: (address.parse::<IpAddr>().unwrap(), 25).into(),
+            tlsa: None,
         };
         let (a6, a4) = (target("a", "2001:db8::1"), target("a", "192.0.2.1"));
         let (other_a4, b6) = (target("a", "192.0.2.2"), target("b", "2001:db8::2"));

@@ -9,25 +9,24 @@
 //! - An exchanger that is the relay itself takes those with it that are no nearer to the domain; with nothing left, the mail
 //!   goes back (5.4.6) instead of in circles. Addresses inside are passed over unless the route allows them.
 //! - An exchanger's name may be an alias. RFC 2181 section 10.3 forbids it, and there are many.
+//! - Where the route asks for DANE, answers are proved by DNSSEC, and an exchanger of which it cannot be learnt whether it has TLSA
+//!   records is passed over like one that cannot be looked up (RFC 7672 section 2.1): with no other left, mail waits.
 
-use std::net::IpAddr;
+mod lookup;
+
+use std::net::{IpAddr, SocketAddr};
 
 use futures::future;
-use hickory_resolver::{
-    TokioResolver,
-    net::{DnsError, NetError, NoRecords},
-    proto::{
-        op::ResponseCode,
-        rr::{Name, RData, RecordType},
-    },
-};
+use hickory_resolver::proto::dnssec::TrustAnchors;
 
 use super::{
     NextHop, ResolverSource, RouteCode, RouteError, Target, Terms,
     order::{self, Exchanger, MAX_TARGETS},
-    servers::Servers,
+    servers::{Proofs, Servers},
+    terms::is_private,
 };
 use crate::smtp::Domain;
+use lookup::{Dns, Host, NoAnswer};
 
 /// The port of mail exchangers.
 const SMTP_PORT: u16 = 25;
@@ -44,10 +43,10 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver that asks the servers of `source`; none is asked yet.
+    /// A resolver that asks the servers of `source`; none is asked yet. Where answers are to be proved, it is from these keys on.
     #[must_use]
-    pub fn new(source: ResolverSource) -> Resolver {
-        Resolver { servers: Servers::new(source) }
+    pub fn new(source: ResolverSource, anchors: TrustAnchors) -> Resolver {
+        Resolver { servers: Servers::new(source, anchors) }
     }
 
     /// The addresses to try, in this order: at least one, and no more than an attempt should take.
@@ -57,10 +56,10 @@ impl Resolver {
     pub async fn targets(&self, hop: &NextHop, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
         match hop {
             NextHop::Mx(domain) => match domain.literal() {
-                Some(address) => of_domain(domain, vec![address], terms),
+                Some(address) => of_domain(domain, Host { addresses: vec![address], tlsa: None }, terms),
                 None => self.by_mx(domain, terms).await,
             },
-            NextHop::Smarthost { host, port } => self.of_smarthost(host, *port).await,
+            NextHop::Smarthost { host, port } => self.of_smarthost(host, *port, terms).await,
             NextHop::Nowhere => {
                 let text = "no route is for this recipient: its address has no domain, or one that no route names";
                 Err(RouteError::of_domain(RouteCode::NoRoute, text.to_owned()))
@@ -69,10 +68,10 @@ impl Resolver {
     }
 
     async fn by_mx(&self, domain: &Domain, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
-        let resolver = self.ready().map_err(|(code, text)| RouteError::of_domain(code, text))?;
+        let dns = self.ready(terms).map_err(|(code, text)| RouteError::of_domain(code, text))?;
         let no_such_domain =
             || RouteError::of_domain(RouteCode::NxDomain, format!("the domain {domain} does not exist"));
-        match exchangers(&resolver, domain.as_str()).await {
+        match dns.exchangers(domain.as_str()).await {
             Ok(exchangers) => {
                 let mut exchangers = order::by_preference(exchangers, &mut rand::rng());
                 exchangers.retain(|exchanger| !exchanger.name.is_empty());
@@ -81,11 +80,11 @@ impl Resolver {
                     return Err(RouteError::of_domain(RouteCode::NullMx, text));
                 }
                 exchangers.truncate(MAX_EXCHANGERS);
-                of_exchangers(&resolver, domain, &exchangers, terms).await
+                of_exchangers(&dns, domain, &exchangers, terms).await
             }
             // Without an MX record the domain itself is the exchanger.
-            Err(NoAnswer::NoRecord) => match addresses(&resolver, domain.as_str()).await {
-                Ok(addresses) => of_domain(domain, addresses, terms),
+            Err(NoAnswer::NoRecord) => match dns.host(domain.as_str(), SMTP_PORT).await {
+                Ok(host) => of_domain(domain, host, terms),
                 Err(NoAnswer::NoName) => Err(no_such_domain()),
                 Err(NoAnswer::NoRecord) => {
                     let text = format!("the domain {domain} has neither a mail exchanger nor an address");
@@ -98,14 +97,14 @@ impl Resolver {
         }
     }
 
-    async fn of_smarthost(&self, host: &str, port: u16) -> Result<Vec<Target>, RouteError> {
+    async fn of_smarthost(&self, host: &str, port: u16, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
         if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            return Ok(targets(host, vec![address], port));
+            return Ok(targets(host, Host { addresses: vec![address], tlsa: None }, port));
         }
         let failed = |(code, text)| RouteError::of_smarthost(code, text);
-        let resolver = self.ready().map_err(failed)?;
-        match addresses(&resolver, host).await {
-            Ok(addresses) => Ok(targets(host, addresses, port)),
+        let dns = self.ready(terms).map_err(failed)?;
+        match dns.host(host, port).await {
+            Ok(found) => Ok(targets(host, found, port)),
             Err(NoAnswer::NoName) => {
                 let text = format!(
                     "the smarthost {host} does not exist; no search list completes its name, so the route must give \
@@ -120,48 +119,79 @@ impl Resolver {
         }
     }
 
-    fn ready(&self) -> Result<TokioResolver, (RouteCode, String)> {
-        self.servers.current().map_err(|error| (RouteCode::DnsServers, error.to_string()))
+    /// The texts of a name's TXT records; none where it has none.
+    ///
+    /// # Errors
+    /// When it cannot be learnt.
+    pub async fn texts(&self, name: &str) -> Result<Vec<String>, RouteError> {
+        let failed = |(code, text)| RouteError::of_smarthost(code, text);
+        let dns = self.dns(Proofs::None).map_err(failed)?;
+        match dns.texts(name).await {
+            Ok(texts) => Ok(texts),
+            Err(NoAnswer::NoName | NoAnswer::NoRecord) => Ok(Vec::new()),
+            Err(NoAnswer::Failed(code, text)) => Err(failed((code, text))),
+        }
     }
-}
 
-/// Why a question brought no record.
-enum NoAnswer {
-    /// There is no such name.
-    NoName,
-    /// The name has no such record.
-    NoRecord,
-    /// It is not known whether there is one.
-    Failed(RouteCode, String),
+    /// The addresses of a web server that a mail domain names, those inside left out unless `private`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn web_server(&self, name: &str, port: u16, private: bool) -> Result<Vec<SocketAddr>, RouteError> {
+        let failed = |code, text| RouteError::of_smarthost(code, text);
+        let dns = self.dns(Proofs::None).map_err(|(code, text)| failed(code, text))?;
+        match dns.host(name, port).await {
+            Ok(mut host) => {
+                host.addresses.retain(|address| private || !is_private(*address));
+                if host.addresses.is_empty() {
+                    let text = format!("the address of {name} is none of the public Internet");
+                    return Err(failed(RouteCode::PrivateAddress, text));
+                }
+                Ok(targets(name, host, port).into_iter().map(|target| target.address).collect())
+            }
+            Err(NoAnswer::NoName) => Err(failed(RouteCode::NxDomain, format!("{name} does not exist"))),
+            Err(NoAnswer::NoRecord) => Err(failed(RouteCode::NoAddress, format!("{name} has no address"))),
+            Err(NoAnswer::Failed(code, text)) => Err(failed(code, text)),
+        }
+    }
+
+    fn ready(&self, terms: &Terms<'_>) -> Result<Dns, (RouteCode, String)> {
+        self.dns(if terms.dane { Proofs::Dnssec } else { Proofs::None })
+    }
+
+    fn dns(&self, proofs: Proofs) -> Result<Dns, (RouteCode, String)> {
+        let resolver = self.servers.current(proofs);
+        resolver.map(|resolver| Dns { resolver, proofs }).map_err(|error| (RouteCode::DnsServers, error.to_string()))
+    }
 }
 
 /// The exchangers' addresses, the preferred ones' first.
 async fn of_exchangers(
-    resolver: &TokioResolver,
+    dns: &Dns,
     domain: &Domain,
     exchangers: &[Exchanger],
     terms: &Terms<'_>,
 ) -> Result<Vec<Target>, RouteError> {
-    let mut found: Vec<(&Exchanger, Vec<IpAddr>)> = Vec::new();
+    let mut found: Vec<(&Exchanger, Host)> = Vec::new();
     let mut failure = None;
     let mut own: Option<&Exchanger> = None;
     let mut inside = None;
     let mut count = 0;
     for some in exchangers.chunks(LOOKUPS_AT_ONCE) {
-        let answers = future::join_all(some.iter().map(|exchanger| addresses(resolver, &exchanger.name))).await;
+        let answers = future::join_all(some.iter().map(|exchanger| dns.host(&exchanger.name, SMTP_PORT))).await;
         for (exchanger, answer) in some.iter().zip(answers) {
             if terms.is_own_name(&exchanger.name) {
                 own = own.or(Some(exchanger));
             }
             match answer {
-                Ok(addresses) if addresses.iter().any(|address| (terms.ours)((*address, SMTP_PORT).into())) => {
+                Ok(host) if host.addresses.iter().any(|address| (terms.ours)((*address, SMTP_PORT).into())) => {
                     own = own.or(Some(exchanger));
                 }
-                Ok(mut addresses) => {
-                    inside = inside.or_else(|| addresses.iter().copied().find(|address| !terms.allow(*address)));
-                    addresses.retain(|address| terms.allow(*address));
-                    count += addresses.len();
-                    found.push((exchanger, addresses));
+                Ok(mut host) => {
+                    inside = inside.or_else(|| host.addresses.iter().copied().find(|address| !terms.allow(*address)));
+                    host.addresses.retain(|address| terms.allow(*address));
+                    count += host.addresses.len();
+                    found.push((exchanger, host));
                 }
                 Err(NoAnswer::Failed(code, text)) => failure = failure.or(Some((code, text))),
                 Err(NoAnswer::NoName | NoAnswer::NoRecord) => {}
@@ -176,9 +206,9 @@ async fn of_exchangers(
         found.retain(|(exchanger, _)| exchanger.preference < own.preference);
     }
     let mut targets = Vec::new();
-    for (exchanger, addresses) in found {
+    for (exchanger, Host { addresses, tlsa }) in found {
         let addresses = order::in_turn(addresses, &mut rand::rng());
-        order::add_targets(&mut targets, &exchanger.name, addresses, SMTP_PORT);
+        order::add_targets(&mut targets, &exchanger.name, addresses, SMTP_PORT, tlsa.as_ref());
     }
     if !targets.is_empty() {
         return Ok(targets);
@@ -196,18 +226,18 @@ async fn of_exchangers(
 }
 
 /// The addresses of a domain that is its own exchanger.
-fn of_domain(domain: &Domain, mut addresses: Vec<IpAddr>, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
+fn of_domain(domain: &Domain, mut host: Host, terms: &Terms<'_>) -> Result<Vec<Target>, RouteError> {
     let name = domain.as_str();
-    if terms.is_own_name(name) || addresses.iter().any(|address| (terms.ours)((*address, SMTP_PORT).into())) {
+    if terms.is_own_name(name) || host.addresses.iter().any(|address| (terms.ours)((*address, SMTP_PORT).into())) {
         return Err(RouteError::of_domain(RouteCode::MxLoop, looping(domain, name)));
     }
-    let inside = addresses.iter().copied().find(|address| !terms.allow(*address));
-    addresses.retain(|address| terms.allow(*address));
+    let inside = host.addresses.iter().copied().find(|address| !terms.allow(*address));
+    host.addresses.retain(|address| terms.allow(*address));
     match inside {
-        Some(address) if addresses.is_empty() => {
+        Some(address) if host.addresses.is_empty() => {
             Err(RouteError::of_domain(RouteCode::PrivateAddress, private(domain, address)))
         }
-        _ => Ok(targets(name, addresses, SMTP_PORT)),
+        _ => Ok(targets(name, host, SMTP_PORT)),
     }
 }
 
@@ -222,80 +252,11 @@ fn private(domain: &Domain, address: IpAddr) -> String {
     )
 }
 
-fn targets(name: &str, addresses: Vec<IpAddr>, port: u16) -> Vec<Target> {
+fn targets(name: &str, host: Host, port: u16) -> Vec<Target> {
     let mut targets = Vec::new();
-    order::add_targets(&mut targets, name, order::in_turn(addresses, &mut rand::rng()), port);
+    let addresses = order::in_turn(host.addresses, &mut rand::rng());
+    order::add_targets(&mut targets, name, addresses, port, host.tlsa.as_ref());
     targets
-}
-
-async fn exchangers(resolver: &TokioResolver, domain: &str) -> Result<Vec<Exchanger>, NoAnswer> {
-    ask(resolver, domain, RecordType::MX, |data| match data {
-        RData::MX(mx) => {
-            let name = mx.exchange.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-            Some(Exchanger { preference: mx.preference, name })
-        }
-        _ => None,
-    })
-    .await
-}
-
-/// The addresses of both families. A family about which nothing can be learnt is passed over where the other has some.
-async fn addresses(resolver: &TokioResolver, name: &str) -> Result<Vec<IpAddr>, NoAnswer> {
-    let six = ask(resolver, name, RecordType::AAAA, |data| match data {
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    });
-    let four = ask(resolver, name, RecordType::A, |data| match data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        _ => None,
-    });
-    match future::join(six, four).await {
-        (Ok(mut six), Ok(four)) => {
-            six.extend(four);
-            Ok(six)
-        }
-        (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-        (Err(failed @ NoAnswer::Failed(..)), Err(_)) | (Err(_), Err(failed @ NoAnswer::Failed(..))) => Err(failed),
-        (Err(NoAnswer::NoName), Err(_)) | (Err(_), Err(NoAnswer::NoName)) => Err(NoAnswer::NoName),
-        (Err(NoAnswer::NoRecord), Err(NoAnswer::NoRecord)) => Err(NoAnswer::NoRecord),
-    }
-}
-
-/// Asks for the records of one type and takes from them what `take` takes; never answers with an empty list.
-async fn ask<T>(
-    resolver: &TokioResolver,
-    name: &str,
-    record_type: RecordType,
-    take: impl Fn(&RData) -> Option<T>,
-) -> Result<Vec<T>, NoAnswer> {
-    let Ok(absolute) = Name::from_ascii(format!("{name}.")) else {
-        return Err(NoAnswer::Failed(RouteCode::BadName, format!("{name:?} is no host name")));
-    };
-    let lookup = resolver.lookup(absolute, record_type).await.map_err(|error| no_answer(&error, name, record_type))?;
-    // Among the answers are the aliases on the way.
-    let found: Vec<T> = lookup.answers().iter().filter_map(|record| take(&record.data)).collect();
-    if found.is_empty() { Err(NoAnswer::NoRecord) } else { Ok(found) }
-}
-
-fn no_answer(error: &NetError, name: &str, record_type: RecordType) -> NoAnswer {
-    let (code, why) = match error {
-        NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code: ResponseCode::NXDomain, .. })) => {
-            return NoAnswer::NoName;
-        }
-        NetError::Dns(DnsError::NoRecordsFound(_)) => return NoAnswer::NoRecord,
-        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => {
-            (RouteCode::ServFail, "the DNS server could not find out".to_owned())
-        }
-        NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => {
-            (RouteCode::Refused, "the DNS server refused to answer".to_owned())
-        }
-        NetError::Timeout => (RouteCode::DnsTimeout, "no DNS server answered in time".to_owned()),
-        NetError::Io(_) | NetError::NoConnections | NetError::Busy => {
-            (RouteCode::DnsUnreachable, format!("no DNS server could be reached: {error}"))
-        }
-        _ => (RouteCode::DnsProtocol, format!("the DNS server's answer could not be used: {error}")),
-    };
-    NoAnswer::Failed(code, format!("look up {record_type} of {name}: {why}"))
 }
 
 #[cfg(test)]

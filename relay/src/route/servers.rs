@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     net::{NetError, runtime::TokioRuntimeProvider},
+    proto::dnssec::TrustAnchors,
     system_conf::parse_resolv_conf,
 };
 
@@ -35,7 +36,20 @@ pub enum ResolverSource {
 /// The DNS servers, and what is remembered of their answers.
 pub(super) struct Servers {
     listed: Listed,
-    loaded: Mutex<Option<Loaded>>,
+    anchors: Arc<TrustAnchors>,
+    /// As answers come.
+    plain: Mutex<Option<Loaded>>,
+    /// With answers proved by DNSSEC: made when the first of them is asked for, so that it costs those nothing who never do.
+    proved: Mutex<Option<Loaded>>,
+}
+
+/// Whether answers are proved by DNSSEC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proofs {
+    /// They are taken as they come.
+    None,
+    /// They are proved from the trust anchors on.
+    Dnssec,
 }
 
 enum Listed {
@@ -72,39 +86,43 @@ impl Stamp {
 }
 
 impl Servers {
-    pub(super) fn new(source: ResolverSource) -> Servers {
+    pub(super) fn new(source: ResolverSource, anchors: TrustAnchors) -> Servers {
         match source {
-            ResolverSource::System => Servers::listed_in(RESOLV_CONF.into()),
-            ResolverSource::At(address) => Servers::fixed(address, ResolverOpts::default()),
+            ResolverSource::System => Servers::of(Listed::In(RESOLV_CONF.into()), anchors),
+            ResolverSource::At(address) => Servers::fixed(address, ResolverOpts::default(), anchors),
         }
     }
 
-    fn listed_in(path: PathBuf) -> Servers {
-        Servers { listed: Listed::In(path), loaded: Mutex::default() }
+    fn of(listed: Listed, anchors: TrustAnchors) -> Servers {
+        Servers { listed, anchors: Arc::new(anchors), plain: Mutex::default(), proved: Mutex::default() }
     }
 
-    pub(super) fn fixed(address: SocketAddr, options: ResolverOpts) -> Servers {
+    pub(super) fn fixed(address: SocketAddr, options: ResolverOpts, anchors: TrustAnchors) -> Servers {
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
             connection.port = address.port();
             connection
         });
         let server = NameServerConfig::new(address.ip(), true, connections.into());
         let config = ResolverConfig::from_name_servers(vec![server]);
-        Servers { listed: Listed::Fixed(Box::new((config, options))), loaded: Mutex::default() }
+        Servers::of(Listed::Fixed(Box::new((config, options))), anchors)
     }
 
     /// The resolver for the servers that are listed now. The file is looked at before every look-up, for a pod lives
     /// longer than the list that it was started with; a list that cannot be read is no reason to forget the one
     /// before it.
-    pub(super) fn current(&self) -> Result<TokioResolver, ServersError> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn current(&self, proofs: Proofs) -> Result<TokioResolver, ServersError> {
+        let loaded = match proofs {
+            Proofs::None => &self.plain,
+            Proofs::Dnssec => &self.proved,
+        };
+        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = match &self.listed {
             Listed::In(path) => Stamp::of(path).ok(),
             Listed::Fixed(_) => None,
         };
         match &*loaded {
             Some(known) if known.stamp == stamp => Ok(known.resolver.clone()),
-            known => match (self.load(), known) {
+            known => match (self.load(proofs), known) {
                 (Ok(resolver), _) => {
                     *loaded = Some(Loaded { resolver: resolver.clone(), stamp });
                     Ok(resolver)
@@ -115,7 +133,7 @@ impl Servers {
         }
     }
 
-    fn load(&self) -> Result<TokioResolver, ServersError> {
+    fn load(&self, proofs: Proofs) -> Result<TokioResolver, ServersError> {
         let (config, mut options) = match &self.listed {
             Listed::In(path) => fs::read(path)
                 .map_err(NetError::from)
@@ -126,10 +144,14 @@ impl Servers {
         // Mail goes where the DNS says, MX and addresses alike.
         options.use_hosts_file = ResolveHosts::Never;
         options.negative_max_ttl = Some(NEGATIVE_TTL);
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            .with_options(options)
-            .build()
-            .map_err(|source| ServersError { path: PathBuf::new(), source })
+        // Aliases are part of what is proved.
+        options.preserve_intermediates = true;
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
+        let builder = match proofs {
+            Proofs::None => builder,
+            Proofs::Dnssec => builder.with_trust_anchor(self.anchors.clone()),
+        };
+        builder.build().map_err(|source| ServersError { path: PathBuf::new(), source })
     }
 }
 
@@ -146,16 +168,16 @@ mod tests {
     use super::*;
 
     fn attempts(servers: &Servers) -> usize {
-        servers.current().unwrap().options().attempts
+        servers.current(Proofs::None).unwrap().options().attempts
     }
 
     #[test]
     fn a_changed_list_is_obeyed_and_a_broken_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("resolv.conf");
-        let servers = Servers::listed_in(path.clone());
+        let servers = Servers::of(Listed::In(path.clone()), TrustAnchors::empty());
 
-        let missing = servers.current().err().unwrap().to_string();
+        let missing = servers.current(Proofs::None).err().unwrap().to_string();
         assert!(missing.contains("resolv.conf"), "{missing}");
 
         fs::write(&path, "nameserver 192.0.2.1\noptions attempts:3\n").unwrap();
@@ -180,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_hosts_file_is_never_asked() {
-        let servers = Servers::new(ResolverSource::At(([127, 0, 0, 1], 53).into()));
-        assert_eq!(servers.current().unwrap().options().use_hosts_file, ResolveHosts::Never);
+        let servers = Servers::new(ResolverSource::At(([127, 0, 0, 1], 53).into()), TrustAnchors::empty());
+        assert_eq!(servers.current(Proofs::None).unwrap().options().use_hosts_file, ResolveHosts::Never);
     }
 }

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 pub struct Terms<'a> {
     /// Whether addresses that are not of the public Internet may be tried.
     pub private: bool,
+    /// Whether answers are to be proved by DNSSEC, and hosts known by their TLSA records.
+    pub dane: bool,
     /// The relay's own name.
     pub hostname: &'a str,
     /// Whether the relay itself listens there: mail would come back (RFC 5321 section 5.1).
@@ -35,7 +37,7 @@ pub fn listens_at(bind: IpAddr, ports: &[u16], address: SocketAddr) -> bool {
 
 /// Whether an address is not of the public Internet (RFC 6890): loopback, private, link-local, shared, for benchmarks,
 /// multicast, reserved.
-fn is_private(address: IpAddr) -> bool {
+pub(super) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(four) => is_private_four(four),
         IpAddr::V6(six) => match six.to_ipv4_mapped() {

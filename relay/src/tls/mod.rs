@@ -1,13 +1,14 @@
 //! TLS: certificates from Secrets, connections with and without it, and what a handshake agreed on.
 //!
 //! - [`certificates`]: those that listeners show; [`outgoing`]: what is wanted of hosts, by policy;
-//! - [`verify`]: whom to believe; [`fault`]: why a handshake came to nothing; [`stream`]: the connection.
+//! - [`dane`]: hosts that TLSA records name; [`verify`]: whom to believe; [`fault`]: why a handshake came to nothing; [`stream`]: the connection.
 //!
 //! The one provider of cryptography is aws-lc-rs, which brings key exchange that outlasts quantum computers; [`install`] makes
 //! it the process's own.
 
 mod asking;
 mod certificates;
+pub mod dane;
 mod fault;
 mod outgoing;
 mod stream;

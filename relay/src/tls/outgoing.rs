@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     fn target(name: &str) -> Target {
-        Target { name: name.to_owned(), address: ([192, 0, 2, 1], 25).into() }
+        Target { name: name.to_owned(), address: ([192, 0, 2, 1], 25).into(), tlsa: None }
     }
 
     fn outgoing() -> Outgoing {

@@ -6,6 +6,7 @@ mod client_limits;
 mod clients;
 mod clients_behind_others;
 mod damaged_records_are_set_aside;
+mod dns_answers;
 mod expires_in_its_minute;
 mod extensions;
 mod failed_sync_is_final;

@@ -1,8 +1,15 @@
+mod dane;
 mod dns;
 
 use std::{collections::HashSet, net::SocketAddr};
 
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, TXT};
+use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{
+        RData,
+        rdata::{A, AAAA, CNAME, MX, TXT},
+    },
+};
 
 use super::*;
 use dns::{Dns, Trouble, name};
@@ -90,7 +97,7 @@ async fn world() -> Dns {
 }
 
 async fn by_mx(resolver: &Resolver, domain: &str) -> Result<Vec<Target>, RouteError> {
-    let terms = Terms { private: false, hostname: "relay.example", ours: &|address| address == four(66) };
+    let terms = Terms { private: false, dane: false, hostname: "relay.example", ours: &|address| address == four(66) };
     resolver.targets(&NextHop::from_host_name(domain), &terms).await
 }
 

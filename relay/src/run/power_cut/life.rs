@@ -156,6 +156,7 @@ fn start(disk: &SimDisk, rng: &mut Rng) -> Result<Started, String> {
         bind: Ipv4Addr::LOCALHOST.into(),
         http: (Ipv4Addr::LOCALHOST, 0).into(),
         resolver: None,
+        trust_anchors: None,
         monitor_credential: None,
         secrets: None,
     };
