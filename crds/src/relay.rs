@@ -64,6 +64,7 @@ const MOST_CONNECTIONS: u32 = 100_000;
 #[x_kube(validation = rules::message_fits_into_the_spool())]
 #[x_kube(validation = rules::tls_is_not_off_where_it_begins_at_once())]
 #[x_kube(validation = rules::authorities_are_of_use())]
+#[x_kube(validation = rules::policies_are_of_domains())]
 #[serde(rename_all = "camelCase")]
 pub struct SMTPRelaySpec {
     /// How many relay pods run, each with a spool of its own. A relay without a cluster is always one.

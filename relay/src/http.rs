@@ -1,4 +1,4 @@
-//! HTTP: health, readiness, metrics and the Monitor.
+//! HTTP: health, readiness, metrics, the Monitor and what is counted for TLS reports.
 //!
 //! The Monitor names mail addresses' domains and hosts, so it answers to loopback, and off loopback only to a credential
 //! that the operator holds: the relay knows its SHA-256 and never the credential itself.
@@ -32,7 +32,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, monitor::Monitor};
+use crate::{
+    metrics::Metrics,
+    monitor::Monitor,
+    tls_report::{Report, TlsReports},
+};
 
 /// An empty line goes over a silent stream so often, so that either side notices when the other is gone.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -44,6 +48,8 @@ pub struct Endpoints {
     pub monitor: Arc<Monitor>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is counted for TLS reports.
+    pub reports: Arc<TlsReports>,
     /// A file with the lower-case hexadecimal SHA-256 of the credential.
     pub credential: Option<PathBuf>,
     /// Whether the relay takes mail: its listeners are open and it is not stopping.
@@ -61,6 +67,7 @@ pub async fn serve(socket: TcpListener, endpoints: Endpoints) -> io::Result<()> 
     let guarded = Router::new()
         .route("/monitor", get(monitor))
         .route("/monitor/stream", get(monitor_stream))
+        .route("/tls-reports", get(tls_reports))
         .route_layer(middleware::from_fn_with_state(endpoints.clone(), authorize));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -92,6 +99,10 @@ async fn metrics(State(endpoints): State<Endpoints>) -> Response {
 
 async fn monitor(State(endpoints): State<Endpoints>) -> axum::Json<Snapshot> {
     axum::Json(endpoints.monitor.whole())
+}
+
+async fn tls_reports(State(endpoints): State<Endpoints>) -> axum::Json<Vec<Report>> {
+    axum::Json(endpoints.reports.reports())
 }
 
 async fn monitor_stream(State(endpoints): State<Endpoints>) -> Response {

@@ -18,6 +18,10 @@ use mailsluice_relay::{
     spool_tool::{self, SpoolCommand},
     tls,
 };
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// An SMTP relay that keeps mail safe on disk, lets it out when it is allowed to go, and says why it waits.
@@ -61,6 +65,9 @@ struct Run {
     /// A file with the DNSKEY records from which DNSSEC proves answers [default: those of the root of the Internet].
     #[arg(long, value_name = "FILE", value_parser = trust_anchors)]
     trust_anchor: Option<TrustAnchors>,
+    /// A file with the certificates, in PEM, of the authorities that vouch for public hosts [default: Mozilla's list].
+    #[arg(long, value_name = "FILE", value_parser = authorities)]
+    authorities: Option<RootCertStore>,
     /// A file with the SHA-256, in lower-case hexadecimal, of the credential to which the Monitor answers off loopback.
     #[arg(long, value_name = "FILE")]
     monitor_credential: Option<PathBuf>,
@@ -130,8 +137,19 @@ fn hash_password(HashPassword { name, kind }: &HashPassword) -> io::Result<()> {
 }
 
 async fn relay(run: Run) -> Result<(), RunError> {
-    let Run { files, spool, bind, http, resolver, trust_anchor: trust_anchors, monitor_credential, secrets } = run;
-    let options = run::Options { files, spool, bind, http, resolver, trust_anchors, monitor_credential, secrets };
+    let Run {
+        files,
+        spool,
+        bind,
+        http,
+        resolver,
+        trust_anchor: trust_anchors,
+        authorities,
+        monitor_credential,
+        secrets,
+    } = run;
+    let options =
+        run::Options { files, spool, bind, http, resolver, trust_anchors, authorities, monitor_credential, secrets };
     let log = Log::new(io::stdout())?;
     run::run(options, log).await
 }
@@ -139,6 +157,15 @@ async fn relay(run: Run) -> Result<(), RunError> {
 fn trust_anchors(file: &str) -> Result<TrustAnchors, String> {
     let anchors = TrustAnchors::from_file(Path::new(file)).map_err(|error| error.to_string())?;
     if anchors.is_empty() { Err("no DNSKEY record in it".to_owned()) } else { Ok(anchors) }
+}
+
+fn authorities(file: &str) -> Result<RootCertStore, String> {
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        authorities.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if authorities.is_empty() { Err("no certificate in it".to_owned()) } else { Ok(authorities) }
 }
 
 async fn sink_until_stopped(sink: Sink) -> Result<(), RunError> {

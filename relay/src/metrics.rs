@@ -9,6 +9,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::tls_report::PolicyType;
+
 use crate::limiter::Over;
 
 /// Everything the relay counts. Cheap to share by reference count.
@@ -38,6 +40,8 @@ pub struct Metrics {
     pub authentications_in: IntCounterVec,
     /// Handshakes with hosts, by what was asked of TLS and their result.
     pub handshakes_out: IntCounterVec,
+    /// Sessions that TLS reports count, by where the policy comes from and the result type.
+    pub tls_report_sessions: IntCounterVec,
     /// Secrets that are missing or cannot be used.
     pub secrets_invalid: IntGauge,
     /// Clients' sessions that are open.
@@ -197,6 +201,18 @@ impl Metrics {
                 handshakes_out.with_label_values(&[policy.name(), result]);
             }
         }
+        let tls_report_sessions = IntCounterVec::new(
+            Opts::new(
+                "mailsluice_tls_report_sessions_total",
+                "Sessions under the policies Dane and MtaSts, by where the domain's policy comes from and how they went, in the words of \
+                 RFC 8460.",
+            ),
+            &["policy", "result"],
+        )?;
+        registry.register(Box::new(tls_report_sessions.clone()))?;
+        for policy in PolicyType::ALL {
+            tls_report_sessions.with_label_values(&[policy.name(), "success"]);
+        }
         let sampled = Sampled {
             queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
             queue_bytes: gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
@@ -251,6 +267,7 @@ impl Metrics {
             handshakes_in,
             authentications_in,
             handshakes_out,
+            tls_report_sessions,
             secrets_invalid: gauge(
                 "mailsluice_secrets_invalid",
                 "Secrets that are missing or hold nothing that can be used.",

@@ -21,6 +21,7 @@ use mailsluice_crds::{
     monitor::{ProblemReason, Reason},
     relay::SMTPRelaySpec,
 };
+use rustls::RootCertStore;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
@@ -39,6 +40,7 @@ use crate::{
     log::{Log, Tag},
     metrics::Metrics,
     monitor::{Monitor, Parts},
+    mta_sts::Policies,
     queue::{Limits, Queue, SharedQueue},
     route::{Resolver, ResolverSource, TrustAnchors},
     secrets::Secrets,
@@ -47,6 +49,7 @@ use crate::{
     spool::{self, Disk, RecoveryReport, Spool, SpoolError},
     tcp::{Gate, Table},
     tls::{Certificates, Outgoing},
+    tls_report::TlsReports,
 };
 
 /// How long a stop waits for messages that are under way. Kubernetes gives 30 seconds, and 10 are promised.
@@ -75,6 +78,8 @@ pub struct Options {
     pub resolver: Option<SocketAddr>,
     /// The keys from which DNSSEC proves answers; by default those of the root of the Internet.
     pub trust_anchors: Option<TrustAnchors>,
+    /// The authorities that vouch for public hosts; by default those that come with the program.
+    pub authorities: Option<RootCertStore>,
     /// A file with the SHA-256 of the credential to which the Monitor answers off loopback.
     pub monitor_credential: Option<PathBuf>,
     /// The folder of the Secrets; by default that of the first file.
@@ -163,7 +168,13 @@ async fn serve(
 
     let secrets = Secrets::below(options.secrets.clone().unwrap_or_else(|| files.folder().to_owned()));
     metrics.spool_recovering.set(1);
-    let relay = Relay::assemble(options, &config, (spool, secrets, files.folder()), metrics.clone(), log.clone());
+    let relay = Relay::assemble(
+        options,
+        &config,
+        (spool, secrets, Folders { manifests: files.folder(), spool: folder }),
+        metrics.clone(),
+        log.clone(),
+    );
     relay.look_at_secrets(&config);
     let mut listeners = Listeners::new(relay.reception.clone(), options.bind);
     let limits = &config.spec.limits;
@@ -173,12 +184,14 @@ async fn serve(
     let endpoints = Endpoints {
         monitor: relay.monitor.clone(),
         metrics: metrics.clone(),
+        reports: relay.courier.reports.clone(),
         credential: options.monitor_credential.clone(),
         ready: ready.clone(),
         stop: relay.stop.clone(),
     };
     let server = tokio::spawn(http::serve(socket, endpoints));
     let publishing = tokio::spawn(relay.monitor.clone().publish());
+    let reports = tokio::spawn(relay.courier.reports.clone().keep(log.clone(), relay.stop.clone()));
     let dispatcher = tokio::spawn(dispatch::run(relay.courier.clone()));
     tokio::spawn(recover(relay.clone(), recovery));
     tokio::spawn(tell_link(relay.clone()));
@@ -194,8 +207,8 @@ async fn serve(
     record.say(if reading { "the spool is open again: all sessions end, and it is read" } else { "the relay stops" });
     told.config = relay.config.borrow().clone();
     relay.stop(reading).await;
-    // It has nothing more to do than to see that the relay stops.
-    let _ = dispatcher.await;
+    // They have nothing more to do than to see that the relay stops, and to write down what is counted.
+    let _ = tokio::join!(dispatcher, reports);
     publishing.abort();
     let closing = server.abort_handle();
     if time::timeout(HTTP_STOP_TIME, server).await.is_err() {
@@ -224,6 +237,13 @@ async fn open_spool(folder: PathBuf, metrics: &Arc<Metrics>) -> Result<Opened, S
     .unwrap_or_else(|_| Err(SpoolError::Closed))
 }
 
+/// Where the relay's files are.
+#[derive(Clone, Copy)]
+struct Folders<'a> {
+    manifests: &'a Path,
+    spool: &'a Path,
+}
+
 /// The running parts.
 #[derive(Clone)]
 struct Relay {
@@ -244,12 +264,13 @@ impl Relay {
     fn assemble(
         options: &Options,
         config: &Arc<Config>,
-        (spool, secrets, folder): (Spool, Secrets, &Path),
+        (spool, secrets, folders): (Spool, Secrets, Folders<'_>),
         metrics: Arc<Metrics>,
         log: Log,
     ) -> Relay {
         let certificates = Arc::new(Certificates::new(secrets.clone()));
-        let accounts = Arc::new(Accounts::new(secrets.clone(), folder));
+        let accounts = Arc::new(Accounts::new(secrets.clone(), folders.manifests));
+        let tls = Outgoing::new(secrets, options.authorities.clone());
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
         let sender = watch::Sender::new(config.clone());
@@ -278,7 +299,9 @@ impl Relay {
                 options.trust_anchors.clone().unwrap_or_default(),
             ),
             config: sender.subscribe(),
-            tls: Outgoing::new(secrets),
+            policies: Policies::load(folders.spool.join("mta-sts"), tls.web(), log.clone()),
+            reports: Arc::new(TlsReports::load(folders.spool, &config.hello)),
+            tls,
             timeouts: client::Timeouts::default(),
             log: log.clone(),
             metrics: metrics.clone(),

@@ -407,6 +407,14 @@ pub(crate) fn tls_is_not_off_where_it_begins_at_once() -> Rule {
     .field_path(".routes")
 }
 
+pub(crate) fn policies_are_of_domains() -> Rule {
+    rule(
+        format!("self.routes.all(route, !has(route.smarthost) || {POLICY} != 'MtaSts')"),
+        "MTA-STS is about a domain's own exchangers, and a smarthost has none: write another `tls` than MtaSts into its route",
+    )
+    .field_path(".routes")
+}
+
 pub(crate) fn authorities_are_of_use() -> Rule {
     rule(
         format!("self.routes.all(route, !has(route.smarthost) || !has(route.smarthost.ca) || {POLICY} == 'Verified')"),

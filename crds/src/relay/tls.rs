@@ -40,12 +40,23 @@ pub enum TlsPolicy {
     Required,
     /// Mail goes under TLS to a host whose certificate is valid for its name, or not at all. By MX, that is the exchanger's name.
     Verified,
+    /// The host is known by its TLSA records, proved by DNSSEC (RFC 7672). Mail for a host that has none goes as with Opportunistic;
+    /// where it cannot be learnt whether it has some, mail waits.
+    Dane,
+    /// By MX: what the domain's own policy says (RFC 8461). Mail for a domain that has none goes as with Opportunistic.
+    MtaSts,
 }
 
 impl TlsPolicy {
     /// All of them.
-    pub const ALL: [TlsPolicy; 4] =
-        [TlsPolicy::Off, TlsPolicy::Opportunistic, TlsPolicy::Required, TlsPolicy::Verified];
+    pub const ALL: [TlsPolicy; 6] = [
+        TlsPolicy::Off,
+        TlsPolicy::Opportunistic,
+        TlsPolicy::Required,
+        TlsPolicy::Verified,
+        TlsPolicy::Dane,
+        TlsPolicy::MtaSts,
+    ];
 
     /// The policy as manifests, the log and the metrics spell it.
     #[must_use]
@@ -55,6 +66,8 @@ impl TlsPolicy {
             TlsPolicy::Opportunistic => "Opportunistic",
             TlsPolicy::Required => "Required",
             TlsPolicy::Verified => "Verified",
+            TlsPolicy::Dane => "Dane",
+            TlsPolicy::MtaSts => "MtaSts",
         }
     }
 }

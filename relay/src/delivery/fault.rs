@@ -57,6 +57,19 @@ impl Fault {
         Fault { scope: Scope::Host, reason: Reason::DnsFailed, error }
     }
 
+    /// A domain's policy lets none of its hosts take its mail.
+    pub(super) fn policy(code: &str, text: &str, now: Timestamp) -> Fault {
+        let error = LastError {
+            code: code.to_owned(),
+            number: None,
+            stage: Stage::Dns,
+            peer: None,
+            at: now,
+            text: shortened(text, TEXT_LENGTH),
+        };
+        Fault { scope: Scope::Host, reason: Reason::TlsFailed, error }
+    }
+
     pub(super) fn connect(from: &ConnectError, peer: &str, now: Timestamp) -> Fault {
         let number = from.errno();
         let error = LastError {

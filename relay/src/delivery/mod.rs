@@ -2,6 +2,7 @@
 //!
 //! - [`dispatch`]: the loop that lets hosts have their turn;
 //! - [`session`]: one session with one host, for as many messages as it has;
+//! - [`policy`]: what domains themselves ask of TLS, and how that is counted;
 //! - [`secure`]: a connection on its way to a session, TLS and all;
 //! - [`transfer`]: a message's envelope and text on their way through the client;
 //! - [`settle`]: what became of a message, on disk, in the queue and in the log;
@@ -17,6 +18,7 @@ pub mod dispatch;
 mod expire;
 mod fault;
 mod outcome;
+mod policy;
 pub mod reroute;
 mod secure;
 mod session;
@@ -34,12 +36,14 @@ use crate::{
     config::Config,
     log::Log,
     metrics::Metrics,
+    mta_sts::Policies,
     queue::SharedQueue,
     route::Resolver,
     smtp::client,
     spool::Spool,
     tcp::{Gate, Table},
     tls::Outgoing,
+    tls_report::TlsReports,
 };
 
 /// What delivery works with.
@@ -60,6 +64,10 @@ pub struct Courier {
     pub bind: IpAddr,
     /// TLS with hosts.
     pub tls: Outgoing,
+    /// The MTA-STS policies of domains.
+    pub policies: Policies,
+    /// How sessions went, for TLS reports.
+    pub reports: Arc<TlsReports>,
     /// How long a host may take for each step.
     pub timeouts: client::Timeouts,
     /// Where records go.

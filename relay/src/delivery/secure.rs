@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mailsluice_crds::{LogLevel, monitor, relay::TlsMode};
 use tokio::net::TcpStream;
 
-use super::{fault::Fault, session::Session, transfer::Watcher};
+use super::{fault::Fault, policy::Asks, session::Session, transfer::Watcher};
 use crate::{
     clock,
     log::Tag,
@@ -21,7 +21,7 @@ impl Session {
         let (policy, route) = self.config.tls_to(&self.hop);
         self.courier
             .tls
-            .wanted(policy, route, target)
+            .wanted(policy, route, target, (self.host.as_str(), self.asks.get().and_then(Asks::mode)))
             .map_err(|fault| Fault::client(&failed(fault), None, clock::now()))
     }
 
@@ -73,12 +73,14 @@ impl Session {
         let client = self.greet(stream, target).await?;
         if !client.capabilities().start_tls {
             self.count(wanted, "notOffered");
+            self.tell_session(target, None, Some(&TlsFault::NotOffered));
             return if wanted.or_clear { Ok(client) } else { Err(failed(TlsFault::NotOffered)) };
         }
         match client.start_tls(|stream| self.handshake(stream, target, wanted)).await? {
             StartTls::Done(client) => Ok(client),
             StartTls::Refused(client, reply) => {
                 self.count(wanted, "failed");
+                self.tell_session(target, None, Some(&TlsFault::NotOffered));
                 if !wanted.or_clear {
                     return Err(ClientError { kind: ErrorKind::Reply(reply), ..failed(TlsFault::NotOffered) });
                 }
@@ -89,7 +91,10 @@ impl Session {
     }
 
     async fn handshake(&self, stream: Stream, target: &Target, wanted: &Wanted) -> Result<Stream, TlsFault> {
+        let local = stream.local_ip();
         let result = stream.connect(wanted).await;
+        let doubt = wanted.witness.as_ref().and_then(|witness| witness.said()).map(TlsFault::Certificate);
+        self.tell_session(target, local, result.as_ref().err().or(doubt.as_ref()));
         let record = |level| {
             let record = self.courier.log.at_host(level, Tag::Smtp, &self.host).field("session", self.id);
             record.field("peer", target.address).field("policy", wanted.policy.name())
@@ -140,7 +145,7 @@ impl Session {
             .at_host(LogLevel::Problems, Tag::Smtp, &self.host)
             .field("session", self.id)
             .field("peer", target.address)
-            .say(format_args!("mail goes in clear, as the policy Opportunistic allows: {why}"));
+            .say(format_args!("mail goes in clear, as its route allows: {why}"));
     }
 
     fn count(&self, wanted: &Wanted, result: &str) {

@@ -1,6 +1,11 @@
 //! One session with one host: look up where it is, connect, and send what waits, until nothing does.
 
-use std::{net::SocketAddr, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use mailsluice_crds::{
     LogLevel,
@@ -13,6 +18,7 @@ use super::{
     expire::in_vain,
     fault::{Fault, Scope, TEXT_LENGTH},
     outcome::Outcome,
+    policy::Asks,
     transfer::{Text, Watcher, outgoing, relayed},
 };
 use crate::{
@@ -50,6 +56,8 @@ pub(super) struct Session {
     pub(super) hop: NextHop,
     /// That in force when the session began.
     pub(super) config: Arc<Config>,
+    /// What the domain itself asks of TLS, once it is known.
+    pub(super) asks: OnceLock<Asks>,
     pub(super) id: SessionId,
     pub(super) hold: SessionHold,
     pub(super) entry: Arc<Entry>,
@@ -74,7 +82,19 @@ impl Session {
         let hop = NextHop::from_host_name(&host);
         let config = courier.config.borrow().clone();
         let way = config.routes.way(&host);
-        Session { courier, host_id, host, hop, config, id: SessionId::next(), hold, entry, lease, way }
+        Session {
+            courier,
+            host_id,
+            host,
+            hop,
+            config,
+            asks: OnceLock::new(),
+            id: SessionId::next(),
+            hold,
+            entry,
+            lease,
+            way,
+        }
     }
 
     pub(super) async fn run(self) {
@@ -82,7 +102,7 @@ impl Session {
         let ports: Vec<u16> = self.config.spec.listeners.iter().map(|listener| listener.port).collect();
         let terms = Terms {
             private: self.config.routes.allows_private(&self.host),
-            dane: false,
+            dane: self.asks_for_dane(),
             hostname: &self.config.hello,
             ours: &|address| listens_at(self.courier.bind, &ports, address),
         };
@@ -91,10 +111,16 @@ impl Session {
                 if targets.iter().any(|target| self.way.reaches(target.address)) {
                     targets.retain(|target| self.way.reaches(target.address));
                 }
-                self.with_targets(targets).await;
+                match self.narrow(targets).await {
+                    Ok(targets) => self.with_targets(targets).await,
+                    Err(fault) => self.suspend(&fault),
+                }
             }
             Err(error) if error.permanent => self.give_up_all(&error).await,
-            Err(error) => self.suspend(&Fault::route(&error, clock::now())),
+            Err(error) => {
+                self.tell_route(&error);
+                self.suspend(&Fault::route(&error, clock::now()));
+            }
         }
         self.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
     }

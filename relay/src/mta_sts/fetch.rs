@@ -17,11 +17,11 @@ use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsConnector;
 
-use super::{Policy, PolicyError};
+use super::{Asked, Policy, PolicyError};
 use crate::{
     errors::shortened,
-    route::{Resolver, RouteError},
-    tcp::{ConnectError, Lease, connect},
+    route::RouteError,
+    tcp::{ConnectError, connect},
 };
 
 const HTTPS: u16 = 443;
@@ -82,29 +82,17 @@ pub(super) struct Fetched {
     pub(super) policy: Policy,
 }
 
-/// Fetches the policy of `domain`.
-pub(super) async fn fetch(
-    domain: &str,
-    private: bool,
-    resolver: &Resolver,
-    tls: &Arc<ClientConfig>,
-    lease: &Lease,
-) -> Result<Fetched, FetchError> {
-    let text = time::timeout(TIME, get(&format!("mta-sts.{domain}"), private, resolver, tls, lease))
+/// Fetches the policy of a domain.
+pub(super) async fn fetch(asked: Asked<'_>, tls: &Arc<ClientConfig>) -> Result<Fetched, FetchError> {
+    let text = time::timeout(TIME, get(&format!("mta-sts.{}", asked.domain), asked, tls))
         .await
         .map_err(|_| FetchError::TimedOut)??;
     let policy = Policy::parse(&text)?;
     Ok(Fetched { text, policy })
 }
 
-async fn get(
-    server: &str,
-    private: bool,
-    resolver: &Resolver,
-    tls: &Arc<ClientConfig>,
-    lease: &Lease,
-) -> Result<String, FetchError> {
-    let stream = open(server, private, resolver, lease).await?;
+async fn get(server: &str, asked: Asked<'_>, tls: &Arc<ClientConfig>) -> Result<String, FetchError> {
+    let stream = open(server, asked).await?;
     let name = ServerName::try_from(server.to_owned()).map_err(|error| FetchError::Http(error.to_string()))?;
     let stream = TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(of_tls)?;
     let http = |error: hyper::Error| FetchError::Http(error.to_string());
@@ -142,12 +130,12 @@ async fn get(
 }
 
 /// The first of the server's addresses that answers.
-async fn open(server: &str, private: bool, resolver: &Resolver, lease: &Lease) -> Result<TcpStream, FetchError> {
-    let addresses = resolver.web_server(server, HTTPS, private).await?;
+async fn open(server: &str, asked: Asked<'_>) -> Result<TcpStream, FetchError> {
+    let addresses = asked.resolver.web_server(server, HTTPS, asked.private).await?;
     let mut last = FetchError::TimedOut;
     for pair in addresses.chunks(2) {
         let Some(first) = pair.first() else { continue };
-        let mut race = connect(lease, None, *first, pair.get(1).copied()).await;
+        let mut race = connect(asked.lease, asked.source, *first, pair.get(1).copied()).await;
         if let Some((_, stream)) = race.won {
             return Ok(stream);
         }

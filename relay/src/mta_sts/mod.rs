@@ -17,7 +17,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use mailsluice_crds::LogLevel;
+use mailsluice_crds::{LogLevel, relay::SourceAddress};
 use rustls::ClientConfig;
 
 pub use fetch::FetchError;
@@ -80,6 +80,8 @@ pub struct Asked<'a> {
     pub resolver: &'a Resolver,
     /// The leave to open connections.
     pub lease: &'a Lease,
+    /// Where they come from.
+    pub source: Option<&'a SourceAddress>,
 }
 
 impl Policies {
@@ -136,10 +138,10 @@ impl Policies {
 
     /// Fetches a policy and remembers it, or that it could not be had; why, then.
     async fn fetch(&self, known: &mut Known, id: String, asked: Asked<'_>) -> Option<Arc<FetchError>> {
-        let Asked { domain, private, resolver, lease } = asked;
+        let domain = asked.domain;
         let tls = self.tls.as_ref()?;
         let at = |level| self.log.at_host(level, Tag::Route, domain).field("policyId", &id);
-        match fetch::fetch(domain, private, resolver, tls, lease).await {
+        match fetch::fetch(asked, tls).await {
             Ok(fetched) => {
                 at(LogLevel::LowLevel).say(format_args!("the domain's MTA-STS policy is fetched: {fetched}"));
                 let entry = Entry { domain: domain.to_owned(), id, fetched: clock::now(), text: fetched.text };

@@ -13,9 +13,8 @@
 use std::{fmt, sync::Arc};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
-        Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
@@ -24,6 +23,8 @@ use rustls::{
     server::ParsedCertificate,
 };
 use sha2::{Digest as _, Sha256, Sha512};
+
+use super::fault::{CertificateFault, Facts};
 
 /// Whom a record names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl TlsaSet {
         names: &[ServerName<'static>],
         now: UnixTime,
         algorithms: WebPkiSupportedAlgorithms,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Mismatch> {
         let of = |usage| self.usable.iter().filter(move |record| record.usage == usage);
         if of(Usage::EndEntity).any(|record| record.names(own)) {
             return Ok(());
@@ -180,8 +181,7 @@ impl TlsaSet {
             authorities.add(other.clone().into_owned())?;
         }
         if authorities.is_empty() {
-            let base = self.base.clone();
-            return Err(CertificateError::Other(OtherError(Arc::new(NoMatch { base }))).into());
+            return Err(Mismatch::NoRecord);
         }
         let own = ParsedCertificate::try_from(own)?;
         verify_server_cert_signed_by_trust_anchor(&own, &authorities, others, now, algorithms.all)?;
@@ -192,23 +192,40 @@ impl TlsaSet {
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or(CertificateError::NotValidForName.into()))
+        Err(Mismatch::Invalid(last.unwrap_or(CertificateError::NotValidForName.into())))
     }
 }
 
-/// The host showed a certificate that none of its TLSA records names.
-#[derive(Debug, thiserror::Error)]
-#[error("none of the TLSA records of {base} names the certificate that the host shows")]
-pub struct NoMatch {
-    base: String,
+/// Why a certificate is not the one that the records name.
+#[derive(Debug)]
+enum Mismatch {
+    /// None of them names it, nor an authority behind it.
+    NoRecord,
+    /// They name an authority, which does not vouch for it.
+    Invalid(Error),
+}
+
+impl From<Error> for Mismatch {
+    fn from(error: Error) -> Mismatch {
+        Mismatch::Invalid(error)
+    }
 }
 
 /// Looks at a host's certificate with the eyes of its TLSA records.
 #[derive(Debug)]
-struct Verifier {
+pub(super) struct Verifier {
     records: Arc<TlsaSet>,
     names: Vec<ServerName<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    /// For mail to the domain `next_hop`.
+    pub(super) fn new(records: Arc<TlsaSet>, next_hop: &str, provider: &CryptoProvider) -> Verifier {
+        let names = [records.base(), next_hop];
+        let names = names.into_iter().filter_map(|name| ServerName::try_from(name.to_owned()).ok()).collect();
+        Verifier { names, records, algorithms: provider.signature_verification_algorithms }
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -220,8 +237,19 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.records.check(end_entity, intermediates, &self.names, now, self.algorithms)?;
-        Ok(ServerCertVerified::assertion())
+        let base = self.records.base();
+        match self.records.check(end_entity, intermediates, &self.names, now, self.algorithms) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(Mismatch::NoRecord) => Err(CertificateFault {
+                code: "DANE_MISMATCH",
+                text: format!(
+                    "none of the TLSA records of {base} names the host's certificate; it is {}",
+                    Facts(end_entity)
+                ),
+            }
+            .into()),
+            Err(Mismatch::Invalid(error)) => Err(CertificateFault::new(&error, end_entity, base).into()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -245,24 +273,6 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
-}
-
-/// What makes handshakes with a host that these records name, for mail to `next_hop`.
-///
-/// # Errors
-/// When the provider of cryptography has no version of TLS that is spoken here.
-pub fn client_config(
-    records: Arc<TlsaSet>,
-    next_hop: &str,
-    provider: Arc<CryptoProvider>,
-) -> Result<ClientConfig, Error> {
-    let names = [records.base(), next_hop].into_iter().filter_map(|name| ServerName::try_from(name.to_owned()).ok());
-    let algorithms = provider.signature_verification_algorithms;
-    let verifier = Arc::new(Verifier { names: names.collect(), records, algorithms });
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    Ok(config)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub use certificates::{Acceptor, Certificates};
 pub use fault::{CertificateFault, Facts, TlsFault};
 pub use outgoing::{Outgoing, Wanted, client_config};
 pub use stream::Stream;
+pub use verify::Witness;
 
 /// How long a handshake may take, either way: some round trips over the slowest of links. Postfix waits five minutes, which helps
 /// only those who hold connections open.

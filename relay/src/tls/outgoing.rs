@@ -10,6 +10,9 @@
 //!   fails at the handshake. Postfix waits for another attempt before it does so after a failed handshake; here the same attempt
 //!   goes on in a second connection, once, since whoever can break a handshake can as well hide that TLS is offered.
 //! - The name is sent in the handshake (SNI) under every policy: hosts choose their certificate by it.
+//! - Where a domain's own policy is asked for, what it says of the host decides: its TLSA records, or the mode of its MTA-STS policy.
+//!   A policy on trial takes any certificate, and what the authorities say of it is kept for the report. Without a policy it is as
+//!   with Opportunistic.
 //! - TLS 1.2 and 1.3. A host that knows only older ones gets its mail in clear where the policy allows that.
 //! - Each policy has sessions of its own to resume, for each smarthost with certificates of its own others still: none that was
 //!   made with a stranger is resumed where a certificate is to be verified.
@@ -30,9 +33,11 @@ use rustls::{
 use super::{
     TlsFault,
     certificates::{CHAIN, KEY},
-    verify::{Verifier, provider},
+    dane,
+    verify::{Verifier, Witness, provider},
 };
 use crate::{
+    mta_sts::Mode,
     route::Target,
     secrets::{Faulty, Kept, SecretError, Secrets},
 };
@@ -56,6 +61,15 @@ pub struct Wanted {
     pub config: Arc<ClientConfig>,
     /// The name that the host is asked for, and its certificate is verified by.
     pub name: ServerName<'static>,
+    /// Knows what the authorities say of the certificate, where that is asked and decides nothing.
+    pub witness: Option<Arc<Witness>>,
+}
+
+/// Whom a host is to be believed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Belief {
+    Anybody,
+    Authorities,
 }
 
 /// What makes handshakes with hosts, and the sessions to be resumed.
@@ -72,17 +86,19 @@ pub struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Class {
     policy: TlsPolicy,
+    belief: Belief,
     authorities: Option<String>,
     identity: Option<String>,
 }
 
 impl Outgoing {
-    /// Without any Secret yet.
+    /// Without any Secret yet; `authorities` vouch for public hosts, in place of those that come with the program.
     #[must_use]
-    pub fn new(secrets: Secrets) -> Outgoing {
+    pub fn new(secrets: Secrets, authorities: Option<RootCertStore>) -> Outgoing {
+        let public = authorities.map_or_else(Verifier::public, Verifier::authorities);
         Outgoing {
             anybody: Arc::new(Verifier::anybody()),
-            public: Verifier::public().ok().map(Arc::new),
+            public: public.ok().map(Arc::new),
             authorities: Kept::new(secrets.clone(), &[AUTHORITIES], load_authorities),
             identities: Kept::new(secrets, &[CHAIN, KEY], load_identity),
             configs: Mutex::default(),
@@ -115,7 +131,14 @@ impl Outgoing {
         authorities.chain(identities).collect()
     }
 
-    /// What is wanted of TLS towards a target to which this route leads; none where mail goes in clear.
+    /// What makes handshakes with public web servers.
+    #[must_use]
+    pub fn web(&self) -> Option<Arc<ClientConfig>> {
+        client_config(self.public.clone()?, None).ok()
+    }
+
+    /// What is wanted of TLS towards a target to which this route leads; none where mail goes in clear. `mode`: what the
+    /// MTA-STS policy of the domain says, where the TLS policy asks for one and there is one.
     ///
     /// # Errors
     /// [`TlsFault::NotReady`]: what the route asks for is not there.
@@ -124,23 +147,66 @@ impl Outgoing {
         policy: TlsPolicy,
         route: Option<&Route>,
         target: &Target,
+        (domain, sts): (&str, Option<Mode>),
     ) -> Result<Option<Wanted>, TlsFault> {
         let smarthost = route.and_then(|route| route.smarthost.as_ref());
         let mode = smarthost.map_or(TlsMode::StartTls, |smarthost| smarthost.tls_mode);
-        let (verified, or_clear) = match policy {
+        let clear = mode == TlsMode::StartTls;
+        let (belief, or_clear) = match policy {
             TlsPolicy::Off => return Ok(None),
-            TlsPolicy::Opportunistic => (false, mode == TlsMode::StartTls),
-            TlsPolicy::Required => (false, false),
-            TlsPolicy::Verified => (true, false),
+            TlsPolicy::Opportunistic => (Belief::Anybody, clear),
+            TlsPolicy::Required => (Belief::Anybody, false),
+            TlsPolicy::Verified => (Belief::Authorities, false),
+            TlsPolicy::Dane => (Belief::Anybody, clear && target.tlsa.is_none()),
+            TlsPolicy::MtaSts => match sts {
+                None | Some(Mode::None | Mode::Testing) => (Belief::Anybody, clear),
+                Some(Mode::Enforce) => (Belief::Authorities, false),
+            },
         };
+        let verified = belief == Belief::Authorities;
         let secret = |secret: Option<&SecretRef>| secret.map(|secret| secret.secret_name.clone());
         let class = Class {
             policy,
+            belief,
             authorities: secret(smarthost.and_then(|host| host.ca.as_ref())).filter(|_| verified),
             identity: secret(smarthost.and_then(|host| host.client_certificate.as_ref())),
         };
-        let config = self.config(class, verified)?;
-        Ok(Some(Wanted { policy, mode, or_clear, config, name: name_of(target, verified)? }))
+        let mut wanted = Wanted {
+            policy,
+            mode,
+            or_clear,
+            config: self.config(class.clone(), verified)?,
+            name: name_of(target, verified)?,
+            witness: None,
+        };
+        if policy == TlsPolicy::Dane
+            && let Some(records) = &target.tlsa
+        {
+            if let Ok(name) = ServerName::try_from(records.base().to_owned()) {
+                wanted.name = name;
+            }
+            if records.is_usable() {
+                let verifier = dane::Verifier::new(records.clone(), domain, &provider());
+                wanted.config =
+                    single_config(Arc::new(verifier), self.identity(&class)?).map_err(TlsFault::Protocol)?;
+            }
+        }
+        if sts == Some(Mode::Testing)
+            && let Some(public) = &self.public
+        {
+            let witness = Arc::new(Witness::new(public.clone()));
+            wanted.config = single_config(witness.clone(), None).map_err(TlsFault::Protocol)?;
+            wanted.witness = Some(witness);
+        }
+        Ok(Some(wanted))
+    }
+
+    /// The certificate that the relay shows.
+    fn identity(&self, class: &Class) -> Result<Option<Arc<CertifiedKey>>, TlsFault> {
+        match &class.identity {
+            Some(name) => Ok(Some(self.identities.get(name).ok_or_else(|| missing(name))?)),
+            None => Ok(None),
+        }
     }
 
     fn config(&self, class: Class, verified: bool) -> Result<Arc<ClientConfig>, TlsFault> {
@@ -148,7 +214,6 @@ impl Outgoing {
         if let Some(known) = configs.get(&class) {
             return Ok(known.clone());
         }
-        let missing = |name: &str| TlsFault::NotReady(format!("the Secret {name} is missing, or cannot be used"));
         let verifier = match (&class.authorities, verified) {
             (_, false) => self.anybody.clone(),
             (Some(name), true) => self.authorities.get(name).ok_or_else(|| missing(name))?,
@@ -156,14 +221,24 @@ impl Outgoing {
                 self.public.clone().ok_or_else(|| TlsFault::NotReady("there are no authorities to trust".into()))?
             }
         };
-        let identity = match &class.identity {
-            Some(name) => Some(self.identities.get(name).ok_or_else(|| missing(name))?),
-            None => None,
-        };
-        let config = client_config(verifier, identity).map_err(TlsFault::Protocol)?;
+        let config = client_config(verifier, self.identity(&class)?).map_err(TlsFault::Protocol)?;
         configs.insert(class, config.clone());
         Ok(config)
     }
+}
+
+fn missing(name: &str) -> TlsFault {
+    TlsFault::NotReady(format!("the Secret {name} is missing, or cannot be used"))
+}
+
+/// What makes one handshake that this verifier decides: nothing is resumed.
+fn single_config(
+    verifier: Arc<impl ServerCertVerifier + 'static>,
+    identity: Option<Arc<CertifiedKey>>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = Arc::unwrap_or_clone(client_config(verifier, identity)?);
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
 }
 
 /// What makes handshakes that this verifier decides, with sessions of its own to resume.
@@ -233,7 +308,7 @@ mod tests {
     }
 
     fn outgoing() -> Outgoing {
-        Outgoing::new(Secrets::below("/nowhere".into()))
+        Outgoing::new(Secrets::below("/nowhere".into()), None)
     }
 
     fn route(smarthost: Smarthost) -> Route {
@@ -255,7 +330,7 @@ mod tests {
             (Opportunistic, Some(at_once), Some(false)),
         ] {
             let route = smarthost.map(route);
-            let wanted = outgoing.wanted(policy, route.as_ref(), &target("mail.test")).unwrap();
+            let wanted = outgoing.wanted(policy, route.as_ref(), &target("mail.test"), ("mail.test", None)).unwrap();
             assert_eq!(wanted.map(|wanted| wanted.or_clear), or_clear, "{policy:?} {route:?}");
         }
     }
@@ -278,7 +353,8 @@ mod tests {
     #[test]
     fn policies_share_no_sessions() {
         let outgoing = outgoing();
-        let config = |policy| outgoing.wanted(policy, None, &target("mx.test")).unwrap().unwrap().config;
+        let config =
+            |policy| outgoing.wanted(policy, None, &target("mx.test"), ("mx.test", None)).unwrap().unwrap().config;
         let tls = [TlsPolicy::Opportunistic, TlsPolicy::Required, TlsPolicy::Verified];
         for one in tls {
             for other in tls {
@@ -288,13 +364,42 @@ mod tests {
     }
 
     #[test]
+    fn what_a_domain_asks_for_decides() {
+        use crate::tls::dane::{RawTlsa, TlsaSet};
+        let outgoing = outgoing();
+        let records = |usage| {
+            let raw = RawTlsa { usage, selector: 1, matching: 1, data: &[1; 32] };
+            Some(Arc::new(TlsaSet::new("base.test", [raw])))
+        };
+        for (policy, tlsa, sts, or_clear, name) in [
+            (TlsPolicy::Dane, None, None, true, "mx.test"),
+            (TlsPolicy::Dane, records(3), None, false, "base.test"),
+            // None that can be used: under TLS, with anybody.
+            (TlsPolicy::Dane, records(1), None, false, "base.test"),
+            (TlsPolicy::MtaSts, None, None, true, "mx.test"),
+            (TlsPolicy::MtaSts, None, Some(Mode::Testing), true, "mx.test"),
+            (TlsPolicy::MtaSts, None, Some(Mode::Enforce), false, "mx.test"),
+        ] {
+            let target = Target { tlsa, ..target("mx.test") };
+            let wanted = outgoing.wanted(policy, None, &target, ("domain.test", sts)).unwrap().unwrap();
+            let shown = (wanted.or_clear, wanted.name.to_str().into_owned());
+            assert_eq!(shown, (or_clear, name.to_owned()), "{policy:?} {target:?} {sts:?}");
+            assert_eq!(wanted.witness.is_some(), sts == Some(Mode::Testing), "{policy:?} {sts:?}");
+        }
+        let of = |sts| outgoing.wanted(TlsPolicy::MtaSts, None, &target("mx.test"), ("d.test", sts)).unwrap().unwrap();
+        let (enforced, without) = (of(Some(Mode::Enforce)), of(None));
+        assert!(!Arc::ptr_eq(&enforced.config, &without.config), "what was made with a stranger is not resumed");
+    }
+
+    #[test]
     fn a_missing_secret_stops_what_needs_it() {
         let outgoing = outgoing();
         let ca = Some(SecretRef { secret_name: "mail-ca".into() });
         let route = route(Smarthost { ca, ..Smarthost::new("mail.test", 25) });
         let spec = SMTPRelaySpec { routes: vec![route.clone()], ..SMTPRelaySpec::default() };
         assert!(outgoing.look(&spec));
-        let fault = outgoing.wanted(TlsPolicy::Verified, Some(&route), &target("mail.test")).unwrap_err();
+        let fault =
+            outgoing.wanted(TlsPolicy::Verified, Some(&route), &target("mail.test"), ("mail.test", None)).unwrap_err();
         assert_eq!(fault.to_string(), "the Secret mail-ca is missing, or cannot be used");
         let faults = outgoing.faults();
         assert!(faults[0].starts_with("Secret mail-ca: ca.crt: No such file"), "{faults:?}");

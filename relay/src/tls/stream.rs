@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -65,6 +66,16 @@ impl Stream {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => Some(Details::of(stream.get_ref().1)),
         }
+    }
+
+    /// The relay's own address in it.
+    #[must_use]
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        let stream = match self {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        stream.local_addr().ok().map(|address| address.ip())
     }
 
     /// What the certificate of the other side says of itself, where it showed one.

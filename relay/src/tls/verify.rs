@@ -3,7 +3,7 @@
 //! Both check that the host has the key of the certificate that it shows. Names are compared with the names of the certificate's
 //! subjectAltName alone, never with its common name (RFC 9525 section 6.3).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{
     DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -46,6 +46,67 @@ impl Verifier {
     /// holds no files beside it.
     pub(super) fn public() -> Result<Verifier, rustls::client::VerifierBuilderError> {
         Verifier::authorities(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+}
+
+/// Believes anybody, and keeps what the authorities would have said.
+#[derive(Debug)]
+pub struct Witness {
+    authorities: Arc<Verifier>,
+    said: Mutex<Option<CertificateFault>>,
+}
+
+impl Witness {
+    /// A witness of one handshake.
+    pub(super) fn new(authorities: Arc<Verifier>) -> Witness {
+        Witness { authorities, said: Mutex::default() }
+    }
+
+    /// Why the certificate would not have been believed.
+    #[must_use]
+    pub fn said(&self) -> Option<CertificateFault> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Verifier::Authorities(inner) = self.authorities.as_ref()
+            && let Err(error) = inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        {
+            let fault = CertificateFault::new(&error, end_entity, &server_name.to_str());
+            *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
     clock,
     log::{Log, Tag},
     mta_sts::store::write_whole,
+    tls::TlsFault,
 };
 use tally::Tallies;
 
@@ -111,6 +112,18 @@ impl TlsReports {
 
 fn day(now: Timestamp) -> Date {
     now.to_zoned(TimeZone::UTC).date()
+}
+
+/// The result type of RFC 8460 section 4.3 for a fault of TLS.
+#[must_use]
+pub fn result_type(fault: &TlsFault) -> &'static str {
+    match fault.code() {
+        "TLS_NOT_OFFERED" => "starttls-not-supported",
+        "CERT_EXPIRED" | "CERT_NOT_YET_VALID" => "certificate-expired",
+        "CERT_WRONG_NAME" => "certificate-host-mismatch",
+        "CERT_UNKNOWN_ISSUER" | "CERT_REVOKED" | "CERT_BAD_SIGNATURE" => "certificate-not-trusted",
+        _ => "validation-failure",
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,21 @@ pub enum PolicyType {
     NoPolicyFound,
 }
 
+impl PolicyType {
+    /// All of them.
+    pub const ALL: [PolicyType; 3] = [PolicyType::Tlsa, PolicyType::Sts, PolicyType::NoPolicyFound];
+
+    /// As reports and metrics spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            PolicyType::Tlsa => "tlsa",
+            PolicyType::Sts => "sts",
+            PolicyType::NoPolicyFound => "no-policy-found",
+        }
+    }
+}
+
 /// The policy under which a session was made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -22,7 +22,7 @@ use crate::{
     delivery::dispatch,
     log::Log,
     metrics::Metrics,
-    run::{Options, Relay, VERSION},
+    run::{Folders, Options, Relay, VERSION},
     secrets::Secrets,
     socket,
     spool::{
@@ -157,13 +157,15 @@ fn start(disk: &SimDisk, rng: &mut Rng) -> Result<Started, String> {
         http: (Ipv4Addr::LOCALHOST, 0).into(),
         resolver: None,
         trust_anchors: None,
+        authorities: None,
         monitor_credential: None,
         secrets: None,
     };
     let metrics = Arc::new(Metrics::new(VERSION).map_err(|error| error.to_string())?);
     // No port has TLS, so none is read.
     let secrets = Secrets::below(PathBuf::new());
-    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets, Path::new("")), metrics, LOG.clone());
+    let folders = Folders { manifests: Path::new(""), spool: Path::new("/nowhere") };
+    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets, folders), metrics, LOG.clone());
     tokio::spawn(dispatch::run(relay.courier.clone()));
     Ok((relay, writer, recovery))
 }
