@@ -24,6 +24,10 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// soon after the domain's owner may have mended it; the DNS server has a cache of its own.
 const NEGATIVE_TTL: Duration = Duration::from_secs(60);
 
+/// Answers that are remembered, of which a domain takes about three: more than the hosts that a relay has sessions with at a time,
+/// and few enough that a queue for thousands of domains costs no memory here.
+const CACHED_ANSWERS: u64 = 1_000;
+
 /// Which DNS servers are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResolverSource {
@@ -144,6 +148,7 @@ impl Servers {
         // Mail goes where the DNS says, MX and addresses alike.
         options.use_hosts_file = ResolveHosts::Never;
         options.negative_max_ttl = Some(NEGATIVE_TTL);
+        options.cache_size = CACHED_ANSWERS;
         // Aliases are part of what is proved.
         options.preserve_intermediates = true;
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
