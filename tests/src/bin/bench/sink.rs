@@ -20,6 +20,9 @@ use crate::tls;
 /// How long one round of one relay may take.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// How long its first messages may take.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(30);
+
 /// How often the count is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -97,9 +100,18 @@ impl Sink {
 
     /// Waits for so many; when the last of them was there.
     pub(crate) fn await_count(&self, count: u64) -> Instant {
-        let end = Instant::now() + LIMIT;
+        self.await_within(count, LIMIT)
+    }
+
+    /// Waits for the first ones, with which a relay that delivers nothing at all is soon found out.
+    pub(crate) fn await_warm_up(&self, count: u64) {
+        self.await_within(count, WARM_UP_LIMIT);
+    }
+
+    fn await_within(&self, count: u64, limit: Duration) -> Instant {
+        let end = Instant::now() + limit;
         while self.count() < count {
-            assert!(Instant::now() < end, "{} of {count} messages arrived in {LIMIT:?}", self.count());
+            assert!(Instant::now() < end, "{} of {count} messages arrived in {limit:?}", self.count());
             thread::sleep(LOOK);
         }
         Instant::now()

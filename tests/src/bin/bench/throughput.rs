@@ -94,7 +94,7 @@ pub(crate) fn send(address: SocketAddr, messages: u64, work: &Work) {
 
 fn timed(address: SocketAddr, sink: &Sink, messages: u64, work: &Work) -> Rates {
     send(address, WARM_UP, work);
-    let _ = sink.await_count(WARM_UP);
+    sink.await_warm_up(WARM_UP);
     let begun = Instant::now();
     send(address, messages, work);
     let accepted = begun.elapsed();

@@ -50,7 +50,7 @@ fn measure(who: Who, messages: u64) -> Written {
     let sink = Sink::start();
     let mta = Mta::start(who, &Setup::to(sink.address));
     send(mta.address, WARM_UP, &WORKS[0].1);
-    sink.await_count(WARM_UP);
+    sink.await_warm_up(WARM_UP);
     mailsluice_tests::process::run(&mut Command::new("sync"));
     let queue = mta.queue();
     let ours = who == Who::Mailsluice;
