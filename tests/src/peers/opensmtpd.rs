@@ -29,8 +29,17 @@ impl Peer for OpenSmtpd {
         "opensmtpd"
     }
 
-    fn lacks(&self, cell: Cell, _: Side) -> Option<&'static str> {
-        (cell == Cell::Utf8).then_some("it does not know SMTPUTF8")
+    fn lacks(&self, cell: Cell, side: Side) -> Option<&'static str> {
+        match (cell, side) {
+            (Cell::Utf8, _) => Some("it does not know SMTPUTF8"),
+            (Cell::StartTls, Side::Behind) => {
+                Some("version 6.8 cannot use its own key with OpenSSL 3 (OpenSMTPD issue 1171)")
+            }
+            (Cell::Auth, Side::Behind) => {
+                Some("it offers AUTH under TLS alone, and version 6.8 has no key with OpenSSL 3")
+            }
+            _ => None,
+        }
     }
 
     fn start(&self, place: &Place<'_>) -> Result<Box<dyn Running>, Missing> {

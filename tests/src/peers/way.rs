@@ -9,7 +9,7 @@ use std::{
 
 use mailsluice_crds::{
     quantity::ByteSize,
-    relay::{Client, ListenerTls, TlsMode, Users},
+    relay::{Client, ListenerTls, SecretRef, Smarthost, TlsMode, TlsPolicy, Users},
 };
 use tempfile::TempDir;
 
@@ -28,6 +28,9 @@ use crate::{
 
 /// The Secret with the relay's certificate.
 const RELAY_TLS: &str = "relay-tls";
+
+/// The Secret with the authority that vouches for the next hop.
+const HOP_CA: &str = "hop-ca";
 
 /// The Secret with the relay's users.
 const RELAY_USERS: &str = "relay-users";
@@ -120,8 +123,14 @@ fn relay(host: SocketAddr, inward: Link, outward: Link, keys: &Keys) -> Result<R
         manifest.relay.clients = vec![Client { users, ..Client::default() }];
         put_user(&folder.path().join(RELAY_USERS));
     }
+    if outward.has_login() {
+        return Err(Missing("the relay has no credentials for a smarthost".into()));
+    }
+    manifest.relay.tls = if outward.is_secure() { TlsPolicy::Verified } else { TlsPolicy::Off };
     if outward.is_secure() {
-        return Err(Missing("the relay does not do that yet".into()));
+        manifest.relay.routes.iter_mut().filter_map(|route| route.smarthost.as_mut()).for_each(trust);
+        fs::create_dir(folder.path().join(HOP_CA)).expect("make a Secret");
+        fs::copy(keys.authority(), folder.path().join(HOP_CA).join("ca.crt")).expect("write a Secret");
     }
     let file = folder.path().join("relay.yaml");
     Ok(Relay::start_on(folder, &file, &manifest, &[]))
@@ -137,4 +146,9 @@ fn put_user(secret: &Path) {
         Command::new(program()).args(["hash-password", USER, "--kind", "scram"]).stdin(Stdio::from(input)),
     );
     fs::write(secret.join("users"), line).expect("write a Secret");
+}
+
+/// Lets the authority in [`HOP_CA`] alone vouch for a host.
+fn trust(host: &mut Smarthost) {
+    host.ca = Some(SecretRef { secret_name: HOP_CA.into() });
 }
