@@ -24,7 +24,7 @@ use crate::{
 
 pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
 pub use client::{Client, ClientCertificates, ServiceAccount, Users};
-pub use outgoing::SourceAddress;
+pub use outgoing::{Dkim, SourceAddress};
 pub use tls::{ListenerTls, SecretRef, TlsMode, TlsPolicy};
 
 /// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
@@ -104,6 +104,13 @@ pub struct SMTPRelaySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::hello")]
     pub hello: Option<String>,
+    /// The domains whose mail is signed by DKIM on its way out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = schema::MOST_ENTRIES),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["domain"])
+    )]
+    pub dkim: Vec<Dkim>,
     /// What is asked of TLS on the way out, where the route does not say.
     #[serde(default)]
     pub tls: TlsPolicy,
@@ -369,6 +376,7 @@ impl Default for SMTPRelaySpec {
             clients: Vec::new(),
             routes: default_routes(),
             hello: None,
+            dkim: Vec::new(),
             tls: TlsPolicy::default(),
             limits: Limits::default(),
             retry: Retry::default(),
@@ -384,7 +392,9 @@ impl SMTPRelaySpec {
         let listeners = self.listeners.iter().filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str()));
         let smarthosts = self.smarthosts().flat_map(|host| [&host.ca, &host.client_certificate]);
         let smarthosts = smarthosts.flatten().map(|secret| secret.secret_name.as_str());
-        listeners.chain(self.clients.iter().flat_map(Client::secret_names)).chain(smarthosts).collect()
+        let clients = self.clients.iter().flat_map(Client::secret_names);
+        let dkim = self.dkim.iter().map(|dkim| dkim.secret_name.as_str());
+        listeners.chain(clients).chain(smarthosts).chain(dkim).collect()
     }
 
     /// The hosts that routes lead to.

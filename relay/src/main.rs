@@ -11,6 +11,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use mailsluice_relay::{
     access::{HashKind, user_line},
+    dkim::tool::{MakeKey, ShowRecord},
     log::Log,
     route::TrustAnchors,
     run::{self, RunError},
@@ -43,6 +44,10 @@ enum Command {
     /// Read a spool that no relay has open: check it, list or show what waits, export messages.
     #[command(subcommand)]
     Spool(SpoolCommand),
+    /// Print the DNS record of a key that signs mail by DKIM.
+    DkimRecord(ShowRecord),
+    /// Make a key that signs mail by DKIM, and print its DNS record.
+    DkimKey(MakeKey),
 }
 
 #[derive(clap::Args)]
@@ -111,6 +116,8 @@ async fn main() -> ExitCode {
         Command::Run(run) => relay(run).await.map_err(Into::into),
         Command::Sink(sink) => sink_until_stopped(sink).await.map_err(Into::into),
         Command::HashPassword(asked) => hash_password(&asked).map_err(Into::into),
+        Command::DkimRecord(command) => command.run(&mut io::stdout()).map_err(Into::into),
+        Command::DkimKey(command) => command.run(&mut io::stdout()).map_err(Into::into),
         Command::Spool(command) => spool_tool::run(command, &mut io::stdout()).await.map_err(Into::into),
     };
     match result {

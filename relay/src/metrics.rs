@@ -28,6 +28,8 @@ pub struct Metrics {
     pub proxy_headers: IntCounterVec,
     /// Recipients delivered.
     pub delivered: IntCounter,
+    /// Messages signed, each time that they are sent.
+    pub dkim_signed: IntCounter,
     /// Recipients put off, each time.
     pub deferred: IntCounter,
     /// Recipients given up and returned to their sender.
@@ -261,6 +263,10 @@ impl Metrics {
             deferred: counter(
                 "mailsluice_recipients_deferred_total",
                 "Recipients put off to another attempt, each time.",
+            )?,
+            dkim_signed: counter(
+                "mailsluice_dkim_signed_total",
+                "Messages signed by DKIM, each time that they are sent.",
             )?,
             bounced: counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
             delays_told: counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,

@@ -34,6 +34,7 @@ use crate::{
     clock,
     config::{self, Change, Config, ConfigError, Files},
     delivery::{Courier, dispatch, reroute},
+    dkim::Keys,
     http::{self, Endpoints},
     intake,
     listener::{Listeners, Reception},
@@ -268,6 +269,7 @@ impl Relay {
         metrics: Arc<Metrics>,
         log: Log,
     ) -> Relay {
+        let keys = Arc::new(Keys::new(secrets.clone()));
         let certificates = Arc::new(Certificates::new(secrets.clone()));
         let accounts = Arc::new(Accounts::new(secrets.clone(), folders.manifests));
         let tls = Outgoing::new(secrets, options.authorities.clone());
@@ -302,6 +304,7 @@ impl Relay {
             policies: Policies::load(folders.spool.join("mta-sts"), tls.web(), log.clone()),
             reports: Arc::new(TlsReports::load(folders.spool, &config.hello)),
             tls,
+            keys,
             timeouts: client::Timeouts::default(),
             log: log.clone(),
             metrics: metrics.clone(),
@@ -369,11 +372,13 @@ impl Relay {
         }
         let Reception { certificates, accounts, .. } = &*self.reception;
         let certificates_changed = certificates.look(&config.spec);
-        let changed = accounts.look(&config.access) || certificates_changed || outgoing;
+        let keys_changed = self.courier.keys.look(&config.spec);
+        let changed = accounts.look(&config.access) || certificates_changed || keys_changed || outgoing;
         if changed {
             let mut faults = certificates.faults();
             faults.extend(accounts.faults(&config.access));
             faults.extend(self.courier.tls.faults());
+            faults.extend(self.courier.keys.faults(&config.spec));
             for fault in &faults {
                 self.log.at(LogLevel::Failures, Tag::Relay).say(fault);
             }
@@ -406,6 +411,7 @@ impl Relay {
     }
 
     fn apply(&self, config: Arc<Config>, listeners: &mut Listeners) {
+        self.courier.keys.prepare(&self.config.borrow().spec, &config.spec);
         let before = self.config.send_replace(config.clone());
         self.log.configure(&config.name, &config.spec.log, config.schedule_log);
         self.queue.change(|queue| queue.configure(queue_limits(&config.spec)));

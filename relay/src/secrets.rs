@@ -58,7 +58,8 @@ impl Secrets {
         fs::read(self.path(name, key)).map_err(|source| SecretError::Unreadable { name: name.to_owned(), key, source })
     }
 
-    fn path(&self, name: &str, key: &str) -> PathBuf {
+    /// Where a key of a Secret is.
+    pub(crate) fn path(&self, name: &str, key: &str) -> PathBuf {
         // Admission lets no name through that leads out of the folder.
         self.folder.join(name).join(key)
     }

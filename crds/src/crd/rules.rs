@@ -339,6 +339,13 @@ pub(crate) fn own_domain() -> Rule {
     )
 }
 
+pub(crate) fn selector() -> Rule {
+    rule(
+        form(&format!("^{LABEL}([.]{LABEL})*$")),
+        "write a selector in lower case, such as s2026: the DNS has its key at s2026._domainkey.example.org",
+    )
+}
+
 pub(crate) fn address_of_family(family: u8, example: &str) -> Rule {
     rule(format!("isIP(self) && ip(self).family() == {family}"), &format!("write {example}"))
 }

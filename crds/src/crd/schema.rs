@@ -23,6 +23,8 @@ pub(crate) const MOST_ENTRIES: usize = 64;
 const MOST_DATES: usize = 64;
 /// Senders of a client, and names of its certificates.
 const MOST_SENDERS: usize = 32;
+/// Selectors that sign a domain's mail: an old and a new key by each of two algorithms.
+const MOST_SELECTORS: usize = 4;
 /// A name in the DNS, with a port after it.
 const LONGEST_HOST: usize = 260;
 /// An address, as an envelope can hold it (RFC 5321 section 4.5.3.1.3).
@@ -129,6 +131,14 @@ pub(crate) fn storage_class(_: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn hello(_: &mut SchemaGenerator) -> Schema {
     text(LONGEST_HOST, &[rules::hello()])
+}
+
+pub(crate) fn signing_domain(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::own_domain()])
+}
+
+pub(crate) fn selectors(_: &mut SchemaGenerator) -> Schema {
+    filled(set(MOST_SELECTORS, &word(&[rules::selector()])))
 }
 
 pub(crate) fn sender_domain(_: &mut SchemaGenerator) -> Schema {

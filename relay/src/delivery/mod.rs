@@ -5,6 +5,7 @@
 //! - [`policy`]: what domains themselves ask of TLS, and how that is counted;
 //! - [`secure`]: a connection on its way to a session, TLS and all;
 //! - [`transfer`]: a message's envelope and text on their way through the client;
+//! - [`sign`]: a message's text, with the signatures of its author's domain;
 //! - [`settle`]: what became of a message, on disk, in the queue and in the log;
 //! - [`outcome`]: what replies mean for each recipient (pure);
 //! - [`fault`]: what an error means for the host, and how the Monitor shows it (pure);
@@ -23,6 +24,7 @@ pub mod reroute;
 mod secure;
 mod session;
 mod settle;
+mod sign;
 mod transfer;
 mod unreadable;
 mod warn;
@@ -34,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
+    dkim::Keys,
     log::Log,
     metrics::Metrics,
     mta_sts::Policies,
@@ -68,6 +71,8 @@ pub struct Courier {
     pub policies: Policies,
     /// How sessions went, for TLS reports.
     pub reports: Arc<TlsReports>,
+    /// The keys that sign mail.
+    pub keys: Arc<Keys>,
     /// How long a host may take for each step.
     pub timeouts: client::Timeouts,
     /// Where records go.

@@ -19,7 +19,7 @@ use super::{
     fault::{Fault, Scope, TEXT_LENGTH},
     outcome::Outcome,
     policy::Asks,
-    transfer::{Text, Watcher, outgoing, relayed},
+    transfer::{Watcher, outgoing, relayed},
 };
 use crate::{
     clock,
@@ -336,12 +336,19 @@ impl Session {
             }
         };
         let now = clock::now();
-        let Some(outgoing) = outgoing(&envelope, &work.recipients, &self.way, now) else {
+        let Some(mut outgoing) = outgoing(&envelope, &work.recipients, &self.way, now) else {
             self.courier.unusable(&work, "the envelope of a message is none that can be sent", in_hand);
             return Sent::GoOn;
         };
         let expiry = self.courier.expiry(&envelope);
-        let mut text = Text(body);
+        let (mut text, added) = match self.courier.text(&work, body).await {
+            Ok(text) => text,
+            Err(why) => {
+                self.unsent(in_hand, &work, why);
+                return Sent::GoOn;
+            }
+        };
+        outgoing.size = Some(envelope.size + added);
         let sent = tokio::select! {
             biased;
             sent = client.send(&outgoing, &mut text) => sent,

@@ -1,6 +1,6 @@
 //! A message on its way through the client: its envelope, its text from disk to socket, and who looks on.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, vec};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -71,11 +71,31 @@ pub(super) fn relayed(
 }
 
 /// The text, from disk to socket.
-pub(super) struct Text(pub(super) BodyReader);
+pub(super) struct Text {
+    /// What goes before the rest.
+    first: vec::IntoIter<Bytes>,
+    rest: BodyReader,
+}
+
+impl Text {
+    /// These chunks, and then the rest.
+    pub(super) fn after(first: Vec<Bytes>, rest: BodyReader) -> Text {
+        Text { first: first.into_iter(), rest }
+    }
+}
+
+impl From<BodyReader> for Text {
+    fn from(rest: BodyReader) -> Self {
+        Text::after(Vec::new(), rest)
+    }
+}
 
 impl BodySource for Text {
     async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        self.0.next_chunk().await
+        match self.first.next() {
+            Some(chunk) => Ok(Some(chunk)),
+            None => self.rest.next_chunk().await,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod clients;
 mod clients_behind_others;
 mod damaged_records_are_set_aside;
 mod dane;
+mod dkim_signatures;
 mod dns_answers;
 mod expires_in_its_minute;
 mod extensions;
