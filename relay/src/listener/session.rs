@@ -446,7 +446,8 @@ impl Session {
         envelope: &Envelope,
         at: Timestamp,
     ) -> String {
-        let (protocol, helo) = (hello.protocol(tls.is_some(), authenticated), &hello.name);
+        let utf8 = envelope.is_smtp_utf8();
+        let (protocol, helo) = (hello.protocol(utf8, tls.is_some(), authenticated), &hello.name);
         let tls = tls.map(|details| format!("\r\n\t({details})")).unwrap_or_default();
         let name = self.client.name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
         let address = match self.client.address.ip().to_canonical() {

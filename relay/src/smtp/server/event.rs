@@ -18,16 +18,21 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// The protocol's name for a Received line (RFC 3848), in clear or under TLS, and with AUTH or without.
+    /// The protocol's name for a Received line (RFC 3848, and 6531 section 4.3 for SMTPUTF8), in clear or under TLS, and with AUTH
+    /// or without.
     #[must_use]
-    pub fn protocol(&self, tls: bool, authenticated: bool) -> &'static str {
-        match (self.extended, tls, authenticated) {
+    pub fn protocol(&self, utf8: bool, tls: bool, authenticated: bool) -> &'static str {
+        match (self.extended, utf8, tls, authenticated) {
             // There is no name for HELO under TLS.
             (false, ..) => "SMTP",
-            (true, false, false) => "ESMTP",
-            (true, false, true) => "ESMTPA",
-            (true, true, false) => "ESMTPS",
-            (true, true, true) => "ESMTPSA",
+            (true, false, false, false) => "ESMTP",
+            (true, false, false, true) => "ESMTPA",
+            (true, false, true, false) => "ESMTPS",
+            (true, false, true, true) => "ESMTPSA",
+            (true, true, false, false) => "UTF8SMTP",
+            (true, true, false, true) => "UTF8SMTPA",
+            (true, true, true, false) => "UTF8SMTPS",
+            (true, true, true, true) => "UTF8SMTPSA",
         }
     }
 }
@@ -161,4 +166,28 @@ pub enum Event<'a> {
         /// Why.
         reason: CloseReason,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_received_line_names_the_protocol_that_was_spoken() {
+        let hello = |extended| Hello { extended, name: "client.test".into() };
+        for (extended, utf8, tls, authenticated, name) in [
+            (false, false, false, false, "SMTP"),
+            (false, false, true, false, "SMTP"),
+            (true, false, false, false, "ESMTP"),
+            (true, false, true, false, "ESMTPS"),
+            (true, false, false, true, "ESMTPA"),
+            (true, false, true, true, "ESMTPSA"),
+            (true, true, false, false, "UTF8SMTP"),
+            (true, true, true, false, "UTF8SMTPS"),
+            (true, true, false, true, "UTF8SMTPA"),
+            (true, true, true, true, "UTF8SMTPSA"),
+        ] {
+            assert_eq!(hello(extended).protocol(utf8, tls, authenticated), name);
+        }
+    }
 }

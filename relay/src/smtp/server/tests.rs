@@ -207,7 +207,7 @@ fn what_is_known_of_the_client_is_there_for_the_received_line() {
         assert_eq!(session.hello(), None);
         let mut input = BytesMut::from(format!("{hello}\r\nMAIL FROM:<a@a.example>\r\n").as_bytes());
         session.next(&mut input, &mut BytesMut::new(), &mut Vec::new());
-        assert_eq!(session.hello().map(|hello| hello.protocol(false, false)), Some(protocol));
+        assert_eq!(session.hello().map(|hello| hello.protocol(false, false, false)), Some(protocol));
         let name = "c".to_owned();
         assert_eq!(session.hello(), Some(&Hello { extended, name }));
         assert_eq!(session.envelope().unwrap().from.as_str(), "a@a.example");
