@@ -1,11 +1,12 @@
 //! The client of a session: who it is, by whose word, and how much it may still take.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use mailsluice_crds::{
     LogLevel,
     relay::{BareNewlines, TlsMode},
 };
+use tokio::time;
 
 use super::{arrival::Guest, hold, session::Session};
 use crate::{
@@ -14,6 +15,9 @@ use crate::{
     limiter::{Counted, Seat, Shares},
     smtp::{Reply, XClient, data::BareLf, server},
 };
+
+/// How long a refusal waits for which a limit is the reason: Postfix's `smtpd_error_sleep_time`.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of a client.
 #[derive(Debug)]
@@ -94,6 +98,15 @@ impl Session {
             .has_room(client.address.ip(), &client.shares)
             .and_then(|()| limiter.count(client.address.ip(), Counted::Messages, &client.shares))
             .map_err(|over| self.reception.over(client.address, &over, 451))
+    }
+
+    /// Lets a client that is over a limit wait for its refusal: who tries again at once, as fast as it can, would take the machine
+    /// from others by that alone.
+    pub(super) async fn slow_down(&self) {
+        tokio::select! {
+            () = time::sleep(REFUSAL_PAUSE) => {}
+            () = self.reception.stop.cancelled() => {}
+        }
     }
 
     /// Whether the client may name one more recipient now.

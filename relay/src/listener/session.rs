@@ -1,7 +1,11 @@
 //! One client's session: moves bytes between the socket and the protocol, asks `access`, and puts messages into the
 //! spool before they are answered 250.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
@@ -37,6 +41,12 @@ use crate::{
 
 /// Octets read at a time: several small messages, or a good part of a large one.
 const READ_SIZE: usize = 32 << 10;
+
+/// Octets read at first from a client that was silent for [`SILENCE`]: its next command.
+const SMALL_READ_SIZE: usize = 512;
+
+/// How long a client is silent before its buffers are given back: a connection that waits for its next use costs little.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Octets of a message that are gathered before they are handed to the spool's writer.
 const CHUNK_SIZE: usize = 64 << 10;
@@ -189,6 +199,7 @@ impl Session {
         let mut body = Vec::new();
         let mut incoming: Option<Incoming> = None;
         let mut acceptor = None;
+        let mut silent = Duration::ZERO;
         loop {
             let start = body.len();
             let event = session.next(&mut input, &mut output, &mut body);
@@ -209,10 +220,11 @@ impl Session {
                         session.set_config(self.obey(&changed));
                         shown.holder = tls.and_then(|details| self.holder(&changed, details));
                     }
-                    input.reserve(READ_SIZE);
+                    input.reserve(if silent.is_zero() { READ_SIZE } else { SMALL_READ_SIZE });
+                    let wait = if silent.is_zero() { SILENCE } else { COMMAND_TIMEOUT - silent };
                     let read = tokio::select! {
                         biased;
-                        read = time::timeout(COMMAND_TIMEOUT, stream.read_buf(&mut input)) => read,
+                        read = time::timeout(wait, stream.read_buf(&mut input)) => read,
                         // A message under way is finished; the process gives it the time that it has for stopping.
                         () = self.reception.stop.cancelled(), if !in_body => {
                             session.shut_down(&mut output);
@@ -221,8 +233,18 @@ impl Session {
                     };
                     match read {
                         Ok(Ok(0)) => return Ok(Ended::Over),
-                        Ok(Ok(_)) => {}
+                        Ok(Ok(_)) => silent = Duration::ZERO,
                         Ok(Err(error)) => return Err(error),
+                        Err(_) if silent.is_zero() => {
+                            silent = SILENCE;
+                            output = BytesMut::new();
+                            if input.is_empty() {
+                                input = BytesMut::new();
+                            }
+                            if body.is_empty() {
+                                body = Vec::new();
+                            }
+                        }
                         Err(_) => {
                             session.time_out(&mut output);
                             return stream.say(&output).await.map(|()| Ended::Over);
@@ -253,8 +275,12 @@ impl Session {
                 Event::CheckSender { envelope } => {
                     let config = self.reception.config.borrow().clone();
                     match self.check_mail(&config, &self.peer(shown, &config, tls.is_some()), &envelope.from) {
-                        Ok(()) => match self.may_hold(envelope).and_then(|()| self.may_begin()) {
-                            Ok(()) => session.accept(),
+                        Ok(()) => match self.may_hold(envelope).map(|()| self.may_begin()) {
+                            Ok(Ok(())) => session.accept(),
+                            Ok(Err(over)) => {
+                                self.slow_down().await;
+                                session.refuse(over);
+                            }
                             Err(reply) => session.refuse(reply),
                         },
                         Err(reply) => {
@@ -275,7 +301,10 @@ impl Session {
                     match checked {
                         Ok(()) => match self.may_name() {
                             Ok(()) => session.accept(),
-                            Err(reply) => session.refuse(reply),
+                            Err(reply) => {
+                                self.slow_down().await;
+                                session.refuse(reply);
+                            }
                         },
                         Err(reply) => {
                             self.record(LogLevel::Problems)
