@@ -317,6 +317,7 @@ impl Relay {
             gate: gate.clone(),
             certificates,
             limiter: Arc::default(),
+            turns: Arc::default(),
             accounts,
             config: sender.subscribe(),
             log: log.clone(),

@@ -3,6 +3,7 @@
 mod arrival;
 mod authenticate;
 mod draft;
+mod fair;
 mod guest;
 mod header;
 mod hold;
@@ -42,6 +43,8 @@ use crate::{
     tls::Certificates,
 };
 
+pub use fair::Turns;
+
 /// What sessions work with.
 pub struct Reception {
     /// Where accepted mail goes.
@@ -54,6 +57,8 @@ pub struct Reception {
     pub certificates: Arc<Certificates>,
     /// How much each client has taken.
     pub limiter: Arc<Limiter>,
+    /// Which messages are served at once.
+    pub turns: Arc<Turns>,
     /// What clients are known by.
     pub accounts: Arc<Accounts>,
     /// The configuration in force.

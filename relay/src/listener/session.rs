@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,6 +21,7 @@ use super::{
     arrival::Guest,
     authenticate::{Judged, Shown},
     draft::draft,
+    fair::Turn,
     guest::Known,
     turn,
 };
@@ -200,6 +202,7 @@ impl Session {
         let mut incoming: Option<Incoming> = None;
         let mut acceptor = None;
         let mut silent = Duration::ZERO;
+        let mut served: Option<Turn> = None;
         loop {
             let start = body.len();
             let event = session.next(&mut input, &mut output, &mut body);
@@ -210,10 +213,12 @@ impl Session {
                 event @ (Event::NeedInput | Event::NeedBody) => {
                     let in_body = matches!(event, Event::NeedBody);
                     if body.len() >= CHUNK_SIZE {
+                        // The disk is waited for, and not by turns.
+                        served = None;
                         spill(incoming.as_mut(), &mut body).await;
                     }
                     if !output.is_empty() {
-                        stream.say(&output.split()).await?;
+                        say(stream, &output.split(), &mut served).await?;
                     }
                     if config.has_changed().unwrap_or(false) {
                         let changed = config.borrow_and_update().clone();
@@ -221,7 +226,11 @@ impl Session {
                         shown.holder = tls.and_then(|details| self.holder(&changed, details));
                     }
                     input.reserve(if silent.is_zero() { READ_SIZE } else { SMALL_READ_SIZE });
-                    let wait = if silent.is_zero() { SILENCE } else { COMMAND_TIMEOUT - silent };
+                    let wait = match &served {
+                        Some(turn) => turn.left(),
+                        None if silent.is_zero() => SILENCE,
+                        None => COMMAND_TIMEOUT - silent,
+                    };
                     let read = tokio::select! {
                         biased;
                         read = time::timeout(wait, stream.read_buf(&mut input)) => read,
@@ -235,6 +244,7 @@ impl Session {
                         Ok(Ok(0)) => return Ok(Ended::Over),
                         Ok(Ok(_)) => silent = Duration::ZERO,
                         Ok(Err(error)) => return Err(error),
+                        Err(_) if served.take().is_some() => {}
                         Err(_) if silent.is_zero() => {
                             silent = SILENCE;
                             output = BytesMut::new();
@@ -251,7 +261,7 @@ impl Session {
                         }
                     }
                 }
-                Event::Flush => stream.say(&output.split()).await?,
+                Event::Flush => say(stream, &output.split(), &mut served).await?,
                 Event::Turn { site } => {
                     let config = self.reception.config.borrow().clone();
                     let may_relay = config.access.check_client(&self.peer(shown, &config, tls.is_some())).is_ok();
@@ -276,8 +286,14 @@ impl Session {
                     let config = self.reception.config.borrow().clone();
                     match self.check_mail(&config, &self.peer(shown, &config, tls.is_some()), &envelope.from) {
                         Ok(()) => match self.may_hold(envelope).map(|()| self.may_begin()) {
-                            Ok(Ok(())) => session.accept(),
+                            Ok(Ok(())) => {
+                                // Given back first: a session has one at most.
+                                drop(served.take());
+                                served = self.reception.turns.take(self.client.address.ip()).await;
+                                session.accept();
+                            }
                             Ok(Err(over)) => {
+                                served = None;
                                 self.slow_down().await;
                                 session.refuse(over);
                             }
@@ -302,6 +318,7 @@ impl Session {
                         Ok(()) => match self.may_name() {
                             Ok(()) => session.accept(),
                             Err(reply) => {
+                                served = None;
                                 self.slow_down().await;
                                 session.refuse(reply);
                             }
@@ -350,6 +367,7 @@ impl Session {
                         continue;
                     }
                     let last = Bytes::from(std::mem::take(&mut body));
+                    drop(served.take());
                     match self.store(message, last, envelope, helo).await {
                         Ok(id) => session.accept_with(Reply::enhanced(250, (0, 0), format!("queued as {id}"))),
                         Err(reply) => {
@@ -507,6 +525,18 @@ impl Session {
         // Codes are ours, and few.
         self.reception.metrics.refused.with_label_values(&[reply.code().to_string().as_str()]).inc();
     }
+}
+
+/// Writes all of it; a turn that ends meanwhile is given back.
+async fn say(stream: &mut Stream, octets: &[u8], served: &mut Option<Turn>) -> io::Result<()> {
+    let mut saying = pin!(stream.say(octets));
+    if let Some(left) = served.as_ref().map(Turn::left) {
+        if let Ok(said) = time::timeout(left, &mut saying).await {
+            return said;
+        }
+        *served = None;
+    }
+    saying.await
 }
 
 async fn spill(incoming: Option<&mut Incoming>, body: &mut Vec<u8>) {
