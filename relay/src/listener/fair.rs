@@ -9,8 +9,9 @@
 //! - A turn is lost when its client says nothing for [`PATIENCE`], and after [`LONGEST`] in any case: who is slow does not use the
 //!   machine, and nobody waits for it. So turns bound what is served at once, and not what is under way over slow networks.
 //!
-//! Measured by `greed` in tests. On two cores, beside ten clients of twenty sessions each, a client of one session had 50 to 63
-//! messages a second without turns and 402 to 430 with them, while all together had no fewer (2,300 to 2,800 when it was alone).
+//! Measured by `greed` in tests, on two cores that others used too, so only roughly: beside ten clients of twenty sessions each, a
+//! client of one session had 50 to 63 messages a second without turns, and 120 to 430 with them (2,300 to 2,800 when it was alone).
+//! That is no equal share: `limits.perClient` protects better.
 
 use std::{
     collections::{HashMap, VecDeque},
