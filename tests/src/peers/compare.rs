@@ -52,8 +52,11 @@ pub fn check(
     let received = arrived.trace.iter().filter(|field| field.starts_with("Received:"));
     let (theirs, ours): (Vec<_>, Vec<_>) =
         received.partition(|field| signature.is_some_and(|signature| field.contains(signature)));
+    // Some clients ask for SMTPUTF8 wherever it is offered (RFC 6531 section 4.3 has the words).
+    let in_utf8 = protocol.replacen('E', "UTF8", 1);
+    let says = |protocol: &str| ours.first().is_some_and(|field| field.contains(&format!(" with {protocol} ")));
     match (ours.len(), theirs.len()) {
-        (1, 0 | 1) if ours[0].contains(&format!(" with {protocol} ")) => Ok(()),
+        (1, 0 | 1) if says(&in_utf8) || (!letter.utf8 && says(protocol)) => Ok(()),
         (1, 0 | 1) => Err(format!("the relay's Received line does not say {protocol}: {:?}", ours[0])),
         (ours, theirs) => {
             Err(format!("{ours} Received lines of the relay and {theirs} of the peer: {:?}", arrived.trace))
