@@ -6,11 +6,17 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 use crate::process::{self, Process};
+
+/// How long it may take to stop of its own accord.
+const STOP_TIME: Duration = Duration::from_secs(5);
 
 /// The services of a Postfix that takes mail on one port and relays it, none of them in a chroot.
 const MASTER: &str = "
@@ -109,8 +115,14 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let etc = self.etc();
-        // Its own way of stopping takes its children with it.
-        let _ = Command::new("/usr/sbin/postfix").arg("-c").arg(etc).arg("stop").stderr(Stdio::null()).status();
+        // Its master takes its children with it. `postfix stop` writes into its log first, and hangs where that is stuck.
+        let file = fs::read_to_string(self.folder.path().join("queue/pid/master.pid")).unwrap_or_default();
+        let Some(master) = file.trim().parse().ok().and_then(Pid::from_raw) else { return };
+        let end = Instant::now() + STOP_TIME;
+        while kill_process(master, Signal::TERM).is_ok() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(20));
+        }
+        // Nobody is there any more, or it is stuck as well.
+        let _ = kill_process_group(master, Signal::KILL);
     }
 }
