@@ -148,6 +148,10 @@ impl Mailbox {
         canonical.push_str(local);
         canonical.push('@');
         push_domain(domain, &mut canonical)?;
+        // A-labels are longer than what they stand for; what is kept has to be an address when it is read again.
+        if canonical.len() + "<>".len() > PATH_MAX {
+            return Err(AddressError::TooLong);
+        }
         Ok(Self { text: canonical.into_boxed_str(), at })
     }
 

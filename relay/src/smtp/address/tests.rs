@@ -169,6 +169,29 @@ fn a_path_ends_at_the_bracket_that_is_not_quoted() {
     assert_eq!(split_path(long.as_bytes()), Err(AddressError::TooLong));
 }
 
+#[test]
+fn an_address_whose_a_labels_are_too_long_is_refused_rather_than_kept_and_never_read_again() {
+    let (mut taken, mut refused) = (0, 0);
+    for length in 30..60 {
+        // In octets of UTF-8 each of them is short enough.
+        let text = format!("a@\u{fc}{0}.\u{fc}{0}.\u{fc}{0}.\u{fc}{0}", "x".repeat(length));
+        match Mailbox::parse(&text) {
+            Ok(mailbox) => {
+                taken += 1;
+                assert_eq!(Mailbox::parse(mailbox.as_str()).as_ref(), Ok(&mailbox), "{length}");
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(
+                    matches!(error, AddressError::TooLong | AddressError::DomainTooLong | AddressError::Domain),
+                    "{error}"
+                );
+            }
+        }
+    }
+    assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
+}
+
 proptest::proptest! {
     #[test]
     fn whatever_is_accepted_reads_back_the_same(text in "[\"a.@\\[\\]:<>\\\\ A1_-]{0,24}") {
