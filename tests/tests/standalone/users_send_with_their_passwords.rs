@@ -67,7 +67,8 @@ fn every_client_is_let_in_by_its_password_and_told_when_it_is_wrong() {
         Client::Lettre,
     ] {
         if let Some(why) = client.missing() {
-            eprintln!("{client:?} is left out: {why}");
+            // Those that `tests/install fast` leaves out; the others have to be there.
+            assert!(matches!(client, Client::Curl | Client::Msmtp), "{client:?}: {why}");
             continue;
         }
         let right = Login { user: "shop", password: "pencil" };
@@ -84,7 +85,6 @@ fn every_client_is_let_in_by_its_password_and_told_when_it_is_wrong() {
         let said = client.try_send_as(wrong, relay.smtp, "shop@example.org", "a@one.test", TEXT);
         assert!(said.is_err(), "{client:?} is let in with a wrong password: {said:?}");
     }
-    assert!(sent >= 3, "hardly any client is installed");
     let refused = relay.metric("mailsluice_smtp_server_authentications_total{result=\"failed\"}");
     assert!(refused >= f64::from(u32::try_from(sent).unwrap_or(0)), "{refused} refusals");
     let log = relay.log_text();
