@@ -64,6 +64,33 @@ pub enum ProblemReason {
     TokenKeysInvalid,
 }
 
+impl ProblemReason {
+    /// All of them, the worst first.
+    pub const ALL: [ProblemReason; 7] = [
+        ProblemReason::SpoolFailing,
+        ProblemReason::QueueFull,
+        ProblemReason::ScheduleNotFound,
+        ProblemReason::SpoolDamaged,
+        ProblemReason::ConfigurationInvalid,
+        ProblemReason::SecretInvalid,
+        ProblemReason::TokenKeysInvalid,
+    ];
+
+    /// Its name, in a condition's reason and in a metric's label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ProblemReason::SpoolFailing => "SpoolFailing",
+            ProblemReason::QueueFull => "QueueFull",
+            ProblemReason::ScheduleNotFound => "ScheduleNotFound",
+            ProblemReason::SpoolDamaged => "SpoolDamaged",
+            ProblemReason::ConfigurationInvalid => "ConfigurationInvalid",
+            ProblemReason::SecretInvalid => "SecretInvalid",
+            ProblemReason::TokenKeysInvalid => "TokenKeysInvalid",
+        }
+    }
+}
+
 /// Whether connections are allowed now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,8 +1,18 @@
 //! What the operator counts.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-/// What the operator counts. No label has more values than the code names.
+/// The kinds that are reconciled.
+const KINDS: [&str; 2] = ["SMTPRelay", "TCPSchedule"];
+/// How a reconcile ends.
+const RESULTS: [&str; 2] = ["done", "failed"];
+
+/// What the operator counts. No label has more values than the code names, but for those that name an SMTPRelay.
 pub struct Metrics {
     registry: Registry,
     reconciles: IntCounterVec,
@@ -13,6 +23,15 @@ pub struct Metrics {
     pub stream_failures: IntCounter,
     /// Pods whose Monitor is followed.
     pub pods_followed: IntGauge,
+    replicas: Replicas,
+}
+
+/// Pods by their SMTPRelay.
+struct Replicas {
+    wanted: IntGaugeVec,
+    ready: IntGaugeVec,
+    /// Namespace and name of each SMTPRelay that is shown.
+    relays: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Metrics {
@@ -26,6 +45,12 @@ impl Metrics {
             Opts::new("mailsluice_operator_reconciles_total", "Reconciles, by kind and result."),
             &["kind", "result"],
         )?;
+        // From the start, so that the first failure is an increase.
+        for kind in KINDS {
+            for result in RESULTS {
+                reconciles.with_label_values(&[kind, result]);
+            }
+        }
         let writes = IntCounterVec::new(
             Opts::new("mailsluice_operator_writes_total", "Writes to the API server, by what was written."),
             &["object"],
@@ -37,6 +62,12 @@ impl Metrics {
             "Attempts to read a pod's Monitor that failed or ended.",
         )?;
         let pods_followed = IntGauge::new("mailsluice_operator_pods_followed", "Pods whose Monitor is followed.")?;
+        let of_relays = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["namespace", "relay"]);
+        let replicas = Replicas {
+            wanted: of_relays("mailsluice_operator_relay_replicas", "Pods that the SMTPRelay asks for.")?,
+            ready: of_relays("mailsluice_operator_relay_ready_replicas", "Pods of the SMTPRelay that are ready.")?,
+            relays: Mutex::default(),
+        };
         let build = IntGaugeVec::new(
             Opts::new("mailsluice_operator_build_info", "Always 1; the label is the program's version."),
             &["version"],
@@ -47,8 +78,32 @@ impl Metrics {
         registry.register(Box::new(snapshots.clone()))?;
         registry.register(Box::new(stream_failures.clone()))?;
         registry.register(Box::new(pods_followed.clone()))?;
+        registry.register(Box::new(replicas.wanted.clone()))?;
+        registry.register(Box::new(replicas.ready.clone()))?;
         registry.register(Box::new(build))?;
-        Ok(Metrics { registry, reconciles, writes, snapshots, stream_failures, pods_followed })
+        Ok(Metrics { registry, reconciles, writes, snapshots, stream_failures, pods_followed, replicas })
+    }
+
+    /// Notes how many pods an SMTPRelay asks for, and how many of them are ready.
+    pub fn replicas(&self, namespace: &str, relay: &str, wanted: u32, ready: u32) {
+        // Held till both are set, so that a relay that goes is not brought back.
+        let mut relays = self.replicas.lock();
+        relays.insert((namespace.to_owned(), relay.to_owned()));
+        self.replicas.wanted.with_label_values(&[namespace, relay]).set(i64::from(wanted));
+        self.replicas.ready.with_label_values(&[namespace, relay]).set(i64::from(ready));
+    }
+
+    /// Shows no more SMTPRelays that are not there any more, told by namespace and name.
+    pub fn retain_relays(&self, exists: impl Fn(&str, &str) -> bool) {
+        self.replicas.lock().retain(|(namespace, relay)| {
+            let stays = exists(namespace, relay);
+            if !stays {
+                // Both are there, as long as the relay is in the set.
+                let _ = self.replicas.wanted.remove_label_values(&[namespace, relay]);
+                let _ = self.replicas.ready.remove_label_values(&[namespace, relay]);
+            }
+            stays
+        });
     }
 
     /// Counts a reconcile.
@@ -67,5 +122,45 @@ impl Metrics {
     /// When it cannot be written as text.
     pub fn render(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Replicas {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_that_is_gone_is_shown_no_more() {
+        let metrics = Metrics::new().unwrap();
+        metrics.replicas("shop", "outbound", 3, 2);
+        metrics.replicas("mill", "outbound", 1, 1);
+        let shown = |text: &str| metrics.render().unwrap().lines().any(|line| line == text);
+        let shop = |value: u32| {
+            format!("mailsluice_operator_relay_ready_replicas{{namespace=\"shop\",relay=\"outbound\"}} {value}")
+        };
+        assert!(shown(&shop(2)));
+        assert!(shown("mailsluice_operator_relay_replicas{namespace=\"shop\",relay=\"outbound\"} 3"));
+        metrics.replicas("shop", "outbound", 3, 3);
+        assert!(shown(&shop(3)) && !shown(&shop(2)));
+        metrics.retain_relays(|namespace, _| namespace == "mill");
+        let text = metrics.render().unwrap();
+        assert!(!text.contains("shop") && text.contains("mill"), "{text}");
+    }
+
+    #[test]
+    fn what_alerts_count_is_there_from_the_start() {
+        let text = Metrics::new().unwrap().render().unwrap();
+        for kind in KINDS {
+            for result in RESULTS {
+                let line = format!("mailsluice_operator_reconciles_total{{kind=\"{kind}\",result=\"{result}\"}} 0");
+                assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");
+            }
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use mailsluice_crds::{LogLevel, relay::TlsPolicy, schedule::LinkState};
+use jiff::{SignedDuration, Timestamp};
+use mailsluice_crds::{LogLevel, monitor::ProblemReason, relay::TlsPolicy, schedule::LinkState};
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -79,12 +79,18 @@ struct Sampled {
     spool_held: IntGauge,
     spool_accepting: IntGauge,
     spool_damaged: IntGauge,
+    problems: IntGaugeVec,
+    schedule: IntGaugeVec,
+    expire_after: IntGauge,
+    next_expiry: IntGauge,
 }
 
 /// The state of the relay at one moment, for the sampled values.
 pub struct Sample {
     /// Messages, octets and the oldest message's moment.
     pub queue: mailsluice_crds::monitor::QueueTotals,
+    /// When the first message is too old to wait on.
+    pub next_expiry: Option<Timestamp>,
     /// Hosts that are Sending, Ready, Suspended, Held.
     pub hosts: [usize; 4],
     /// Outgoing sessions that are open.
@@ -101,6 +107,10 @@ pub struct Sample {
     pub spool_accepting: bool,
     /// Parts of the spool that are known to be damaged.
     pub spool_damaged: u64,
+    /// What hinders the relay as a whole.
+    pub problems: Vec<ProblemReason>,
+    /// After so long, mail that cannot be delivered returns to its sender.
+    pub expire_after: SignedDuration,
 }
 
 /// Buckets for what takes from a tenth of a millisecond to a few seconds.
@@ -240,6 +250,24 @@ impl Metrics {
                 "mailsluice_spool_damaged_records",
                 "Records of the spool that are damaged and were set aside; anything but 0 may be lost mail.",
             )?,
+            problems: gauges(
+                "mailsluice_problem",
+                "1 for each problem that hinders the relay as a whole, by the reason that its Monitor shows; else 0.",
+                "reason",
+            )?,
+            schedule: gauges(
+                "mailsluice_link_schedule_info",
+                "Always 1; the label names the TCP Schedule that the relay obeys, and is empty where it has none.",
+                "schedule",
+            )?,
+            expire_after: gauge(
+                "mailsluice_queue_expire_after_seconds",
+                "After so long, mail that cannot be delivered returns to its sender.",
+            )?,
+            next_expiry: gauge(
+                "mailsluice_queue_next_expiry_timestamp_seconds",
+                "When the first of the waiting messages will have waited so long; 0 when none waits.",
+            )?,
         };
         let spool_recovering = gauge(
             "mailsluice_spool_recovering",
@@ -344,6 +372,14 @@ impl Sampled {
         self.spool_held.set(whole(sample.spool_held));
         self.spool_accepting.set(i64::from(sample.spool_accepting));
         self.spool_damaged.set(whole(sample.spool_damaged));
+        for reason in ProblemReason::ALL {
+            self.problems.with_label_values(&[reason.name()]).set(i64::from(sample.problems.contains(&reason)));
+        }
+        // Another schedule takes the place of the one before.
+        self.schedule.reset();
+        self.schedule.with_label_values(&[sample.link.schedule.as_deref().unwrap_or_default()]).set(1);
+        self.next_expiry.set(sample.next_expiry.map_or(0, Timestamp::as_second));
+        self.expire_after.set(sample.expire_after.as_secs());
     }
 }
 

@@ -162,18 +162,23 @@ impl Monitor {
     /// The values that metrics sample.
     #[must_use]
     pub fn sample(&self) -> Sample {
-        let (queue, hosts) = self.queue.read(|queue| (queue.totals(), queue.states()));
-        let spool = self.spool.stats();
+        let (spool, now, config) = (self.spool.stats(), Timestamp::now(), self.config.borrow().clone());
+        let expire_after = config.spec.retry.expire_after.duration();
+        let (queue, next_expiry, hosts) =
+            self.queue.read(|queue| (queue.totals(), queue.next_too_old(expire_after), queue.states()));
         Sample {
             queue,
+            next_expiry,
             hosts,
             sessions_out: self.gate.connections(),
-            link: self.gate.link(Timestamp::now()),
+            link: self.gate.link(now),
             log_level: self.log.level(),
             spool_live: spool.bytes_live,
             spool_held: spool.bytes_held,
             spool_accepting: self.spool.health() == Health::Good,
             spool_damaged: spool.damaged,
+            problems: self.problems(&config, now).into_iter().map(|problem| problem.reason).collect(),
+            expire_after,
         }
     }
 

@@ -112,6 +112,8 @@ impl Context {
     /// Forgets relays and TCP Schedules that are not there any more.
     fn forget(&self) {
         self.monitors.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.metrics
+            .retain_relays(|namespace, name| self.stores.relays.get(&ObjectRef::new(name).within(namespace)).is_some());
         self.attempts.retain(|relay| self.stores.relays.get(relay).is_some());
         self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
         self.schedule_statuses.retain(|schedule| self.stores.schedules.get(schedule).is_some());

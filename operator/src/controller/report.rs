@@ -44,13 +44,15 @@ pub(super) async fn report(
     let (before, since) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), now.1);
     let (claim, claim_wanted) = validate::claims(found);
     let wanted = found.relay.spec.replicas;
+    let ready = count(found.pods.iter().filter(|pod| is_ready(pod)));
+    context.metrics.replicas(found.namespace(), found.name(), wanted, ready);
     let schedule = validate::schedule(&found.schedule);
     let drawn = status::draw(&Facts {
         relay: found.name(),
         generation: found.relay.metadata.generation,
         wanted,
         pods: count(found.pods.iter().filter(|pod| exists(pod))),
-        ready: count(found.pods.iter().filter(|pod| is_ready(pod))),
+        ready,
         rollout: rollout(applied.stateful_set.as_deref().filter(|_| plan.is_some()), wanted),
         obstacles: applied.obstacle.as_slice(),
         claims: claim_wanted.as_ref().map(|wanted| (&claim, wanted)),

@@ -30,19 +30,6 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<Finding> {
     }
 }
 
-/// The reason as conditions spell it.
-pub(super) fn name(reason: ProblemReason) -> &'static str {
-    match reason {
-        ProblemReason::SpoolFailing => "SpoolFailing",
-        ProblemReason::QueueFull => "QueueFull",
-        ProblemReason::ScheduleNotFound => "ScheduleNotFound",
-        ProblemReason::ConfigurationInvalid => "ConfigurationInvalid",
-        ProblemReason::SpoolDamaged => "SpoolDamaged",
-        ProblemReason::SecretInvalid => "SecretInvalid",
-        ProblemReason::TokenKeysInvalid => "TokenKeysInvalid",
-    }
-}
-
 fn of_monitor(facts: &Facts<'_>, merged: &Merged) -> Finding {
     // A refused configuration leaves the one before it in force, what is damaged is set aside, and a bad Secret stops only what
     // needs it: all other mail goes out.
@@ -51,7 +38,7 @@ fn of_monitor(facts: &Facts<'_>, merged: &Merged) -> Finding {
         !matches!(reason, ConfigurationInvalid | SpoolDamaged | SecretInvalid | TokenKeysInvalid)
     };
     if let Some(problem) = merged.problems.iter().find(|problem| hinders(problem.reason)) {
-        return Finding::no(name(problem.reason), problem.message.clone());
+        return Finding::no(problem.reason.name(), problem.message.clone());
     }
     if merged.link.state == LinkState::Closed {
         return Finding::no("TcpScheduleClosed", link_is_down(facts, merged));

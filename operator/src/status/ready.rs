@@ -10,7 +10,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
         return Finding::no(reason, message);
     }
     if let Some(problem) = facts.merged().and_then(|merged| merged.problems.first()) {
-        return Finding::no(super::delivering::name(problem.reason), problem.message.clone());
+        return Finding::no(problem.reason.name(), problem.message.clone());
     }
     if facts.wanted == 0 {
         return Finding::yes("ScaledToZero", "no pods are asked for");

@@ -57,6 +57,12 @@ impl Queue {
         self.messages.next_expiry(age)
     }
 
+    /// When the first message is older than `age`, however its sender's own time limit stands.
+    #[must_use]
+    pub fn next_too_old(&self, age: SignedDuration) -> Option<Timestamp> {
+        self.messages.next_too_old(age)
+    }
+
     /// Messages whose senders are to be told that they are late, at most `most`, none twice for the same reason: `after` is the age
     /// at which the relay says so of itself. What a session has in hand at the moment is told of when it is deferred. None
     /// before all mail that a restart found is in: what was told before it is known only then.

@@ -114,11 +114,16 @@ impl Messages {
 
     /// When the first one expires, or is late for its sender.
     pub(super) fn next_expiry(&self, age: SignedDuration) -> Option<Timestamp> {
+        let late = self.deadlines.first().map(|(at, _)| at.timestamp());
+        self.next_too_old(age).into_iter().chain(late).min()
+    }
+
+    /// When the first one is older than `age`. The age of one that its sender wanted held counts from the end of that.
+    pub(super) fn next_too_old(&self, age: SignedDuration) -> Option<Timestamp> {
         let plain = self.plain.first_key_value().map(|(_, message)| message.received_at);
         let timed = self.since.first().map(|(since, _)| *since);
         let old = [plain, timed].into_iter().flatten().filter_map(|since| since.timestamp().checked_add(age).ok());
-        let late = self.deadlines.first().map(|(at, _)| at.timestamp());
-        old.chain(late).min()
+        old.min()
     }
 
     /// Those that have become older than `age` since this was last asked, at most `most`; none twice.

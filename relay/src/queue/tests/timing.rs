@@ -49,6 +49,7 @@ fn a_held_message_waits_till_its_time_and_the_monitor_says_whose_wish_that_is() 
 fn a_held_message_grows_old_from_its_time_on_and_not_from_its_acceptance() {
     let mut queue = queue();
     queue.insert(timed(1, "a.test", held_till(5_000)), after(1));
+    assert_eq!(queue.next_too_old(AGE), Some(after(6_000)));
     queue.insert(arrival(2, &["b.test"]), after(2));
     assert_eq!(queue.next_expiry(AGE), Some(after(1_002)));
     assert_eq!(ids(&queue.take_expired(AGE, after(5_999), 10)), [2]);
@@ -79,6 +80,7 @@ fn what_is_not_to_be_late_goes_back_at_its_time_whatever_state_its_host_is_in() 
     let (host, _) = queue.next_host().unwrap();
     queue.suspend(host, Suspension { till: None, reason: Reason::ScheduleNotFound, problem: "held".into() });
     assert_eq!(queue.next_expiry(AGE), Some(after(30)));
+    assert_eq!(queue.next_too_old(AGE), Some(after(1_001)));
     assert_eq!(ids(&queue.take_expired(AGE, after(59), 10)), [0_u64; 0]);
     assert_eq!(ids(&queue.take_expired(AGE, after(60), 10)), [1]);
     assert_eq!(ids(&queue.take_expired(AGE, after(60), 10)), [0_u64; 0], "once");
