@@ -11,12 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::tls;
 
 /// How long a client waits for a reply.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long all clients together may take.
+const LIMIT: Duration = Duration::from_secs(300);
 
 trait Duplex: Read + Write + Send {}
 impl<T: Read + Write + Send> Duplex for T {}
@@ -24,6 +27,8 @@ impl<T: Read + Write + Send> Duplex for T {}
 /// A connection that has said EHLO.
 pub(crate) struct Client {
     stream: BufReader<Box<dyn Duplex>>,
+    /// Whether its handshake resumed a session.
+    pub(crate) resumed: bool,
 }
 
 impl Client {
@@ -31,17 +36,21 @@ impl Client {
     ///
     /// # Errors
     /// When the server hangs up, or refuses.
-    pub(crate) fn connect(address: SocketAddr, secure: bool) -> io::Result<Client> {
-        let tcp = TcpStream::connect(address)?;
+    pub(crate) fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> io::Result<Client> {
+        let mut tcp = TcpStream::connect(address)?;
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(PATIENCE))?;
-        let mut client = Client { stream: BufReader::new(Box::new(tcp.try_clone()?)) };
+        let mut client = Client { stream: BufReader::new(Box::new(tcp.try_clone()?)), resumed: false };
         client.expect(220)?;
         client.say("EHLO bench.test\r\n", 250)?;
-        if secure {
+        if let Some(tls) = tls {
             client.say("STARTTLS\r\n", 220)?;
             let name = "bench.test".try_into().expect("a name");
-            let connection = ClientConnection::new(tls::client(), name).map_err(io::Error::other)?;
+            let mut connection = ClientConnection::new(tls.clone(), name).map_err(io::Error::other)?;
+            while connection.is_handshaking() {
+                connection.complete_io(&mut tcp)?;
+            }
+            client.resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
             client.stream = BufReader::new(Box::new(StreamOwned::new(connection, tcp)));
             client.say("EHLO bench.test\r\n", 250)?;
         }
@@ -85,6 +94,14 @@ impl Client {
         self.expect(250)
     }
 
+    /// Takes leave.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub(crate) fn quit(mut self) -> io::Result<()> {
+        self.say("QUIT\r\n", 221)
+    }
+
     /// One message, its commands in one write.
     ///
     /// # Errors
@@ -114,8 +131,9 @@ pub(crate) fn text(octets: usize) -> Vec<u8> {
 /// Sends so many messages over kept connections as fast as they are taken.
 pub(crate) fn flood(address: SocketAddr, sessions: u64, messages: u64, octets: usize, secure: bool) {
     let text = text(octets);
+    let tls = secure.then(tls::client);
     spread(sessions, messages, |next| {
-        let mut client = Client::connect(address, secure).expect("a connection");
+        let mut client = Client::connect(address, tls.as_ref()).expect("a connection");
         while next().is_some() {
             client.message("b@one.test", &text).expect("a message is taken");
         }
@@ -126,7 +144,7 @@ pub(crate) fn flood(address: SocketAddr, sessions: u64, messages: u64, octets: u
 pub(crate) fn fill(address: SocketAddr, parent: &str, hosts: u64, (from, to): (u64, u64)) {
     let text = text(1024);
     spread(32, to - from, |next| {
-        let mut client = Client::connect(address, false).expect("a connection");
+        let mut client = Client::connect(address, None).expect("a connection");
         while let Some(number) = next() {
             let recipient = format!("b@h{}.{parent}", (from + number) % hosts);
             client.pipelined(&recipient, &text).expect("a message is taken");
@@ -144,7 +162,7 @@ pub(crate) fn offer(address: SocketAddr, rate: u64, time: Duration, octets: usiz
     let end = begun + time * 2;
     let took = spread(50, total, |next| {
         let mut took = Vec::new();
-        let mut client = Client::connect(address, false).expect("a connection");
+        let mut client = Client::connect(address, None).expect("a connection");
         while let Some(number) = next() {
             let due = begun + interval * u32::try_from(number).expect("a count");
             thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -162,15 +180,24 @@ pub(crate) fn offer(address: SocketAddr, rate: u64, time: Duration, octets: usiz
 }
 
 /// So many threads, which between them get each number below `total` once.
-fn spread<T: Send>(threads: u64, total: u64, work: impl Fn(&mut dyn FnMut() -> Option<u64>) -> T + Sync) -> Vec<T> {
+pub(crate) fn spread<T: Send>(
+    threads: u64,
+    total: u64,
+    work: impl Fn(&mut dyn FnMut() -> Option<u64>) -> T + Sync,
+) -> Vec<T> {
     let next = Arc::new(AtomicU64::new(0));
+    let end = Instant::now() + LIMIT;
     thread::scope(|scope| {
         let work = &work;
         let running: Vec<_> = (0..threads)
             .map(|_| {
                 let next = next.clone();
                 scope.spawn(move || {
-                    work(&mut || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < total))
+                    work(&mut || {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        assert!(Instant::now() < end, "{number} of {total} were begun in {LIMIT:?}");
+                        Some(number).filter(|number| *number < total)
+                    })
                 })
             })
             .collect();

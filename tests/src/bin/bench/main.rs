@@ -10,6 +10,7 @@
 
 mod burst;
 mod client;
+mod handshakes;
 mod latency;
 mod mta;
 mod plot;
@@ -37,11 +38,15 @@ use report::Line;
 /// Set where the program runs in a network of its own already.
 const INSIDE: &str = "MAILSLUICE_BENCH_NETWORK";
 
+/// What is told of what failed.
+pub(crate) const UNMEASURED: &str = "could not be measured";
+
 /// Measures a row, or several.
 type Row = fn(&mut Bench);
 
 /// What else there is to measure besides the works of [`throughput::WORKS`].
-const OTHERS: [(&str, Row); 5] = [
+const OTHERS: [(&str, Row); 6] = [
+    ("handshakes", handshakes::run),
     ("latency", latency::run),
     ("burst", burst::run),
     ("queue", queue::run),
@@ -70,9 +75,20 @@ impl Bench {
         self.lines.push(line);
     }
 
+    /// Measures something, without which the rest is measured and told all the same; `of` is what it is told by where it fails.
+    pub(crate) fn attempt<T>(&mut self, of: &str, measure: impl FnOnce() -> T) -> Option<T> {
+        let seen = catch_unwind(AssertUnwindSafe(measure)).ok();
+        if seen.is_none() {
+            self.tell(Line::new(of, "", UNMEASURED).met(false));
+        }
+        seen
+    }
+
     /// Draws curves, where that is wanted.
     pub(crate) fn plot(&self, name: &str, axes: (&str, &str), curves: &[plot::Curve]) {
-        if let Some(folder) = &self.plots {
+        if let Some(folder) = &self.plots
+            && curves.iter().any(|(_, curve)| !curve.is_empty())
+        {
             fs::create_dir_all(folder).expect("a folder for plots");
             plot::draw(&folder.join(format!("{name}.svg")), axes, curves).expect("a plot");
         }
@@ -106,7 +122,7 @@ fn main() -> ExitCode {
     conditions(&bench);
     for (name, work) in throughput::WORKS {
         if is_wanted(name) {
-            guarded(&mut bench, name, |bench| throughput::run(bench, &work));
+            guarded(&mut bench, name, |bench| throughput::run(bench, name, &work));
         }
     }
     for (name, run) in OTHERS {
@@ -122,7 +138,7 @@ fn main() -> ExitCode {
 /// What goes wrong in one row is told, and the next one is measured all the same.
 fn guarded(bench: &mut Bench, name: &str, run: impl FnOnce(&mut Bench)) {
     if catch_unwind(AssertUnwindSafe(|| run(bench))).is_err() {
-        bench.tell(Line::new(name, "", "could not be measured").met(false));
+        bench.tell(Line::new(name, "", UNMEASURED).met(false));
     }
 }
 

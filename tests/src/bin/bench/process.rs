@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    ops::Range,
     os::unix::fs::MetadataExt as _,
     path::Path,
     time::Duration,
@@ -43,13 +44,18 @@ fn stat(id: u32) -> Option<Vec<String>> {
 
 /// The processor time that a server has taken, its ended children's included.
 pub(crate) fn cpu(root: u32) -> Duration {
-    let ticks: u64 = family(root)
-        .into_iter()
-        .filter_map(stat)
-        // utime, stime, cutime, cstime.
-        .flat_map(|fields| fields.get(11..15).unwrap_or_default().to_vec())
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
+    // utime, stime, cutime, cstime.
+    family(root).into_iter().map(|id| time(id, 11..15)).sum()
+}
+
+/// The processor time that one process has taken, that of no child.
+pub(crate) fn own_cpu(id: u32) -> Duration {
+    time(id, 11..13)
+}
+
+fn time(id: u32, fields: Range<usize>) -> Duration {
+    let all = stat(id).unwrap_or_default();
+    let ticks = all.get(fields).unwrap_or_default().iter().filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
     Duration::from_millis(ticks * 1000 / TICKS)
 }
 

@@ -41,7 +41,7 @@ impl Line {
 
     /// Ours to Postfix's.
     pub(crate) fn ratio(mut self, ratio: f64) -> Line {
-        self.ratio = Some(ratio);
+        self.ratio = Some(ratio).filter(|ratio| ratio.is_finite());
         self
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::Command, time::Instant};
 use mailsluice_tests::{certificate::Certificate, process};
 
 use crate::{
-    Bench, client,
+    Bench, UNMEASURED, client,
     mta::{Mta, Setup, Who},
     report::{Line, count, median},
     sink::Sink,
@@ -75,12 +75,16 @@ pub(crate) struct Rates {
     pub(crate) delivered: f64,
 }
 
+/// How many seconds `smtp-source` may take.
+const LIMIT: &str = "300";
+
 /// Sends by the source that can do it.
 pub(crate) fn send(address: SocketAddr, messages: u64, work: &Work) {
     if work.tls {
         return client::flood(address, work.sessions, messages, work.octets, true);
     }
-    let mut command = Command::new("/usr/sbin/smtp-source");
+    let mut command = Command::new("timeout");
+    command.args([LIMIT, "/usr/sbin/smtp-source"]);
     if work.kept {
         command.arg("-d");
     }
@@ -124,23 +128,34 @@ fn ceiling(work: &Work, messages: u64) -> f64 {
 }
 
 /// The rows of one work.
-pub(crate) fn run(bench: &mut Bench, work: &Work) {
+pub(crate) fn run(bench: &mut Bench, name: &str, work: &Work) {
     let everybody = Who::all();
     let mut rates: Vec<Vec<Rates>> = vec![Vec::new(); everybody.len()];
     let mut ceilings = Vec::new();
     let messages = bench.scaled(work.messages);
+    let mut failed = vec![false; everybody.len()];
     for round in 0..bench.rounds {
-        ceilings.push(ceiling(work, messages));
+        ceilings.extend(bench.attempt(&format!("{name}, source → sink"), || ceiling(work, messages)));
         for turn in 0..everybody.len() {
             // Each begins a round in turn.
             let index = (turn + round) % everybody.len();
-            rates[index].push(measure(everybody[index], work, everybody[index].share(messages)));
+            let who = everybody[index];
+            if failed[index] {
+                continue;
+            }
+            let measured =
+                bench.attempt(&format!("{name}, {}", who.name()), || measure(who, work, who.share(messages)));
+            failed[index] = measured.is_none();
+            rates[index].extend(measured);
         }
     }
     let of = |index: usize, part: fn(&Rates) -> f64| median(rates[index].iter().map(part));
     let ceiling = median(ceilings);
     let ratio = of(0, |rates| rates.delivered) / of(1, |rates| rates.delivered);
-    let text = |index| {
+    let text = |index: usize| {
+        if rates[index].is_empty() {
+            return UNMEASURED.to_owned();
+        }
         let rate = |part| count(of(index, part));
         format!("{}/s; {}/s accepted", rate(|rates| rates.delivered), rate(|rates| rates.accepted))
     };
@@ -167,9 +182,10 @@ pub(crate) fn by_sessions(bench: &mut Bench) {
         for sessions in SESSIONS {
             let work = Work { sessions, ..KEPT };
             let messages = bench.scaled(who.share(3_000 * sessions.min(8)).max(300));
-            let rates = measure(who, &work, messages);
+            let of = format!("{} with {sessions} sessions", who.name());
+            let Some(rates) = bench.attempt(&of, || measure(who, &work, messages)) else { continue };
             curve.push((sessions as f64, rates.delivered));
-            println!("{} with {sessions} sessions: {}/s delivered", who.name(), count(rates.delivered));
+            println!("{of}: {}/s delivered", count(rates.delivered));
         }
         curves.push((who, curve));
     }

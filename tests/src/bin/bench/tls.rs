@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use mailsluice_tests::certificate::Certificate;
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
@@ -19,18 +22,24 @@ fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-/// What the source connects with. It looks at no certificate: it measures.
+/// What the source connects with: each handshake is a full one.
 pub(crate) fn client() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    let make = || {
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let verifier = Arc::new(Anyone(provider()));
-        let mut config =
-            builder.expect("TLS").dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-        config.resumption = rustls::client::Resumption::disabled();
-        Arc::new(config)
-    };
-    CONFIG.get_or_init(make).clone()
+    CONFIG.get_or_init(|| with(Resumption::disabled())).clone()
+}
+
+/// What resumes the session before, where the server has it.
+pub(crate) fn resuming_client() -> Arc<ClientConfig> {
+    with(Resumption::in_memory_sessions(1))
+}
+
+/// It looks at no certificate: it measures.
+fn with(resumption: Resumption) -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let verifier = Arc::new(Anyone(provider()));
+    let mut config = builder.expect("TLS").dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.resumption = resumption;
+    Arc::new(config)
 }
 
 /// What the sink answers with.
