@@ -85,6 +85,57 @@ fn mail_comes_in_under_tls_by_starttls_and_at_once_and_its_received_line_says_so
 }
 
 #[test]
+fn a_client_that_comes_again_resumes_its_session() {
+    // OpenSSL, which shows its last session each time; whether it was taken up again, a line for each of three connections.
+    const SCRIPT: &str = "import socket, ssl, sys\n\
+        port, authority, mode, version = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]\n\
+        c = ssl.create_default_context(cafile=authority)\n\
+        c.maximum_version = ssl.TLSVersion[version]\n\
+        def reply(s):\n\
+        \x20   text = b''\n\
+        \x20   while not text.endswith(b'\\n') or text.splitlines()[-1][3:4] == b'-':\n\
+        \x20       got = s.recv(4096)\n\
+        \x20       assert got, text\n\
+        \x20       text += got\n\
+        \x20   return text\n\
+        def say(s, command, code):\n\
+        \x20   s.sendall(command + b'\\r\\n')\n\
+        \x20   got = reply(s)\n\
+        \x20   assert got.startswith(code), got\n\
+        session = None\n\
+        for _ in range(3):\n\
+        \x20   s = socket.create_connection(('127.0.0.1', port))\n\
+        \x20   if mode == 'StartTls':\n\
+        \x20       reply(s)\n\
+        \x20       say(s, b'STARTTLS', b'220')\n\
+        \x20   s = c.wrap_socket(s, server_hostname='mail.test', session=session)\n\
+        \x20   if mode != 'StartTls':\n\
+        \x20       reply(s)\n\
+        \x20   say(s, b'EHLO client.test', b'250')\n\
+        \x20   print(s.session_reused)\n\
+        \x20   session = s.session\n\
+        \x20   say(s, b'QUIT', b'221')\n";
+    let sink = Sink::start();
+    let certificate = Certificate::of("mail.test");
+    for mode in [TlsMode::StartTls, TlsMode::Implicit] {
+        let relay = relay(&sink, mode, Some(&certificate));
+        let authority = relay.folder().join(SECRET).join("tls.crt");
+        let come = |version: &str| {
+            let mut command = Command::new("python3");
+            command.args(["-c", SCRIPT, &relay.smtp.port().to_string()]).arg(&authority);
+            process::run(command.args([&format!("{mode:?}"), version]))
+        };
+        let count =
+            |result: &str| relay.metric(&format!("mailsluice_smtp_server_tls_handshakes_total{{result=\"{result}\"}}"));
+        for (version, full, resumed) in [("TLSv1_3", 1.0, 2.0), ("TLSv1_2", 2.0, 4.0)] {
+            assert_eq!(come(version), "False\nTrue\nTrue\n", "{mode:?} {version}");
+            let counted = [count("full"), count("resumed"), count("failed")];
+            assert_eq!(counted, [full, resumed, 0.0], "{mode:?} {version}");
+        }
+    }
+}
+
+#[test]
 fn what_is_sent_in_clear_behind_starttls_is_never_obeyed() {
     let sink = Sink::start();
     let relay = relay(&sink, TlsMode::StartTls, Some(&Certificate::of("mail.test")));
