@@ -1,4 +1,4 @@
-//! Measures the relay's memory: with 1,000 idle clients, and with 20 sessions of 50 MiB each, in and out.
+//! Measures the relay's memory: with 1,000 idle clients, and with 20 sessions of 50 MiB each, in and out, in clear and under TLS.
 //!
 //! `cargo run --release -p mailsluice-tests --bin memory`. What is counted is memory that is the process's own (RssAnon), so that
 //! pages of the program and of its files are not; for the sessions with large messages, the most that was seen.
@@ -15,14 +15,15 @@ use std::{
     time::Duration,
 };
 
-use mailsluice_crds::{LogLevel, schedule::LinkState};
+use mailsluice_crds::{LogLevel, relay::TlsPolicy, schedule::LinkState};
 use mailsluice_tests::{
+    authority::Authority,
     dialogue::{Dialogue, stuffed},
     door::{Door, Way},
     mail,
     manifest::Manifest,
     process::{self, Process},
-    relay,
+    relay, secure,
 };
 
 const IDLE: usize = 1_000;
@@ -105,10 +106,8 @@ fn most_while<T>(id: u32, work: impl FnOnce() -> T) -> (u64, T) {
 }
 
 fn large(way: Way) {
-    let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
-    let mut command = Command::new(relay::program());
-    let sink = Process::start(command.args(["sink", &address.to_string()]).stdout(Stdio::null()));
-    process::await_port(address);
+    let host = Host::start(way);
+    let address = host.address;
     let closed = manifest(address).scheduled(LinkState::Closed, Vec::new());
     let door = Door::start(way, &closed);
     let id = door.relay.id();
@@ -140,17 +139,58 @@ fn large(way: Way) {
         );
     };
     say(&format!("in, {way:?}"), most, before);
-    if way == Way::Plain {
-        thread::sleep(Duration::from_secs(3));
-        let before = memory(id);
-        let (most, ()) = most_while(id, || {
-            let mut open = closed.clone();
-            open.schedule = None;
-            open.relay.schedule_ref = None;
-            door.relay.rewrite(&open);
-            door.relay.await_empty_for(LIMIT);
-        });
-        say("out", most, before);
+    thread::sleep(Duration::from_secs(3));
+    let before = memory(id);
+    let (most, ()) = most_while(id, || {
+        let mut open = closed.clone();
+        open.schedule = None;
+        open.relay.schedule_ref = None;
+        if way != Way::Plain {
+            open.relay.tls = TlsPolicy::Required;
+        }
+        door.relay.rewrite(&open);
+        door.relay.await_empty_for(LIMIT);
+    });
+    say(&format!("out, {way:?}"), most, before);
+    host.assert_taken(way);
+}
+
+/// Where large messages go.
+struct Host {
+    address: SocketAddr,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A process of its own.
+    Plain { _process: Process },
+    /// Which that cannot be: here.
+    Tls(secure::Host),
+}
+
+impl Host {
+    fn start(way: Way) -> Host {
+        let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+        let kind = match way {
+            Way::Plain => {
+                let mut command = Command::new(relay::program());
+                let process = Process::start(command.args(["sink", &address.to_string()]).stdout(Stdio::null()));
+                Kind::Plain { _process: process }
+            }
+            _ => {
+                let tls = Authority::new().issue("mail.test").server();
+                Kind::Tls(secure::Host::start_at(address, Some(tls)))
+            }
+        };
+        process::await_port(address);
+        Host { address, kind }
     }
-    drop(sink);
+
+    /// All of them arrived, under TLS where that is the way.
+    fn assert_taken(&self, way: Way) {
+        if let Kind::Tls(host) = &self.kind {
+            let large = host.arrivals().iter().filter(|arrival| arrival.sealed).count();
+            assert_eq!(large, SESSIONS + 1, "{way:?}");
+        }
+    }
 }
