@@ -6,11 +6,29 @@ use crate::{
     queue::{Arrival, Part, Recipients},
     route::Routes,
     smtp::{Domain, ForwardPath},
-    spool::{Location, MessageId, Recovered, Timing, Told},
+    spool::{Draft, Extras, Location, MessageId, Recovered, Timing, Told},
 };
 
 /// The host name under which mail waits that no route is for: it is given up when it is tried.
 const NO_DOMAIN: &str = "invalid";
+
+/// What of a message's extras decides how it waits.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    /// When it may be sent and is to be delivered, and how much it matters.
+    timing: Timing,
+    /// Whether it is to go even without the TLS that its domain asks for.
+    tls_optional: bool,
+}
+
+impl Asked {
+    /// What a draft asks for.
+    #[must_use]
+    pub fn of(draft: &Draft) -> Asked {
+        let asked = |extras: &Extras| Asked { timing: extras.timing, tls_optional: extras.message.tls_optional };
+        draft.extras.as_deref().map(asked).unwrap_or_default()
+    }
+}
 
 /// Where a new message's recipients go.
 #[must_use]
@@ -21,7 +39,7 @@ pub fn arrival(
     received_at: Timestamp,
     size: u64,
     recipients: &[String],
-    timing: Timing,
+    asked: Asked,
 ) -> Arrival {
     let mut groups: Vec<(String, Vec<u16>)> = Vec::with_capacity(1);
     for (index, recipient) in (0_u16..).zip(recipients) {
@@ -35,9 +53,10 @@ pub fn arrival(
             attempts: 0,
             due: None,
             told: Told::NOTHING,
+            tls_optional: asked.tls_optional,
         })
         .collect();
-    Arrival { id, location, size, received_at, timing, parts }
+    Arrival { id, location, size, received_at, timing: asked.timing, parts }
 }
 
 /// Where the recipients go that a restart found waiting, with their attempts and due times.
@@ -61,6 +80,7 @@ pub fn recovered(routes: &Routes, found: &Recovered) -> Arrival {
                 attempts: pending.attempts,
                 due: pending.due,
                 told: pending.told,
+                tls_optional: envelope.is_tls_optional(),
             }),
         }
     }

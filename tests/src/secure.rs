@@ -25,6 +25,8 @@ pub struct Arrival {
     pub name: Option<String>,
     /// The recipients.
     pub recipients: Vec<String>,
+    /// Whether MAIL said REQUIRETLS.
+    pub required: bool,
 }
 
 /// A host that takes mail.
@@ -174,6 +176,7 @@ fn converse<S: Read>(
     arrivals: &Mutex<Vec<Arrival>>,
 ) -> io::Result<bool> {
     let mut recipients = Vec::new();
+    let mut required = false;
     let mut line = String::new();
     while {
         line.clear();
@@ -183,6 +186,7 @@ fn converse<S: Read>(
         let verb = text.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         let reply = match verb.as_str() {
             "EHLO" if offers => "250-host.test\r\n250-STARTTLS\r\n250 8BITMIME\r\n",
+            "EHLO" if sealed => "250-host.test\r\n250-REQUIRETLS\r\n250 8BITMIME\r\n",
             "EHLO" => "250-host.test\r\n250 8BITMIME\r\n",
             "STARTTLS" if offers => {
                 say(stream.get_mut(), b"220 go ahead\r\n")?;
@@ -190,6 +194,7 @@ fn converse<S: Read>(
             }
             "MAIL" | "RSET" => {
                 recipients.clear();
+                required = text.ends_with(" REQUIRETLS");
                 "250 ok\r\n"
             }
             "RCPT" => {
@@ -203,7 +208,8 @@ fn converse<S: Read>(
                 while stream.read_line(&mut text)? > 0 && text != ".\r\n" {
                     text.clear();
                 }
-                let arrival = Arrival { sealed, name: name.clone(), recipients: std::mem::take(&mut recipients) };
+                let recipients = std::mem::take(&mut recipients);
+                let arrival = Arrival { sealed, name: name.clone(), recipients, required };
                 arrivals.lock().expect("no panic while it was held").push(arrival);
                 "250 taken\r\n"
             }

@@ -48,6 +48,8 @@ def serve(stream):
         if verb == "EHLO":
             offered = ["host.test", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"]
             offered += [] if secure or wanted["mode"] == "None" else ["STARTTLS"]
+            # RFC 8689.
+            offered += ["REQUIRETLS"] if secure and wanted.get("requireTls") else []
             for name in offered:
                 stream.sendall(f"250-{name}\r\n".encode())
             say("250 SIZE 0")

@@ -46,7 +46,9 @@ impl Courier {
             return Ok(());
         }
         let failed: Vec<_> = failed.iter().filter(wanted).collect();
-        let whole = envelope.extras.as_ref().is_some_and(|extras| extras.message.ret == Some(Return::Full));
+        // Of what requires TLS no more than the header is returned (RFC 8689 section 5).
+        let asked = envelope.extras.as_ref().map(|extras| &extras.message);
+        let whole = asked.is_some_and(|asked| asked.ret == Some(Return::Full) && !asked.require_tls);
         let text = match body {
             Some(body) if whole && envelope.size <= WHOLE_MAX => Text::Whole(read(body, WHOLE_MAX).await?),
             Some(body) => Text::Headers(headers_of(read(body, HEADER_LIMIT).await?)),
@@ -139,9 +141,9 @@ impl Courier {
         };
         let size = message.len() as u64;
         let recipients = draft.recipients.clone();
-        let timing = draft.extras.as_ref().map(|extras| extras.timing).unwrap_or_default();
+        let asked = intake::Asked::of(&draft);
         let stored = self.spool.append(draft, Body::from(Bytes::from(message))).await?;
-        let arrival = intake::arrival(&config.routes, stored.id, stored.location, now, size, &recipients, timing);
+        let arrival = intake::arrival(&config.routes, stored.id, stored.location, now, size, &recipients, asked);
         self.queue.insert(arrival, now);
         self.log
             .at(LogLevel::Major, Tag::Report)
@@ -159,11 +161,13 @@ fn wants_failures(envelope: &Envelope, recipient: u16) -> bool {
     asked.and_then(|asked| asked.notify).is_none_or(|notify| notify.includes(Notify::FAILURE))
 }
 
-/// A report matters as much as what it is about (RFC 6710 section 4.5), and is in UTF-8 to a sender who is (RFC 6533).
+/// A report matters as much as what it is about (RFC 6710 section 4.5), requires TLS where that does (RFC 8689 section 5), and is in
+/// UTF-8 to a sender who is (RFC 6533).
 fn extras(envelope: &Envelope) -> Option<Box<Extras>> {
     let timing = Timing { priority: envelope.timing().priority, ..Timing::default() };
     let utf8 = !envelope.sender.is_ascii();
-    let message = Extensions { smtp_utf8: utf8, utf8_header: utf8, ..Extensions::default() };
+    let require_tls = envelope.requires_tls();
+    let message = Extensions { smtp_utf8: utf8, utf8_header: utf8, require_tls, ..Extensions::default() };
     let extras = Extras { message, timing, recipients: Vec::new() };
     (extras != Extras::default()).then(|| Box::new(extras))
 }

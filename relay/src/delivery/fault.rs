@@ -12,6 +12,7 @@ use crate::{
         client::{self, ClientError, ErrorKind},
     },
     tcp::ConnectError,
+    tls::TlsFault,
 };
 
 /// The longest text of an error in the Monitor, in characters.
@@ -39,6 +40,8 @@ pub(super) struct Fault {
     pub(super) scope: Scope,
     pub(super) reason: Reason,
     pub(super) error: LastError,
+    /// Whether it is a want of TLS that stays till somebody changes the host or the domain.
+    pub(super) lasting: bool,
 }
 
 /// Errors that are the relay's own want: of file descriptors, of memory, of a network.
@@ -54,7 +57,7 @@ impl Fault {
             at: now,
             text: shortened(&error.text, TEXT_LENGTH),
         };
-        Fault { scope: Scope::Host, reason: Reason::DnsFailed, error }
+        Fault { scope: Scope::Host, reason: Reason::DnsFailed, error, lasting: false }
     }
 
     /// A domain's policy lets none of its hosts take its mail.
@@ -67,7 +70,7 @@ impl Fault {
             at: now,
             text: shortened(text, TEXT_LENGTH),
         };
-        Fault { scope: Scope::Host, reason: Reason::TlsFailed, error }
+        Fault { scope: Scope::Host, reason: Reason::TlsFailed, error, lasting: true }
     }
 
     pub(super) fn connect(from: &ConnectError, peer: &str, now: Timestamp) -> Fault {
@@ -87,7 +90,7 @@ impl Fault {
             ConnectError::Source { .. } => Scope::Host,
             _ => Scope::Address,
         };
-        Fault { scope, reason: Reason::ConnectionFailed, error }
+        Fault { scope, reason: Reason::ConnectionFailed, error, lasting: false }
     }
 
     /// An error of a session with `peer`, or of one that could not begin.
@@ -130,7 +133,7 @@ impl Fault {
             client::Stage::Banner | client::Stage::Ehlo => Scope::Address,
             _ => Scope::HostAtAddress,
         };
-        Fault { scope, reason, error }
+        Fault { scope, reason, error, lasting: is_lasting(kind, at_stage) }
     }
 
     /// The sentence for the Monitor's Problem.
@@ -139,6 +142,16 @@ impl Fault {
         let attempts = if failures == 1 { "1 attempt".to_owned() } else { format!("{failures} attempts") };
         let place = peer.as_ref().map(|peer| format!(" with {peer}")).unwrap_or_default();
         shortened(&format!("{code} at {stage:?}{place} after {attempts}, next at {till:.0}: {text}"), TEXT_LENGTH)
+    }
+}
+
+/// Whether a host has shown that there is no TLS with it: not so where the connection broke, or the relay's own Secret is missing.
+fn is_lasting(kind: &ErrorKind, stage: client::Stage) -> bool {
+    match kind {
+        ErrorKind::Tls(TlsFault::Io(_) | TlsFault::TimedOut(_) | TlsFault::NotReady(_)) => false,
+        ErrorKind::Tls(_) => true,
+        ErrorKind::Reply(reply) => stage == client::Stage::StartTls && reply.is_permanent(),
+        _ => false,
     }
 }
 
@@ -182,7 +195,7 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::{smtp::client::Fate, tls::TlsFault};
+    use crate::smtp::client::Fate;
 
     #[test]
     fn a_failure_has_the_scope_of_what_it_says_something_about() {
@@ -218,6 +231,25 @@ mod tests {
             let source = io::Error::from_raw_os_error(errno.raw_os_error());
             let error = ConnectError::Io { peer: ([192, 0, 2, 1], 25).into(), source };
             assert_eq!(Fault::connect(&error, "192.0.2.1:25", Timestamp::UNIX_EPOCH).scope, scope, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_want_of_tls_lasts_where_the_host_has_shown_it() {
+        use client::Stage::{Ehlo, StartTls};
+        let said = |code| ErrorKind::Reply(Reply::enhanced(code, (7, 0), "no"));
+        for (stage, kind, lasting) in [
+            (StartTls, ErrorKind::Tls(TlsFault::NotOffered), true),
+            (StartTls, ErrorKind::Tls(TlsFault::Alert(rustls::AlertDescription::HandshakeFailure)), true),
+            (StartTls, ErrorKind::Tls(TlsFault::Io(io::Error::from_raw_os_error(104))), false),
+            (StartTls, ErrorKind::Tls(TlsFault::NotReady("no Secret".into())), false),
+            (StartTls, said(502), true),
+            (StartTls, said(454), false),
+            (Ehlo, said(554), false),
+            (StartTls, ErrorKind::Closed, false),
+        ] {
+            let error = ClientError { stage, kind, fate: Fate::NotAccepted };
+            assert_eq!(Fault::client(&error, None, Timestamp::UNIX_EPOCH).lasting, lasting, "{error}");
         }
     }
 }

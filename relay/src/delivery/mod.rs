@@ -2,8 +2,10 @@
 //!
 //! - [`dispatch`]: the loop that lets hosts have their turn;
 //! - [`session`]: one session with one host, for as many messages as it has;
+//! - [`live`]: how many there are over an address;
 //! - [`policy`]: what domains themselves ask of TLS, and how that is counted;
 //! - [`secure`]: a connection on its way to a session, TLS and all;
+//! - [`require_tls`]: messages whose senders require TLS all the way; [`tls_optional`]: those that are to go even without;
 //! - [`transfer`]: a message's envelope and text on their way through the client;
 //! - [`sign`]: a message's text, with the signatures of its author's domain;
 //! - [`settle`]: what became of a message, on disk, in the queue and in the log;
@@ -18,13 +20,16 @@ mod bounce;
 pub mod dispatch;
 mod expire;
 mod fault;
+mod live;
 mod outcome;
 mod policy;
+mod require_tls;
 pub mod reroute;
 mod secure;
 mod session;
 mod settle;
 mod sign;
+mod tls_optional;
 mod transfer;
 mod unreadable;
 mod warn;

@@ -9,6 +9,7 @@ use crate::{
     clock,
     mta_sts::{Asked, Found, InForce, Mode},
     route::{NextHop, RouteCode, RouteError, Target},
+    smtp::Domain,
     tls::TlsFault,
     tls_report::{self, Failure, Policy, PolicyType},
 };
@@ -41,14 +42,7 @@ impl Session {
         if self.config.tls_to(&self.hop).0 != TlsPolicy::MtaSts || domain.literal().is_some() {
             return Ok(targets);
         }
-        let asked = Asked {
-            domain: domain.as_str(),
-            private: self.config.routes.allows_private(&self.host),
-            resolver: &self.courier.resolver,
-            lease: &self.lease,
-            source: self.way.source(),
-        };
-        let found = self.courier.policies.find(asked).await;
+        let found = self.find_policy(domain).await;
         if let Some(why) = &found.failed {
             self.tell_report(&self.sts(found.policy.as_ref()), Some(failure(why.result_type(), None, None)));
         }
@@ -74,6 +68,18 @@ impl Session {
             return Err(Fault::policy("STS_OTHER_HOST", &text, clock::now()));
         }
         Ok(targets)
+    }
+
+    /// What is known of a domain's MTA-STS policy.
+    pub(super) async fn find_policy(&self, domain: &Domain) -> Found {
+        let asked = Asked {
+            domain: domain.as_str(),
+            private: self.config.routes.allows_private(&self.host),
+            resolver: &self.courier.resolver,
+            lease: &self.lease,
+            source: self.way.source(),
+        };
+        self.courier.policies.find(asked).await
     }
 
     /// Counts a look-up that was not proved.

@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 
-use mailsluice_crds::{LogLevel, monitor, relay::TlsMode};
+use mailsluice_crds::{
+    LogLevel, monitor,
+    relay::{TlsMode, TlsPolicy},
+};
 use tokio::net::TcpStream;
 
-use super::{fault::Fault, policy::Asks, session::Session, transfer::Watcher};
+use super::{
+    fault::{Fault, Scope},
+    policy::Asks,
+    session::Session,
+    transfer::Watcher,
+};
 use crate::{
     clock,
     log::Tag,
+    mta_sts::Mode,
     route::Target,
     smtp::client::{self, Client, ClientError, ErrorKind, Fate, Stage, StartTls},
     tcp::connect,
@@ -18,11 +27,44 @@ use crate::{
 impl Session {
     /// What is wanted of TLS towards a target; none where mail goes in clear.
     pub(super) async fn wanted(&self, target: &Target) -> Result<Option<Wanted>, Fault> {
-        let (policy, route) = self.config.tls_to(&self.hop);
-        self.courier
-            .tls
-            .wanted(policy, route, target, (self.host.as_str(), self.asks.get().and_then(Asks::mode)))
-            .map_err(|fault| Fault::client(&failed(fault), None, clock::now()))
+        self.wanted_as(self.config.tls_to(&self.hop).0, target, self.asks.get().and_then(Asks::mode))
+    }
+
+    /// The same, under another policy than the route's.
+    pub(super) fn wanted_as(
+        &self,
+        policy: TlsPolicy,
+        target: &Target,
+        sts: Option<Mode>,
+    ) -> Result<Option<Wanted>, Fault> {
+        let route = self.config.tls_to(&self.hop).1;
+        let wanted = self.courier.tls.wanted(policy, route, target, (self.host.as_str(), sts));
+        wanted.map_err(|fault| Fault::client(&failed(fault), None, clock::now()))
+    }
+
+    /// Connects to one target, and takes the connection to the point where messages can be sent. What is wrong with the address itself is
+    /// noted; the rest is for the caller to judge.
+    pub(super) async fn reach(
+        &self,
+        target: &Target,
+        wanted: Option<&Wanted>,
+    ) -> Result<Client<Stream, Watcher>, Fault> {
+        self.entry.connecting(target.address);
+        let mut race = connect(&self.lease, self.way.source(), target.address, None).await;
+        let opened = match (race.won, race.failed.pop()) {
+            (Some((_, stream)), _) => self.open(stream, target, wanted).await,
+            (None, Some((_, error))) => Err(Fault::connect(&error, &target.address.to_string(), clock::now())),
+            (None, None) => {
+                let closed = ClientError { stage: Stage::Banner, kind: ErrorKind::Closed, fate: Fate::NotAccepted };
+                Err(Fault::client(&closed, Some(&target.address.to_string()), clock::now()))
+            }
+        };
+        if let Err(fault) = &opened
+            && matches!(fault.scope, Scope::Address | Scope::Everything)
+        {
+            let _ = self.blame(target, fault);
+        }
+        opened
     }
 
     /// Takes a connection to the point where messages can be sent. Where there is no TLS and none is needed, mail goes in clear: after

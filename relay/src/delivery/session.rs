@@ -17,8 +17,10 @@ use super::{
     Courier,
     expire::in_vain,
     fault::{Fault, Scope, TEXT_LENGTH},
+    live::Live,
     outcome::Outcome,
     policy::Asks,
+    require_tls::{Carries, Going, going},
     transfer::{Watcher, outgoing, relayed},
 };
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
     ids::SessionId,
     log::Tag,
     queue::{HostId, InHand, Next, SessionHold, Settled, Suspension, Work},
-    route::{NextHop, Target, Terms, Way, listens_at, next_race},
+    route::{NextHop, RouteError, Target, Terms, Way, listens_at, next_race},
     smtp::client::{self, Client, ClientError, ErrorKind, Fate},
     spool::{self, Deferral, Mark, SpoolError},
     tcp::{Addresses, Blame, Entry, Held, Lease, connect},
@@ -66,6 +68,24 @@ pub(super) struct Session {
     pub(super) way: Arc<Way>,
 }
 
+/// A connection, at its other end.
+pub(super) struct Peer<'a> {
+    pub(super) target: &'a Target,
+    pub(super) carries: Carries,
+    /// Whether addresses are left to be tried when it breaks.
+    pub(super) others: bool,
+}
+
+/// How the sending over one connection ended.
+pub(super) enum Turn {
+    /// Nothing waits, or others have their turn.
+    Over,
+    /// The connection broke, and why.
+    Broken(Fault),
+    /// The next message requires a better connection.
+    Requires(InHand),
+}
+
 /// What ended the sending of one message.
 enum Sent {
     /// The connection can take another.
@@ -74,6 +94,8 @@ enum Sent {
     Over(Fault),
     /// The connection is over, because the message could not be read, or its time ended.
     GivenUp,
+    /// The message requires a better connection.
+    Requires(InHand),
 }
 
 impl Session {
@@ -99,36 +121,42 @@ impl Session {
 
     pub(super) async fn run(self) {
         let begun = Instant::now();
-        let ports: Vec<u16> = self.config.spec.listeners.iter().map(|listener| listener.port).collect();
-        let terms = Terms {
-            private: self.config.routes.allows_private(&self.host),
-            dane: self.asks_for_dane(),
-            hostname: &self.config.hello,
-            ours: &|address| listens_at(self.courier.bind, &ports, address),
-        };
-        match self.courier.resolver.targets(&self.hop, &terms).await {
-            Ok(mut targets) => {
-                if targets.iter().any(|target| self.way.reaches(target.address)) {
-                    targets.retain(|target| self.way.reaches(target.address));
-                }
-                match self.narrow(targets).await {
-                    Ok(targets) => self.with_targets(targets).await,
-                    Err(fault) => self.suspend(&fault),
-                }
-            }
+        match self.look_up(self.asks_for_dane()).await {
+            Ok(targets) => match self.narrow(targets).await {
+                Ok(targets) => self.with_targets(targets).await,
+                Err(fault) => self.give_up(&fault, self.is_of_policy(&fault)).await,
+            },
             Err(error) if error.permanent => self.give_up_all(&error).await,
             Err(error) => {
                 self.tell_route(&error);
-                self.suspend(&Fault::route(&error, clock::now()));
+                let fault = Fault::route(&error, clock::now());
+                self.give_up(&fault, self.is_of_policy(&fault)).await;
             }
         }
         self.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
+    }
+
+    /// The addresses of the host to try; `dane`: whether answers are to be proved.
+    pub(super) async fn look_up(&self, dane: bool) -> Result<Vec<Target>, RouteError> {
+        let ports: Vec<u16> = self.config.spec.listeners.iter().map(|listener| listener.port).collect();
+        let terms = Terms {
+            private: self.config.routes.allows_private(&self.host),
+            dane,
+            hostname: &self.config.hello,
+            ours: &|address| listens_at(self.courier.bind, &ports, address),
+        };
+        let mut targets = self.courier.resolver.targets(&self.hop, &terms).await?;
+        if targets.iter().any(|target| self.way.reaches(target.address)) {
+            targets.retain(|target| self.way.reaches(target.address));
+        }
+        Ok(targets)
     }
 
     /// Tries the addresses in their order, those that are suspended left out, until one has taken what waits.
     async fn with_targets(&self, targets: Vec<Target>) {
         let Some(mut left) = self.not_suspended(targets) else { return };
         let mut last = None;
+        let mut of_policy = false;
         while let Some((first, second)) = next_race(&left)
             && !self.courier.stop.is_cancelled()
         {
@@ -159,10 +187,15 @@ impl Session {
             {
                 left.retain(|other| other.address != target.address);
                 fault = match self.open(stream, target, wanted.as_ref()).await {
-                    Ok(client) => match self.send_all(client, target, !left.is_empty()).await {
-                        None => return,
-                        Some(fault) => Some((target, fault)),
-                    },
+                    Ok(client) => {
+                        let carries = self.carries(target, wanted.as_ref());
+                        let peer = Peer { target, carries, others: !left.is_empty() };
+                        match self.send_all(client, &peer, None).await {
+                            Turn::Over => return,
+                            Turn::Requires(in_hand) => return Box::pin(self.require_tls(in_hand)).await,
+                            Turn::Broken(fault) => Some((target, fault)),
+                        }
+                    }
                     Err(fault) => Some((target, fault)),
                 };
                 if let Some((target, fault)) = &fault
@@ -172,6 +205,7 @@ impl Session {
                 }
             }
             if let Some((target, fault)) = fault {
+                of_policy |= self.is_of_policy(&fault);
                 self.courier
                     .log
                     .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
@@ -183,8 +217,16 @@ impl Session {
             }
         }
         if let Some(fault) = last {
-            self.suspend(&fault);
+            self.give_up(&fault, of_policy).await;
         }
+    }
+
+    /// No address of the host takes its mail now. `of_policy`: one of them might, if the domain did not ask for TLS.
+    async fn give_up(&self, fault: &Fault, of_policy: bool) {
+        if of_policy {
+            Box::pin(self.send_regardless()).await;
+        }
+        self.suspend(fault);
     }
 
     /// The addresses that may be tried; none where all are suspended, and then the host is suspended till the first of them
@@ -233,7 +275,7 @@ impl Session {
     }
 
     /// Suspends what is at fault, if that is less than the host. Break: nothing more is to be tried in this session.
-    fn blame(&self, target: &Target, fault: &Fault) -> ControlFlow<()> {
+    pub(super) fn blame(&self, target: &Target, fault: &Fault) -> ControlFlow<()> {
         let courier = &self.courier;
         let now = clock::now();
         let blame = match fault.scope {
@@ -268,9 +310,14 @@ impl Session {
         ControlFlow::Continue(())
     }
 
-    /// Sends what waits; what broke the connection, where something did. `others`: addresses that are left to be tried then.
-    async fn send_all(&self, mut client: Client<Stream, Watcher>, target: &Target, others: bool) -> Option<Fault> {
-        let live = Live::new(self, target.address);
+    /// Sends what waits and the connection may carry, `first` in front.
+    pub(super) async fn send_all(
+        &self,
+        mut client: Client<Stream, Watcher>,
+        peer: &Peer<'_>,
+        mut first: Option<InHand>,
+    ) -> Turn {
+        let live = Live::new(self, peer.target.address);
         let begun = Instant::now();
         let mut messages = 0_u32;
         let mut config = self.courier.config.clone();
@@ -287,16 +334,28 @@ impl Session {
             {
                 break;
             }
-            match self.hold.next(clock::now()) {
-                Next::Message(in_hand) => match self.send(&mut client, target, in_hand, messages, others).await {
+            let next = match first.take() {
+                Some(first) => Next::Message(first),
+                None if peer.carries == Carries::Optional => match self.next_optional() {
+                    Some(next) => Next::Message(next),
+                    None => break,
+                },
+                None => self.hold.next(clock::now()),
+            };
+            match next {
+                Next::Message(in_hand) => match self.send(&mut client, peer, in_hand, messages).await {
                     Sent::GoOn => {
                         if messages == 0 {
                             live.answered();
                         }
                         messages += 1;
                     }
-                    Sent::Over(fault) => return Some(fault),
-                    Sent::GivenUp => return None,
+                    Sent::Over(fault) => return Turn::Broken(fault),
+                    Sent::GivenUp => return Turn::Over,
+                    Sent::Requires(in_hand) => {
+                        let _ = client.quit().await;
+                        return Turn::Requires(in_hand);
+                    }
                 },
                 Next::Idle(idle) => {
                     self.entry.stage(Stage::Idle);
@@ -310,7 +369,7 @@ impl Session {
         }
         // What the host thinks of our leaving changes nothing.
         let _ = client.quit().await;
-        None
+        Turn::Over
     }
 
     /// Whether a new session would be like this one.
@@ -322,10 +381,9 @@ impl Session {
     async fn send(
         &self,
         client: &mut Client<Stream, Watcher>,
-        target: &Target,
+        peer: &Peer<'_>,
         in_hand: InHand,
         messages: u32,
-        others: bool,
     ) -> Sent {
         let Some(work) = in_hand.work().cloned() else { return Sent::GoOn };
         let (envelope, body) = match self.courier.spool.read(work.location).await {
@@ -335,11 +393,20 @@ impl Session {
                 return Sent::GoOn;
             }
         };
+        let going = going(&envelope, peer.carries, client.capabilities());
+        if going == Going::Elsewhere {
+            return Sent::Requires(in_hand);
+        }
         let now = clock::now();
         let Some(mut outgoing) = outgoing(&envelope, &work.recipients, &self.way, now) else {
             self.courier.unusable(&work, "the envelope of a message is none that can be sent", in_hand);
             return Sent::GoOn;
         };
+        if going == Going::Unmarked
+            && let Some(asked) = &mut outgoing.extensions
+        {
+            asked.require_tls = false;
+        }
         let expiry = self.courier.expiry(&envelope);
         let (mut text, added) = match self.courier.text(&work, body).await {
             Ok(text) => text,
@@ -360,11 +427,12 @@ impl Session {
         };
         match sent {
             Ok(replies) => {
-                let peer = target.address.to_string();
-                let mut outcome = Outcome::of(&replies, &work.recipients, &target.name, &peer, clock::now());
+                let name = &peer.target.name;
+                let peer = peer.target.address.to_string();
+                let mut outcome = Outcome::of(&replies, &work.recipients, name, &peer, clock::now());
                 if envelope.extras.is_some() {
                     let host = client.capabilities();
-                    outcome.relayed = relayed(&envelope, &outcome.delivered, &replies.reply, &target.name, host);
+                    outcome.relayed = relayed(&envelope, &outcome.delivered, &replies.reply, name, host);
                 }
                 self.settle(in_hand, &envelope, outcome, Some((&replies.reply, &peer))).await;
                 Sent::GoOn
@@ -376,22 +444,15 @@ impl Session {
                 self.courier.unreadable(&work, &error, in_hand);
                 Sent::GivenUp
             }
-            Err(error) => Sent::Over(self.broken(in_hand, &work, &error, target, (messages, others))),
+            Err(error) => Sent::Over(self.broken(in_hand, &work, &error, peer, messages)),
         }
     }
 
     /// The connection broke, or the host ended it, in the middle of a message. Says whose failure that is.
-    fn broken(
-        &self,
-        in_hand: InHand,
-        work: &Work,
-        error: &ClientError,
-        target: &Target,
-        (messages, others): (u32, bool),
-    ) -> Fault {
+    fn broken(&self, in_hand: InHand, work: &Work, error: &ClientError, peer: &Peer<'_>, messages: u32) -> Fault {
         let courier = &self.courier;
         let now = clock::now();
-        let mut fault = Fault::client(error, Some(&target.address.to_string()), now);
+        let mut fault = Fault::client(error, Some(&peer.target.address.to_string()), now);
         // Over a connection that has taken mail it is the connection that has had enough: a new one goes on.
         if messages > 0 && fault.scope == Scope::HostAtAddress {
             fault.scope = Scope::Connection;
@@ -399,7 +460,7 @@ impl Session {
         let unheard = matches!(error.stage, client::Stage::Idle | client::Stage::Rset | client::Stage::MailFrom);
         let at_once = match fault.scope {
             Scope::Connection => unheard,
-            _ => others && error.fate == Fate::NotAccepted,
+            _ => peer.others && error.fate == Fate::NotAccepted,
         };
         if at_once {
             // Nothing is known against the message: another connection, or another address, is tried at once.
@@ -455,33 +516,5 @@ impl Session {
             None => record,
         };
         record.say(format_args!("the host is suspended: {text}"));
-    }
-}
-
-/// A session over an address that has said EHLO, counted for as long as it lasts.
-struct Live<'a> {
-    session: &'a Session,
-    address: SocketAddr,
-}
-
-impl<'a> Live<'a> {
-    fn new(session: &'a Session, address: SocketAddr) -> Self {
-        session.courier.gate.addresses(|addresses| {
-            addresses.opened(address, &session.host);
-            addresses.answered(address, &session.host, Blame::Address);
-        });
-        Live { session, address }
-    }
-
-    /// A message of the host was answered over it.
-    fn answered(&self) {
-        let host = &self.session.host;
-        self.session.courier.gate.addresses(|addresses| addresses.answered(self.address, host, Blame::HostThere));
-    }
-}
-
-impl Drop for Live<'_> {
-    fn drop(&mut self) {
-        self.session.courier.gate.addresses(|addresses| addresses.closed(self.address, &self.session.host));
     }
 }

@@ -429,7 +429,7 @@ impl Session {
         let client = Client { address: Some(self.client.address), helo, session: self.id.to_string() };
         let draft = draft(&mut envelope, id, received_at, client);
         let recipients = draft.recipients.clone();
-        let timing = draft.extras.as_ref().map(|extras| extras.timing).unwrap_or_default();
+        let asked = intake::Asked::of(&draft);
         let stored = async {
             if let Some(fault) = fault {
                 return Err(fault);
@@ -443,7 +443,7 @@ impl Session {
             Ok((stored, size)) => {
                 let config = reception.config.borrow().clone();
                 let arrival =
-                    intake::arrival(&config.routes, stored.id, stored.location, received_at, size, &recipients, timing);
+                    intake::arrival(&config.routes, stored.id, stored.location, received_at, size, &recipients, asked);
                 reception.queue.insert(arrival, received_at);
                 reception.metrics.accepted.inc();
                 reception.metrics.accepted_bytes.inc_by(size);

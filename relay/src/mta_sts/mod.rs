@@ -67,6 +67,8 @@ pub struct Found {
     pub policy: Option<InForce>,
     /// Why one that is announced could not be had, this time or a little while ago.
     pub failed: Option<Arc<FetchError>>,
+    /// Whether the DNS could not say if one is announced.
+    pub unknown: bool,
 }
 
 /// A domain whose policy is looked for.
@@ -107,12 +109,14 @@ impl Policies {
         let known = self.known(asked.domain);
         // Sessions of one domain wait for one fetch.
         let mut known = known.lock().await;
+        let mut unknown = false;
         let announced = match asked.resolver.texts(&format!("_mta-sts.{}", asked.domain)).await {
             Ok(texts) => record::announced(&texts),
             Err(error) => {
                 let record = self.log.at_host(LogLevel::Problems, Tag::Route, asked.domain).field("code", error.code);
                 record
                     .say(format_args!("whether the domain has an MTA-STS policy could not be learnt: {}", error.text));
+                unknown = true;
                 None
             }
         };
@@ -133,7 +137,7 @@ impl Policies {
             policy: policy.clone(),
             lines: entry.text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect(),
         });
-        Found { policy, failed }
+        Found { policy, failed, unknown }
     }
 
     /// Fetches a policy and remembers it, or that it could not be had; why, then.

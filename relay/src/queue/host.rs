@@ -74,6 +74,8 @@ pub(super) struct NewEntry {
     pub(super) held: Option<Timestamp>,
     pub(super) priority: Priority,
     pub(super) told: Told,
+    /// Whether it is to go even without the TLS that its domain asks for.
+    pub(super) tls_optional: bool,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,8 @@ pub(super) struct Host {
     /// Deferred and held ones.
     deferred: BTreeSet<(Moment, MessageId)>,
     held_count: usize,
+    /// Those of its messages that are to go even without the TLS that the domain asks for: none, nearly always.
+    tls_optional: BTreeSet<MessageId>,
     pub(super) suspension: Option<Suspension>,
     pub(super) last_error: Option<LastError>,
     /// Failures of the host as a whole since it last took a message.
@@ -113,6 +117,7 @@ impl Host {
             ready_count: 0,
             deferred: BTreeSet::new(),
             held_count: 0,
+            tls_optional: BTreeSet::new(),
             suspension: None,
             last_error: None,
             failures: 0,
@@ -127,7 +132,10 @@ impl Host {
 
     /// Takes a message in. `held`: till when its sender wants it held.
     pub(super) fn add(&mut self, id: MessageId, part: NewEntry) {
-        let NewEntry { recipients, attempts, due, held, priority, told } = part;
+        let NewEntry { recipients, attempts, due, held, priority, told, tls_optional } = part;
+        if tls_optional {
+            self.tls_optional.insert(id);
+        }
         let state = match (held, due) {
             (Some(_), _) => EntryState::Held,
             (None, Some(_)) => EntryState::Deferred,
@@ -184,6 +192,13 @@ impl Host {
             }
         };
         Some((entry.attempts, entry.recipients.clone(), entry.told))
+    }
+
+    /// Takes the oldest message that is ready and is to go even without the TLS that the domain asks for, suspended or not.
+    pub(super) fn take_tls_optional(&mut self) -> Option<(MessageId, u32, Recipients, Told)> {
+        let is_ready = |id: &&MessageId| self.entries.get(id).is_some_and(|entry| entry.state == EntryState::Ready);
+        let id = *self.tls_optional.iter().find(is_ready)?;
+        self.take_message(id).map(|(attempts, recipients, told)| (id, attempts, recipients, told))
     }
 
     /// Notes that a sender is told of a message's delay; the recipients, where it is to be told now.
@@ -271,6 +286,7 @@ impl Host {
 
     pub(super) fn remove(&mut self, id: MessageId) {
         self.entries.remove(&id);
+        self.tls_optional.remove(&id);
     }
 
     pub(super) fn release_due(&mut self, now: Timestamp) {

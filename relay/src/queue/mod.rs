@@ -73,6 +73,8 @@ pub struct Part {
     pub due: Option<Timestamp>,
     /// What its sender was told of its delay; for what a restart found in the spool.
     pub told: Told,
+    /// Whether it is to go even without the TLS that its domain asks for (RFC 8689 section 3).
+    pub tls_optional: bool,
 }
 
 impl Part {
@@ -84,6 +86,7 @@ impl Part {
             held: timing.hold_until.filter(|until| *until > now),
             priority: timing.priority.unwrap_or_default(),
             told: self.told,
+            tls_optional: self.tls_optional,
         }
     }
 }
@@ -269,6 +272,20 @@ impl Queue {
     /// The host's next message, for a session that is ready to send it; none when nothing is ready or the host is
     /// suspended, be it only now because it had its messages of this minute.
     pub fn take(&mut self, id: HostId, now: Timestamp) -> Option<Work> {
+        self.take_by(id, now, Host::take)
+    }
+
+    /// As [`Queue::take`], of those messages alone that are to go even without the TLS that their domain asks for.
+    pub fn take_tls_optional(&mut self, id: HostId, now: Timestamp) -> Option<Work> {
+        self.take_by(id, now, Host::take_tls_optional)
+    }
+
+    fn take_by(
+        &mut self,
+        id: HostId,
+        now: Timestamp,
+        take: impl FnOnce(&mut Host) -> Option<(MessageId, u32, Recipients, Told)>,
+    ) -> Option<Work> {
         let limits = self.limits;
         let host = self.hosts.get_mut(&id)?;
         if let Some(most) = limits.messages_per_minute
@@ -279,7 +296,7 @@ impl Queue {
             self.suspend(id, Suspension { till: Some(till), reason: Reason::RateLimited, problem });
             return None;
         }
-        let (message_id, attempts, recipients, told) = host.take()?;
+        let (message_id, attempts, recipients, told) = take(host)?;
         let location = self.messages.get(message_id)?.location;
         Some(Work { host: id, id: message_id, location, recipients, attempts, told })
     }

@@ -31,7 +31,14 @@ fn arrival(id: u64, hosts: &[&str]) -> Arrival {
 }
 
 fn part(host: &str) -> Part {
-    Part { host: host.to_owned(), recipients: Recipients::one(0), attempts: 0, due: None, told: Told::NOTHING }
+    Part {
+        host: host.to_owned(),
+        recipients: Recipients::one(0),
+        attempts: 0,
+        due: None,
+        told: Told::NOTHING,
+        tls_optional: false,
+    }
 }
 
 /// A host, for tests of what is told about one.
@@ -322,4 +329,28 @@ fn a_part_whose_new_host_has_the_message_already_stays() {
     let taken = queue.take_all(a);
     queue.reassign(&taken[0], vec![part("b.test")], &Timing::default(), START);
     assert_eq!(queue.totals().hosts, 2, "neither part is lost");
+}
+
+#[test]
+fn mail_that_is_to_go_even_without_tls_is_found_among_all_and_by_nobody_twice() {
+    let mut queue = queue();
+    for id in 1..=4 {
+        let mut arrival = arrival(id, &["a.test"]);
+        arrival.parts[0].tls_optional = id % 2 == 0;
+        queue.insert(arrival, START);
+    }
+    let host = open(&mut queue);
+    let second = queue.take_tls_optional(host, START).expect("the second message");
+    let fourth = queue.take_tls_optional(host, START).expect("the fourth message");
+    assert_eq!((second.id.get(), fourth.id.get()), (2, 4));
+    assert!(queue.take_tls_optional(host, START).is_none());
+    // The host's failure holds the others alone.
+    queue.settle(&fourth, Settled::Untried);
+    queue.suspend(host, closed_till(after(60)));
+    queue.settle(&second, Settled::Gone);
+    assert!(queue.take(host, START).is_none());
+    let again = queue.take_tls_optional(host, START).expect("the fourth message again");
+    assert_eq!(again.id.get(), 4);
+    queue.settle(&again, Settled::Deferred { recipients: again.recipients.clone(), till: after(30) });
+    assert!(queue.take_tls_optional(host, START).is_none(), "it waits for its own time");
 }

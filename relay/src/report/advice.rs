@@ -17,6 +17,10 @@ pub(super) fn advice(status: &str) -> &'static str {
         (3 | 4, _) => "Send the message again later; if that fails too, show this report to whoever runs your mail.",
         (6, 7 | 9) => "Send the message again to an address without letters beyond ASCII, if the recipient has one.",
         (6, _) => "The recipient's host does not take a message of this form: send it again as plain text.",
+        (7, 10 | 30) => {
+            "The message was to go under TLS all the way, which is not to be had: send it without REQUIRETLS if that may be, \
+             or encrypt it."
+        }
         (7, _) => "The recipient's host refuses the message by its rules: show this report to whoever runs your mail.",
         _ => "The host's answer says why; if it does not help, show this report to whoever runs your mail.",
     }
@@ -41,6 +45,8 @@ mod tests {
             ("5.6.7", "ASCII"),
             ("5.6.3", "plain text"),
             ("5.7.1", "rules"),
+            ("5.7.30", "without REQUIRETLS"),
+            ("5.7.10", "without REQUIRETLS"),
             ("5.0.0", "answer says why"),
             ("", "answer says why"),
         ] {

@@ -25,6 +25,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The host's TLSA records, where they were asked for and it is proved that it has some.
     pub tlsa: Option<Arc<TlsaSet>>,
+    /// Whether nobody but the domain, or the route, can have named this host: not so where an MX record does without DNSSEC.
+    pub proved: bool,
 }
 
 /// A mail exchanger, as an MX record names it.
@@ -67,11 +69,12 @@ pub(super) fn add_targets(
     addresses: Vec<IpAddr>,
     port: u16,
     tlsa: Option<&Arc<TlsaSet>>,
+    proved: bool,
 ) {
     for address in addresses.into_iter().take(MAX_PER_EXCHANGER) {
         let address = SocketAddr::new(address, port);
         if targets.len() < MAX_TARGETS && targets.iter().all(|target| target.address != address) {
-            targets.push(Target { name: name.to_owned(), address, tlsa: tlsa.cloned() });
+            targets.push(Target { name: name.to_owned(), address, tlsa: tlsa.cloned(), proved });
         }
     }
 }
@@ -137,10 +140,10 @@ mod tests {
     fn what_is_tried_is_bounded_and_leaves_room_for_the_next_exchanger() {
         let mut targets = Vec::new();
         let many = |net: u8| (1..=9).map(|host| IpAddr::from([192, 0, net, host])).collect::<Vec<_>>();
-        add_targets(&mut targets, "a", many(1), 25, None);
-        add_targets(&mut targets, "same-as-a", many(1), 25, None);
-        add_targets(&mut targets, "b", many(2), 25, None);
-        add_targets(&mut targets, "c", many(3), 25, None);
+        add_targets(&mut targets, "a", many(1), 25, None, true);
+        add_targets(&mut targets, "same-as-a", many(1), 25, None, true);
+        add_targets(&mut targets, "b", many(2), 25, None, true);
+        add_targets(&mut targets, "c", many(3), 25, None, true);
         let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
         assert_eq!(names, ["a", "a", "a", "a", "b", "b", "b", "b"]);
     }
@@ -151,6 +154,7 @@ mod tests {
             name: name.to_owned(),
             address: (address.parse::<IpAddr>().unwrap(), 25).into(),
             tlsa: None,
+            proved: true,
         };
         let (a6, a4) = (target("a", "2001:db8::1"), target("a", "192.0.2.1"));
         let (other_a4, b6) = (target("a", "192.0.2.2"), target("b", "2001:db8::2"));

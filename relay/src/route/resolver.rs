@@ -26,7 +26,7 @@ use super::{
     terms::is_private,
 };
 use crate::smtp::Domain;
-use lookup::{Dns, Host, NoAnswer};
+use lookup::{Dns, Exchangers, Host, NoAnswer};
 
 /// The port of mail exchangers.
 const SMTP_PORT: u16 = 25;
@@ -72,15 +72,15 @@ impl Resolver {
         let no_such_domain =
             || RouteError::of_domain(RouteCode::NxDomain, format!("the domain {domain} does not exist"));
         match dns.exchangers(domain.as_str()).await {
-            Ok(exchangers) => {
-                let mut exchangers = order::by_preference(exchangers, &mut rand::rng());
+            Ok(Exchangers { listed, proved }) => {
+                let mut exchangers = order::by_preference(listed, &mut rand::rng());
                 exchangers.retain(|exchanger| !exchanger.name.is_empty());
                 if exchangers.is_empty() {
                     let text = format!("the domain {domain} takes no mail: its MX record says so");
                     return Err(RouteError::of_domain(RouteCode::NullMx, text));
                 }
                 exchangers.truncate(MAX_EXCHANGERS);
-                of_exchangers(&dns, domain, &exchangers, terms).await
+                of_exchangers(&dns, domain, (&exchangers, proved), terms).await
             }
             // Without an MX record the domain itself is the exchanger.
             Err(NoAnswer::NoRecord) => match dns.host(domain.as_str(), SMTP_PORT).await {
@@ -169,7 +169,7 @@ impl Resolver {
 async fn of_exchangers(
     dns: &Dns,
     domain: &Domain,
-    exchangers: &[Exchanger],
+    (exchangers, proved): (&[Exchanger], bool),
     terms: &Terms<'_>,
 ) -> Result<Vec<Target>, RouteError> {
     let mut found: Vec<(&Exchanger, Host)> = Vec::new();
@@ -208,7 +208,7 @@ async fn of_exchangers(
     let mut targets = Vec::new();
     for (exchanger, Host { addresses, tlsa }) in found {
         let addresses = order::in_turn(addresses, &mut rand::rng());
-        order::add_targets(&mut targets, &exchanger.name, addresses, SMTP_PORT, tlsa.as_ref());
+        order::add_targets(&mut targets, &exchanger.name, addresses, SMTP_PORT, tlsa.as_ref(), proved);
     }
     if !targets.is_empty() {
         return Ok(targets);
@@ -252,10 +252,11 @@ fn private(domain: &Domain, address: IpAddr) -> String {
     )
 }
 
+/// The addresses of a host that no MX record names.
 fn targets(name: &str, host: Host, port: u16) -> Vec<Target> {
     let mut targets = Vec::new();
     let addresses = order::in_turn(host.addresses, &mut rand::rng());
-    order::add_targets(&mut targets, name, addresses, port, host.tlsa.as_ref());
+    order::add_targets(&mut targets, name, addresses, port, host.tlsa.as_ref(), true);
     targets
 }
 

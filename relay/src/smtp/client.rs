@@ -18,6 +18,8 @@
 //! - A message that is not to be delivered late (BY with mode R) fails with 5.4.7 without being sent where the host offers no DELIVERBY
 //!   (RFC 2852 section 5.1.4: nobody there would take it back), or no time as short as is left. BY and MT-PRIORITY are passed on
 //!   to hosts that offer them, HOLDFOR and HOLDUNTIL never: by then the message has been held.
+//! - A message with REQUIRETLS fails with 5.7.30 without being sent where the host does not offer it; a bounce goes without it there
+//!   (RFC 8689 section 5). That the host is who it should be is for the caller to know.
 //! - A message larger than the SIZE which the host announced fails with 5.3.4 without being sent (RFC 1870 section 6).
 //! - Before a message, the connection is looked at for what came unasked: a 421 or a close of an idle connection is noticed
 //!   before anything is sent.
@@ -32,6 +34,7 @@ mod binary;
 mod error;
 mod observe;
 mod outcome;
+mod require_tls;
 mod start_tls;
 mod timing;
 mod utf8;
@@ -148,6 +151,8 @@ pub struct Capabilities {
     pub mt_priority: bool,
     /// STARTTLS (RFC 3207).
     pub start_tls: bool,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
 }
 
 impl Capabilities {
@@ -183,6 +188,8 @@ impl Capabilities {
                 capabilities.enhanced_status_codes = true;
             } else if is("STARTTLS") {
                 capabilities.start_tls = true;
+            } else if is("REQUIRETLS") {
+                capabilities.require_tls = true;
             }
         }
         capabilities
@@ -387,6 +394,9 @@ where
             return refuse(Stage::MailFrom, reply);
         }
         if let Some(reply) = timing::refusal(envelope, &self.capabilities) {
+            return refuse(Stage::MailFrom, reply);
+        }
+        if let Some(reply) = require_tls::refusal(envelope, &self.capabilities) {
             return refuse(Stage::MailFrom, reply);
         }
         if let Some(reply) = utf8::refusal(envelope, &self.capabilities) {

@@ -60,6 +60,12 @@ impl Envelope {
         self.extensions.as_ref().is_some_and(|asked| asked.smtp_utf8)
     }
 
+    /// Whether MAIL said REQUIRETLS (RFC 8689).
+    #[must_use]
+    pub fn requires_tls(&self) -> bool {
+        self.extensions.as_ref().is_some_and(|asked| asked.require_tls)
+    }
+
     /// An envelope without recipients, for a 7-bit body of unknown size.
     #[must_use]
     pub fn new(from: ReversePath) -> Self {

@@ -21,6 +21,11 @@ pub struct Extensions {
     pub utf8_header: bool,
     /// Whether the text is not made of lines, so that only hosts with BINARYMIME can have it (RFC 3030), as was measured.
     pub binary: bool,
+    /// REQUIRETLS: no hop is to pass the message on but under TLS with a verified host that promises the same (RFC 8689).
+    pub require_tls: bool,
+    /// Whether the header says `TLS-Required: No`, and MAIL nothing else: the message goes whatever the recipient's domain asks of TLS
+    /// (RFC 8689 section 3), as was measured.
+    pub tls_optional: bool,
     /// RET: how much of the message a report of its failure returns (RFC 3461 section 4.3).
     pub ret: Option<Return>,
     /// ENVID: the sender's own name for this envelope, which a report repeats; in xtext, as it was given (RFC 3461 section 4.4).

@@ -37,17 +37,19 @@ mod tag {
     pub(super) const SMTPUTF8: u64 = 3;
     pub(super) const UTF8_HEADER: u64 = 4;
     pub(super) const BINARY: u64 = 5;
+    pub(super) const REQUIRE_TLS: u64 = 6;
     pub(super) const HOLD_UNTIL: u64 = 7;
     pub(super) const DELIVER_BY: u64 = 8;
     pub(super) const MT_PRIORITY: u64 = 9;
     pub(super) const AUTH: u64 = 10;
+    pub(super) const TLS_OPTIONAL: u64 = 11;
     pub(super) const NOTIFY: u64 = 64;
     pub(super) const ORCPT: u64 = 65;
 }
 
 pub(super) fn put_extras(out: &mut Vec<u8>, extras: &Extras) {
     let mut items = Vec::new();
-    let Extensions { smtp_utf8, utf8_header, binary, ret, envid, auth } = &extras.message;
+    let Extensions { smtp_utf8, utf8_header, binary, require_tls, tls_optional, ret, envid, auth } = &extras.message;
     if *smtp_utf8 {
         item(&mut items, tag::SMTPUTF8, &[]);
     }
@@ -56,6 +58,12 @@ pub(super) fn put_extras(out: &mut Vec<u8>, extras: &Extras) {
     }
     if *binary {
         item(&mut items, tag::BINARY, &[]);
+    }
+    if *require_tls {
+        item(&mut items, tag::REQUIRE_TLS, &[]);
+    }
+    if *tls_optional {
+        item(&mut items, tag::TLS_OPTIONAL, &[]);
     }
     if let Some(ret) = ret {
         item(&mut items, tag::RET, &[u8::from(*ret == Return::Full)]);
@@ -112,6 +120,8 @@ pub(super) fn extras(from: &mut Octets<'_>) -> Result<Extras, Malformed> {
             tag::SMTPUTF8 => extras.message.smtp_utf8 = true,
             tag::UTF8_HEADER => extras.message.utf8_header = true,
             tag::BINARY => extras.message.binary = true,
+            tag::REQUIRE_TLS => extras.message.require_tls = true,
+            tag::TLS_OPTIONAL => extras.message.tls_optional = true,
             tag::HOLD_UNTIL => extras.timing.hold_until = Some(value.time()?),
             tag::DELIVER_BY => extras.timing.deliver_by = Some(deadline(&mut value)?),
             tag::MT_PRIORITY => extras.timing.priority = Some(priority(&mut value)?),
@@ -159,11 +169,13 @@ pub(super) mod tests {
 
     fn message() -> impl Strategy<Value = Extensions> {
         let word = || prop::option::of("[a-z0-9]{1,20}");
-        (any::<[bool; 3]>(), prop::option::of(any::<bool>()), word(), word()).prop_map(
-            |([smtp_utf8, utf8_header, binary], ret, envid, auth)| Extensions {
+        (any::<[bool; 5]>(), prop::option::of(any::<bool>()), word(), word()).prop_map(
+            |([smtp_utf8, utf8_header, binary, require_tls, tls_optional], ret, envid, auth)| Extensions {
                 smtp_utf8,
                 utf8_header,
                 binary,
+                require_tls,
+                tls_optional,
                 ret: ret.map(|full| if full { Return::Full } else { Return::Headers }),
                 envid: envid.map(Into::into),
                 auth: auth.map(Into::into),

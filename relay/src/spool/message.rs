@@ -149,6 +149,18 @@ impl Envelope {
         self.extras.as_ref().map(|extras| extras.timing).unwrap_or_default()
     }
 
+    /// Whether its sender requires TLS all the way (RFC 8689).
+    #[must_use]
+    pub fn requires_tls(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.message.require_tls)
+    }
+
+    /// Whether it may go without the TLS that its recipient's domain asks for (RFC 8689 section 3).
+    #[must_use]
+    pub fn is_tls_optional(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.message.tls_optional)
+    }
+
     /// From when on its age counts: from its reception, or from where its sender had it held.
     #[must_use]
     pub fn since(&self) -> Timestamp {

@@ -50,6 +50,11 @@ fn envelope(message: &Recovered, out: &mut (dyn io::Write + Send)) -> io::Result
     if let Some(priority) = timing.priority {
         writeln!(out, "priority:  {priority} (MT-PRIORITY)")?;
     }
+    if envelope.requires_tls() {
+        writeln!(out, "tls:       required all the way (REQUIRETLS)")?;
+    } else if envelope.is_tls_optional() {
+        writeln!(out, "tls:       whatever the recipient's domain asks for (TLS-Required: No)")?;
+    }
     writeln!(out, "sender:    <{}>", envelope.sender)?;
     for (index, recipient) in envelope.recipients.iter().enumerate() {
         let state = match pending.iter().find(|pending| usize::from(pending.recipient) == index) {

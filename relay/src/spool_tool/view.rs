@@ -27,6 +27,10 @@ pub(super) struct Message<'a> {
     deliver_by: Option<DeliverBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<i8>,
+    #[serde(skip_serializing_if = "is_false")]
+    require_tls: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_optional: bool,
     waiting: Vec<Waiting<'a>>,
 }
 
@@ -86,7 +90,15 @@ impl<'a> Message<'a> {
                 .deliver_by
                 .map(|by| DeliverBy { at: by.at, late: if by.late == Late::Return { "Return" } else { "Notify" } }),
             priority: timing.priority.map(Priority::get),
+            require_tls: envelope.requires_tls(),
+            tls_optional: envelope.is_tls_optional(),
             waiting: waiting.collect(),
         }
     }
+}
+
+/// What most messages are not is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

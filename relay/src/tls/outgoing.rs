@@ -57,6 +57,8 @@ pub struct Wanted {
     pub mode: TlsMode,
     /// Whether mail goes in clear where there is no TLS.
     pub or_clear: bool,
+    /// Whether the certificate has to show that the host is the one that is named.
+    pub verified: bool,
     /// Makes the handshake, and verifies the certificate.
     pub config: Arc<ClientConfig>,
     /// The name that the host is asked for, and its certificate is verified by.
@@ -175,6 +177,7 @@ impl Outgoing {
             policy,
             mode,
             or_clear,
+            verified,
             config: self.config(class.clone(), verified)?,
             name: name_of(target, verified)?,
             witness: None,
@@ -186,6 +189,7 @@ impl Outgoing {
                 wanted.name = name;
             }
             if records.is_usable() {
+                wanted.verified = true;
                 let verifier = dane::Verifier::new(records.clone(), domain, &provider());
                 wanted.config =
                     single_config(Arc::new(verifier), self.identity(&class)?).map_err(TlsFault::Protocol)?;
@@ -304,7 +308,7 @@ mod tests {
     use super::*;
 
     fn target(name: &str) -> Target {
-        Target { name: name.to_owned(), address: ([192, 0, 2, 1], 25).into(), tlsa: None }
+        Target { name: name.to_owned(), address: ([192, 0, 2, 1], 25).into(), tlsa: None, proved: true }
     }
 
     fn outgoing() -> Outgoing {
@@ -371,19 +375,19 @@ mod tests {
             let raw = RawTlsa { usage, selector: 1, matching: 1, data: &[1; 32] };
             Some(Arc::new(TlsaSet::new("base.test", [raw])))
         };
-        for (policy, tlsa, sts, or_clear, name) in [
-            (TlsPolicy::Dane, None, None, true, "mx.test"),
-            (TlsPolicy::Dane, records(3), None, false, "base.test"),
+        for (policy, tlsa, sts, (or_clear, verified), name) in [
+            (TlsPolicy::Dane, None, None, (true, false), "mx.test"),
+            (TlsPolicy::Dane, records(3), None, (false, true), "base.test"),
             // None that can be used: under TLS, with anybody.
-            (TlsPolicy::Dane, records(1), None, false, "base.test"),
-            (TlsPolicy::MtaSts, None, None, true, "mx.test"),
-            (TlsPolicy::MtaSts, None, Some(Mode::Testing), true, "mx.test"),
-            (TlsPolicy::MtaSts, None, Some(Mode::Enforce), false, "mx.test"),
+            (TlsPolicy::Dane, records(1), None, (false, false), "base.test"),
+            (TlsPolicy::MtaSts, None, None, (true, false), "mx.test"),
+            (TlsPolicy::MtaSts, None, Some(Mode::Testing), (true, false), "mx.test"),
+            (TlsPolicy::MtaSts, None, Some(Mode::Enforce), (false, true), "mx.test"),
         ] {
             let target = Target { tlsa, ..target("mx.test") };
             let wanted = outgoing.wanted(policy, None, &target, ("domain.test", sts)).unwrap().unwrap();
-            let shown = (wanted.or_clear, wanted.name.to_str().into_owned());
-            assert_eq!(shown, (or_clear, name.to_owned()), "{policy:?} {target:?} {sts:?}");
+            let shown = ((wanted.or_clear, wanted.verified), wanted.name.to_str().into_owned());
+            assert_eq!(shown, ((or_clear, verified), name.to_owned()), "{policy:?} {target:?} {sts:?}");
             assert_eq!(wanted.witness.is_some(), sts == Some(Mode::Testing), "{policy:?} {sts:?}");
         }
         let of = |sts| outgoing.wanted(TlsPolicy::MtaSts, None, &target("mx.test"), ("d.test", sts)).unwrap().unwrap();

@@ -22,6 +22,7 @@ mod kill_nine_loses_nothing;
 mod late_mail_is_told_of_once;
 mod limits;
 mod log_levels_live;
+mod mail_that_requires_tls;
 mod mail_waits_for_its_time;
 mod monitor_needs_credential_off_loopback;
 mod mta_sts;

@@ -18,6 +18,8 @@ pub(crate) const COMMANDS: &[Row] = &[
     (&["MAIL FROM:<> RET=ALL"], "501 5.5.4 Malformed parameter"),
     (&["MAIL FROM:<> ENVID=a=b"], "501 5.5.4 Malformed parameter"),
     (&["MAIL FROM:<> SMTPUTF8=1"], "501 5.5.4 Malformed parameter"),
+    (&["MAIL FROM:<> REQUIRETLS=1"], "501 5.5.4 Malformed parameter"),
+    (&["MAIL FROM:<> REQUIRETLS REQUIRETLS"], "501 5.5.4 Malformed parameter"),
     (&["MAIL FROM:<> X-OTHER"], "555 5.5.4 Unsupported parameter"),
     (
         &["MAIL FROM:<>", "RCPT TO:<>"],

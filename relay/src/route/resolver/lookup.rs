@@ -45,14 +45,23 @@ pub(super) struct Host {
     pub(super) tlsa: Option<Arc<TlsaSet>>,
 }
 
-/// Records, and the names below which TLSA records of the name may be looked for.
+/// The exchangers that a domain lists.
+pub(super) struct Exchangers {
+    /// At least one.
+    pub(super) listed: Vec<Exchanger>,
+    /// Whether it is proved that the domain lists them.
+    pub(super) proved: bool,
+}
+
+/// Records, whether all of the answer is proved, and the names below which TLSA records of the name may be looked for.
 struct Found<T> {
     records: Vec<T>,
+    proved: bool,
     bases: Vec<String>,
 }
 
 impl Dns {
-    pub(super) async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, NoAnswer> {
+    pub(super) async fn exchangers(&self, domain: &str) -> Result<Exchangers, NoAnswer> {
         let take = |data: &RData| match data {
             RData::MX(mx) => {
                 let name = mx.exchange.to_ascii().trim_end_matches('.').to_ascii_lowercase();
@@ -61,12 +70,13 @@ impl Dns {
             _ => None,
         };
         // Those of a domain that nobody signs are as good: their own records protect them (RFC 7672 section 2.2.1).
-        Ok(self.ask(domain, RecordType::MX, take).await?.records)
+        let Found { records: listed, proved, .. } = self.ask(domain, RecordType::MX, take).await?;
+        Ok(Exchangers { listed, proved })
     }
 
     /// The addresses of a host and, where answers are proved, its TLSA records for `port`.
     pub(super) async fn host(&self, name: &str, port: u16) -> Result<Host, NoAnswer> {
-        let Found { records, bases } = self.addresses(name).await?;
+        let Found { records, bases, .. } = self.addresses(name).await?;
         for base in bases {
             if let Some(tlsa) = self.tlsa(&base, port).await? {
                 return Ok(Host { addresses: records, tlsa: Some(Arc::new(tlsa)) });
@@ -153,17 +163,19 @@ impl Dns {
             // Among the answers are the aliases on the way.
             Proofs::None => Found {
                 records: lookup.answers().iter().filter_map(|record| take(&record.data)).collect(),
+                proved: false,
                 bases: Vec::new(),
             },
             Proofs::Dnssec => match proof::chain(&asked, record_type, lookup.answers()) {
                 Some(chain) if proof::is_sound(&chain, lookup.authorities()) => {
-                    let Chain { records, .. } = &chain;
+                    let Chain { records, secure, .. } = &chain;
                     let bases = match record_type {
                         RecordType::TLSA if chain.secure => vec![name.to_owned()],
                         RecordType::A | RecordType::AAAA => proof::tlsa_bases(name, &chain),
                         _ => Vec::new(),
                     };
-                    Found { records: records.iter().filter_map(|record| take(&record.data)).collect(), bases }
+                    let records = records.iter().filter_map(|record| take(&record.data)).collect();
+                    Found { records, proved: *secure, bases }
                 }
                 _ => return Err(question.bogus()),
             },

@@ -44,10 +44,9 @@ pub(super) fn mail<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<MailPara
             once(&mut body_seen)?;
             parameters.body = body(value)?;
         } else if is(b"SMTPUTF8") {
-            once(&mut extensions.smtp_utf8)?;
-            if value.is_some() {
-                return Err(CommandError::ParameterSyntax);
-            }
+            flag(&mut extensions.smtp_utf8, value)?;
+        } else if is(b"REQUIRETLS") {
+            flag(&mut extensions.require_tls, value)?;
         } else if is(b"RET") {
             once(&mut ret_seen)?;
             extensions.ret = Some(ret(value)?);
@@ -106,6 +105,12 @@ fn keyword_and_value(parameter: &[u8], utf8: bool) -> Result<(&[u8], Option<&[u8
 
 fn once(seen: &mut bool) -> Result<(), CommandError> {
     if std::mem::replace(seen, true) { Err(CommandError::ParameterSyntax) } else { Ok(()) }
+}
+
+/// A parameter that has no value.
+fn flag(seen: &mut bool, value: Option<&[u8]>) -> Result<(), CommandError> {
+    once(seen)?;
+    if value.is_some() { Err(CommandError::ParameterSyntax) } else { Ok(()) }
 }
 
 /// A value in ASCII, or in UTF-8.

@@ -4,34 +4,80 @@
 #[derive(Debug, Default)]
 pub struct HeaderScan {
     ended: bool,
-    /// Octets of the line so far; beyond [`RECEIVED`] and its colon it does not matter how many.
+    /// Octets of the line so far.
     column: usize,
-    /// Whether the line so far is the beginning of [`RECEIVED`].
-    matches: bool,
+    line: Line,
     last: u8,
     hops: u32,
     eight_bit: bool,
+    tls_required: TlsRequired,
+}
+
+/// What the line so far is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Line {
+    /// The beginning of this name.
+    Name(&'static [u8]),
+    /// The value of a TLS-Required field.
+    TlsRequired,
+    /// Of no interest.
+    #[default]
+    Other,
 }
 
 /// The trace field that every relay adds (RFC 5321 section 4.4), in lower case.
 const RECEIVED: &[u8] = b"received:";
 
+/// The field of mail for which delivery matters more than TLS (RFC 8689 section 3), in lower case.
+const TLS_REQUIRED: &[u8] = b"tls-required:";
+
+/// The TLS-Required fields so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct TlsRequired {
+    fields: u32,
+    /// The beginning of the last one's value, white space left out, in lower case.
+    value: [u8; 3],
+    length: usize,
+}
+
+impl TlsRequired {
+    fn begin(&mut self) {
+        self.fields = self.fields.saturating_add(1);
+        self.length = 0;
+    }
+
+    fn add(&mut self, octet: u8) {
+        if !octet.is_ascii_whitespace()
+            && let Some(place) = self.value.get_mut(self.length)
+        {
+            *place = octet.to_ascii_lowercase();
+            self.length += 1;
+        }
+    }
+
+    /// Whether there is one, and one only, that says `No`: nothing else is defined.
+    fn is_no(&self) -> bool {
+        self.fields == 1 && self.value.get(..self.length) == Some(b"no")
+    }
+}
+
 impl HeaderScan {
     /// At the start of a text.
     #[must_use]
     pub fn new() -> Self {
-        Self { matches: true, ..Self::default() }
+        Self::default()
     }
 
     /// Takes the next piece.
     pub fn feed(&mut self, text: &[u8]) {
         let mut rest = text;
         while !self.ended && !rest.is_empty() {
-            // What follows a field's name is passed over as a whole, up to the line's end.
-            let whole =
-                if self.column > RECEIVED.len() { memchr::memchr(b'\n', rest).unwrap_or(rest.len()) } else { 0 };
+            // What is of no interest is passed over as a whole, up to the line's end.
+            let idle = self.column > 0 && self.line == Line::Other;
+            let whole = if idle { memchr::memchr(b'\n', rest).unwrap_or(rest.len()) } else { 0 };
             let (passed, after) = rest.split_at_checked(whole).unwrap_or((rest, &[]));
             self.eight_bit |= !passed.is_ascii();
+            self.column += passed.len();
             if let Some(last) = passed.last() {
                 self.last = *last;
             }
@@ -45,16 +91,39 @@ impl HeaderScan {
         if octet == b'\n' {
             self.ended = self.column == 0 || (self.column == 1 && self.last == b'\r');
             self.column = 0;
-            self.matches = true;
         } else {
             self.eight_bit |= !octet.is_ascii();
-            self.matches = self.matches && RECEIVED.get(self.column) == Some(&octet.to_ascii_lowercase());
-            self.column += 1;
-            if self.matches && self.column == RECEIVED.len() {
-                self.hops = self.hops.saturating_add(1);
+            if self.column == 0 {
+                self.line = match octet.to_ascii_lowercase() {
+                    b'r' => Line::Name(RECEIVED),
+                    b't' => Line::Name(TLS_REQUIRED),
+                    b' ' | b'\t' => self.line,
+                    _ => Line::Other,
+                };
             }
+            match self.line {
+                Line::Name(name) => self.name(name, octet),
+                Line::TlsRequired => self.tls_required.add(octet),
+                Line::Other => {}
+            }
+            self.column += 1;
         }
         self.last = octet;
+    }
+
+    /// One more octet of what may be this name.
+    fn name(&mut self, name: &'static [u8], octet: u8) {
+        if name.get(self.column) != Some(&octet.to_ascii_lowercase()) {
+            self.line = Line::Other;
+        } else if self.column + 1 == name.len() {
+            let is_received = name == RECEIVED;
+            self.line = if is_received { Line::Other } else { Line::TlsRequired };
+            if is_received {
+                self.hops = self.hops.saturating_add(1);
+            } else {
+                self.tls_required.begin();
+            }
+        }
     }
 
     /// How many relays the message has passed: its Received fields (RFC 5321 section 6.3).
@@ -67,6 +136,12 @@ impl HeaderScan {
     #[must_use]
     pub fn eight_bit(&self) -> bool {
         self.eight_bit
+    }
+
+    /// Whether the header says `TLS-Required: No` (RFC 8689 section 3).
+    #[must_use]
+    pub fn tls_optional(&self) -> bool {
+        self.tls_required.is_no()
     }
 }
 
@@ -96,6 +171,34 @@ mod tests {
                 scan.feed(&text[..cut]);
                 scan.feed(&text[cut..]);
                 assert_eq!((scan.hops(), scan.eight_bit()), (hops, eight_bit), "{} cut at {cut}", text.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn tls_required_says_no_or_nothing_wherever_it_is_cut() {
+        for (text, optional) in [
+            (&b""[..], false),
+            (b"TLS-Required: No\r\n", true),
+            (b"Subject: x\r\ntls-required:NO\r\nTo: a\r\n\r\ntext\r\n", true),
+            (b"TLS-Required:\r\n\tNo\r\n", true),
+            (b"TLS-Required: No", true),
+            (b"TLS-Required: Yes\r\n", false),
+            (b"TLS-Required: Not\r\n", false),
+            (b"TLS-Required: No\r\n thanks\r\n", false),
+            (b"TLS-Required:\r\nX: No\r\n", false),
+            (b"TLS-Required: No\r\nTLS-Required: No\r\n", false),
+            (b"TLS-Required: No\r\nTLS-Required: Yes\r\n", false),
+            (b"X-TLS-Required: No\r\n", false),
+            (b"TLS-Require: No\r\n", false),
+            (b"Subject: x\r\n TLS-Required: No\r\n", false),
+            (b"\r\nTLS-Required: No\r\n", false),
+        ] {
+            for cut in 0..=text.len() {
+                let mut scan = HeaderScan::new();
+                scan.feed(&text[..cut]);
+                scan.feed(&text[cut..]);
+                assert_eq!(scan.tls_optional(), optional, "{} cut at {cut}", text.escape_ascii());
             }
         }
     }

@@ -8,6 +8,9 @@ use crate::smtp::client::Capabilities;
 /// RET and ENVID are left out where DSN is not offered: the report, if one is due, is then ours to send (RFC 3461 section 5.2).
 pub(in crate::smtp) fn mail_parameters(extensions: &Extensions, host: &Capabilities) -> String {
     let mut parameters = String::new();
+    if extensions.require_tls && host.require_tls {
+        parameters.push_str(" REQUIRETLS");
+    }
     if host.dsn {
         if let Some(ret) = extensions.ret {
             parameters.push_str(" RET=");

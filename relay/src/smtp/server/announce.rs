@@ -10,6 +10,8 @@ pub(super) fn ehlo_reply(config: &Config, tls: bool, authenticated: bool) -> Rep
     let Config { hostname, max_size, max_recipients, .. } = config;
     // Not under TLS any more (RFC 3207 section 4.2).
     let start_tls = if config.start_tls && !tls { "\nSTARTTLS" } else { "" };
+    // Under TLS only (RFC 8689 section 2).
+    let require_tls = if tls { "\nREQUIRETLS" } else { "" };
     let xclient = if config.xclient { format!("\nXCLIENT {}", xclient::ATTRIBUTES) } else { String::new() };
     let future_release = config.future_release.map_or_else(String::new, |FutureRelease { longest, latest }| {
         // Whole seconds, as the grammar of RFC 4865 section 4 has them.
@@ -27,7 +29,7 @@ pub(super) fn ehlo_reply(config: &Config, tls: bool, authenticated: bool) -> Rep
         250,
         format!(
             "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nBINARYMIME\nCHUNKING\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\n\
-             LIMITS RCPTMAX={max_recipients}\nDELIVERBY\nMT-PRIORITY\nETRN{future_release}{auth}{start_tls}{xclient}"
+             LIMITS RCPTMAX={max_recipients}\nDELIVERBY\nMT-PRIORITY\nETRN{future_release}{require_tls}{auth}{start_tls}{xclient}"
         ),
     )
 }

@@ -126,6 +126,10 @@ impl Session {
                 if let Some(asked) = &mut envelope.extensions {
                     asked.utf8_header = asked.smtp_utf8 && header.eight_bit();
                 }
+                // What MAIL says counts for more (RFC 8689 section 4.1).
+                if header.tls_optional() && !envelope.requires_tls() {
+                    envelope.extensions.get_or_insert_default().tls_optional = true;
+                }
                 self.state = State::Storing;
                 return Step::MessageEnd(envelope);
             }

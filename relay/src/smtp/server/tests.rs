@@ -1,5 +1,6 @@
 mod auth;
 mod chunks;
+mod require_tls;
 mod xclient;
 
 use super::*;

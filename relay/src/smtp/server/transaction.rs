@@ -34,6 +34,15 @@ impl Session {
             CommandError::ParameterUnknown.reply().render(output);
             return None;
         }
+        if !self.tls && parameters.extensions.as_ref().is_some_and(|asked| asked.require_tls) {
+            let reply = match self.config.start_tls {
+                // What servers say that want STARTTLS first.
+                true => Reply::enhanced(530, (7, 10), "REQUIRETLS is for mail under TLS; send STARTTLS first"),
+                false => CommandError::ParameterUnknown.reply(),
+            };
+            reply.render(output);
+            return None;
+        }
         let MailParameters { size, body, time, mut extensions } = parameters;
         if let Some(said) = extensions.as_mut().and_then(|asked| asked.auth.as_mut()) {
             if self.config.auth.is_none() {

@@ -180,3 +180,29 @@ async fn what_mail_says_of_its_time_is_passed_on_where_it_is_known_and_a_hold_ne
         host.done().await;
     }
 }
+
+#[tokio::test]
+async fn a_message_that_requires_tls_goes_to_a_host_that_promises_it_and_a_report_goes_anywhere() {
+    for (offer, from, mail) in [
+        ("250-h\r\n250 REQUIRETLS\r\n", "a@a.example", Some("<a@a.example> REQUIRETLS")),
+        ("250-h\r\n250 REQUIRETLS\r\n", "", Some("<> REQUIRETLS")),
+        ("250-h\r\n250 STARTTLS\r\n", "a@a.example", None),
+        ("250-h\r\n250 STARTTLS\r\n", "", Some("<>")),
+    ] {
+        let mut envelope = envelope(&["b@b.example"]);
+        envelope.from = from.parse().unwrap();
+        envelope.extensions = Extensions { require_tls: true, ..Extensions::default() }.boxed();
+        let mut script = vec![Say("220 h.example ESMTP\r\n"), Expect("EHLO c.example\r\n"), Say(offer)];
+        if let Some(mail) = mail {
+            script.push(ExpectOwned(format!("MAIL FROM:{mail}\r\n")));
+            script.push(Say("550 5.1.0 no\r\n"));
+        }
+        let host = Host::start(script);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        let outcome = client.send(&envelope, &mut text()).await.unwrap();
+        let enhanced = outcome.reply.enhanced_code().map(|code| code.to_string());
+        let expected = if mail.is_some() { "5.1.0" } else { "5.7.30" };
+        assert_eq!(enhanced.as_deref(), Some(expected), "{offer} {from:?}");
+        host.done().await;
+    }
+}
