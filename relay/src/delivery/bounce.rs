@@ -155,13 +155,13 @@ impl Courier {
     }
 }
 
-/// Whether the sender wants to be told that this recipient was given up: unless NOTIFY says otherwise (RFC 3461 section 5.2.3).
+/// Whether the sender wants to be told that this recipient was given up: unless NOTIFY says otherwise (RFC 3461 section 5.2.6).
 fn wants_failures(envelope: &Envelope, recipient: u16) -> bool {
     let asked = envelope.extras.as_ref().and_then(|extras| extras.of(recipient));
     asked.and_then(|asked| asked.notify).is_none_or(|notify| notify.includes(Notify::FAILURE))
 }
 
-/// A report matters as much as what it is about (RFC 6710 section 4.5), requires TLS where that does (RFC 8689 section 5), and is in
+/// A report matters as much as what it is about (RFC 6710 section 4.6), requires TLS where that does (RFC 8689 section 5), and is in
 /// UTF-8 to a sender who is (RFC 6533).
 fn extras(envelope: &Envelope) -> Option<Box<Extras>> {
     let timing = Timing { priority: envelope.timing().priority, ..Timing::default() };

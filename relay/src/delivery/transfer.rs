@@ -41,7 +41,7 @@ pub(super) fn outgoing(envelope: &Envelope, recipients: &[u16], way: &Way, now: 
 
 /// What to report of the recipients that a host has taken: those whose sender asked for it with NOTIFY=SUCCESS, where the host
 /// will not (RFC 3461 section 5.2.2); and those of a message that is to be delivered in time, where the host knows nothing of
-/// that, or where each relay is to be reported (RFC 2852 section 5.1).
+/// that, or where each relay is to be reported (RFC 2852 sections 4.1.4 and 4.1.4.2).
 pub(super) fn relayed(
     envelope: &Envelope,
     delivered: &[u16],

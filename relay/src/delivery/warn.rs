@@ -44,7 +44,7 @@ pub(super) async fn tell(courier: Arc<Courier>, late: LateMessage) {
     write_down(&courier, &late, clock::now());
 }
 
-/// Whether the sender wants to be told that a recipient is late: unless NOTIFY says otherwise (RFC 3461 section 5.2.4). Who asked for
+/// Whether the sender wants to be told that a recipient is late: unless NOTIFY says otherwise (RFC 3461 section 5.2.5). Who asked for
 /// it by DELIVERBY is told but for NOTIFY=NEVER.
 fn wants_delays(envelope: &Envelope, recipient: u16, told: Told) -> bool {
     let asked = envelope.extras.as_ref().and_then(|extras| extras.of(recipient));

@@ -52,8 +52,9 @@ impl Session {
         let limits = &config.spec.limits;
         let mut protocol = server::Config::new(config.hello.clone(), limits.message_size.as_bytes());
         protocol.max_recipients = limits.recipients as usize;
-        protocol.future_release =
-            hold::offer(self.is_submission(config), limits.future_release.duration(), clock::now());
+        let is_submission = self.is_submission(config);
+        protocol.etrn = !is_submission;
+        protocol.future_release = hold::offer(is_submission, limits.future_release.duration(), clock::now());
         protocol.start_tls = self.tls_of(config).is_some_and(|tls| tls.mode == TlsMode::StartTls);
         protocol.auth = self.auth_offer(config);
         protocol.xclient = config.border.may_xclient(self.port, self.client.origin.ip());

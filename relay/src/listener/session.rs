@@ -506,7 +506,7 @@ impl Session {
             _ => String::new(),
         };
         let priority = envelope.time.as_ref().and_then(|time| time.priority);
-        // RFC 6710 section 4.4.
+        // RFC 6710 sections 4.1 and 7.
         let priority = priority.map(|priority| format!("\r\n\tPRIORITY {priority}")).unwrap_or_default();
         let date = rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap_or_default();
         let host = &self.reception.config.borrow().hello;

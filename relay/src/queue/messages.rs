@@ -55,7 +55,7 @@ impl Messages {
         }
         let held = timing.hold_until.map(Moment::not_before);
         let since = held.map_or(message.received_at, |held| held.max(message.received_at));
-        // A time that was over when the message came was told of before (RFC 2852 section 4.1.4.3).
+        // A time that was over when the message came was told of by the relay before (RFC 2852 section 4.1.3).
         let deadline = timing.deliver_by.map(|by| (Moment::not_before(by.at), by.late));
         let deadline = deadline.filter(|(at, _)| *at > message.received_at);
         self.since.insert((since, id));

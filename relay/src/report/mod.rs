@@ -3,7 +3,7 @@
 //! It has three parts: words for people, fields for programs, and the header of the message that it is about, or all of that
 //! message where its sender asked for it. But for such a message it
 //! is ASCII with lines of at most 998 octets, so that it passes every host: addresses in UTF-8 stand in it as RFC 6533 section 3
-//! writes them for such ways. Only a sender who is in UTF-8 gets a report in UTF-8, with the types of RFC 6533 section 5 and 6,
+//! writes them for such ways. Only a sender who is in UTF-8 gets a report in UTF-8, with the types of RFC 6533 section 4,
 //! for no other would reach it.
 //!
 //! - [`advice`]: what the sender can do (pure);
@@ -315,12 +315,12 @@ fn fields(
     put_field(&mut fields, "Arrival-Date", &date(original.arrival));
     let Timing { hold_until, deliver_by, .. } = original.timing;
     if let Some(by) = deliver_by {
-        // RFC 2852 section 6.
+        // RFC 2852 section 5.
         put_field(&mut fields, "Deliver-By-Date", &date(by.at));
     }
     if let Some(until) = hold_until {
-        // RFC 4865 section 7.
-        put_field(&mut fields, "Future-Release-Request", &format!("until; {until:.0}"));
+        // RFC 4865 section 5.1.2. What HOLDFOR said is kept as the moment that it meant.
+        put_field(&mut fields, "Future-Release-Request", &format!("until;{until:.0}"));
     }
     put_field(&mut fields, "X-Mailsluice-Message", original.message_id);
     for ReportedRecipient { recipient, original, status, reply, remote, text } in failed {

@@ -204,7 +204,7 @@ fn a_warning_says_what_is_waited_for_till_when_and_that_nothing_is_to_be_done() 
         "    TcpScheduleClosed: TCP/IP link is down\r\n",
         "\r\nAction: delayed\r\nStatus: 4.4.7\r\n",
         "\r\nDeliver-By-Date: Tue, 24 Nov 2026 12:00:00",
-        "\r\nFuture-Release-Request: until; 2026-11-24T09:00:00Z\r\n",
+        "\r\nFuture-Release-Request: until;2026-11-24T09:00:00Z\r\n",
         "\r\nWill-Retry-Until: Sun, 29 Nov 2026 08:00:00",
     ] {
         assert!(message.contains(part), "{part}: {message}");

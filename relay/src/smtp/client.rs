@@ -16,7 +16,7 @@
 //! - Towards a host without SMTPUTF8, recipients outside ASCII fail with 5.6.7 and the others get the message; where the sender or
 //!   the header is outside ASCII, all fail. Domains are in A-labels already, so they never stand in the way (RFC 6531 section 3.2).
 //! - A message that is not to be delivered late (BY with mode R) fails with 5.4.7 without being sent where the host offers no DELIVERBY
-//!   (RFC 2852 section 5.1.4: nobody there would take it back), or no time as short as is left. BY and MT-PRIORITY are passed on
+//!   (RFC 2852 section 4.1.4.1: nobody there would take it back), or no time as short as is left. BY and MT-PRIORITY are passed on
 //!   to hosts that offer them, HOLDFOR and HOLDUNTIL never: by then the message has been held.
 //! - A message with REQUIRETLS fails with 5.7.30 without being sent where the host does not offer it; a bounce goes without it there
 //!   (RFC 8689 section 5). That the host is who it should be is for the caller to know.
@@ -179,7 +179,7 @@ impl Capabilities {
             } else if is("DSN") {
                 capabilities.dsn = true;
             } else if is("DELIVERBY") {
-                // More may follow behind a comma (RFC 2852 section 3).
+                // More may follow behind a comma (RFC 2852 section 2).
                 let least = words.next().and_then(|word| word.split(',').next()?.parse().ok());
                 capabilities.deliver_by = Some(least.unwrap_or(0));
             } else if is("MT-PRIORITY") {
@@ -461,8 +461,10 @@ where
             Command::Data => self.wire.command(&["DATA"]),
             Command::Rcpt(index) => {
                 if let Some(recipient) = envelope.recipients.get(index) {
-                    let more = recipient.extensions.as_ref().map(|asked| rcpt_parameters(asked, &self.capabilities));
-                    self.wire.command(&["RCPT TO:<", recipient.path.as_str(), ">", &more.unwrap_or_default()]);
+                    let time = envelope.time.as_deref();
+                    let utf8 = utf8::is_said(envelope, &self.capabilities);
+                    let more = rcpt_parameters(recipient.extensions.as_deref(), time, utf8, &self.capabilities);
+                    self.wire.command(&["RCPT TO:<", recipient.path.as_str(), ">", &more]);
                 }
             }
             Command::Mail => {

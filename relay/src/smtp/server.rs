@@ -38,9 +38,10 @@
 //!   addresses is no attack.
 //! - Octets that are in the input behind STARTTLS end the session with 521 5.5.1: they came in clear, and whoever put them there
 //!   wants them to be taken for the client's own under TLS (CVE-2011-0411 and its kin).
-//! - FUTURERELEASE belongs to submission (RFC 4865 section 2): where [`Config::future_release`] is none, HOLDFOR and HOLDUNTIL get 555
-//!   5.5.4 as any parameter of an extension that is not offered. DELIVERBY is offered without a least time, and MT-PRIORITY
-//!   without a profile, which is that of MIXER by RFC 6710 section 3. Its sibling MT-Priority (RFC 6758), a header field for
+//! - FUTURERELEASE belongs to submission (RFC 4865 sections 3 and 4.2): where [`Config::future_release`] is none, HOLDFOR and
+//!   HOLDUNTIL get 555 5.5.4 as any parameter of an extension that is not offered. ETRN does not (RFC 6409 section 7). DELIVERBY is
+//!   offered without a least time, and MT-PRIORITY without a policy's name, since the order of priorities is all of it (RFC 6710
+//!   section 3). Its sibling MT-Priority (RFC 6758), a header field for
 //!   ways that lose the parameter, is neither read nor written: whoever may write a text would set it, and a signed text may
 //!   not be changed. Who may use ETRN is the driver's to say.
 //! - Bytes that arrive before they should (after DATA, before the 354) are simply read later: the result never depends on how

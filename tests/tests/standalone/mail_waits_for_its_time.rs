@@ -47,13 +47,14 @@ fn a_held_message_leaves_at_its_time_and_not_before_be_there_a_restart_or_not() 
             let (mut relay, port) = submission(&manifest);
             let mut client = Dialogue::try_open(port).expect("connect");
             let offer = client.expect("EHLO client.test", "250");
-            assert!(offer.contains("FUTURERELEASE 3600 20"), "{offer}");
+            assert!(offer.contains("FUTURERELEASE 3600 20") && !offer.contains("ETRN"), "{offer}");
             let until = (Timestamp::now() + SignedDuration::from_secs(6)).round(jiff::Unit::Second).expect("a second");
             assert!(send(&mut client, &format!("HOLDUNTIL={until}"), "a@one.test", "held").starts_with("250"));
             assert!(send(&mut client, "HOLDFOR=3601", "a@one.test", "too long").starts_with("501 5.5.4"));
             assert!(
                 send(&mut client, "HOLDFOR=1 HOLDUNTIL=2026-12-01T00:00:00Z", "a@one.test", "both").starts_with("501")
             );
+            assert!(send(&mut client, "HOLDFOR=60 BY=59;N", "a@one.test", "too late").starts_with("501 5.5.4"));
             assert!(send(&mut client, "", "a@one.test", "at once").starts_with("250"));
             assert_eq!(sink.await_messages(1, PATIENCE)[0].subject(), "at once");
             let row = wait::until_some(PATIENCE, "the Monitor says why the other waits", || {

@@ -3,17 +3,17 @@
 //! [`Timing`](crate::spool::Timing).
 //!
 //! Decisions:
-//! - HOLDFOR and HOLDUNTIL exclude each other; both together get 501 (RFC 4865 section 5). HOLDUNTIL is a date-time of RFC 3339 with
+//! - HOLDFOR and HOLDUNTIL exclude each other; both together get 501 (RFC 4865 section 4.2). HOLDFOR is 1 at least (section 3). HOLDUNTIL is a date-time of RFC 3339 with
 //!   any offset, as the RFC's erratum 2040 has it. One that has passed holds nothing: clocks differ, and the mail is due then.
 //! - BY of zero or less with mode R gets 501, as RFC 2852 section 4 says: the message would be returned before it was taken.
 //!   With mode N it says that the time was over and told of before, and asks for nothing but to be passed on.
-//! - MT-PRIORITY has no `+`, no leading zero and no `-0`, as the grammar of RFC 6710 section 6 has it.
+//! - MT-PRIORITY has no `+`, no leading zero and no `-0`, as the grammar of RFC 6710 section 7 has it.
 
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How long a message is held before it is sent (RFC 4865 section 4).
+/// How long a message is held before it is sent (RFC 4865 section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hold {
     /// HOLDFOR: for so many seconds.
@@ -117,7 +117,7 @@ impl TimeParameters {
         let is = |name: &str| keyword.eq_ignore_ascii_case(name.as_bytes());
         let text = || value.and_then(|value| std::str::from_utf8(value).ok()).ok_or(NotATime);
         if is("HOLDFOR") {
-            once(&mut self.hold, Hold::For(u32::try_from(digits(text()?)?).map_err(|_| NotATime)?))?;
+            once(&mut self.hold, Hold::For(interval(text()?)?))?;
         } else if is("HOLDUNTIL") {
             once(&mut self.hold, Hold::Until(text()?.parse().map_err(|_| NotATime)?))?;
         } else if is("BY") {
@@ -145,6 +145,12 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), NotATime> {
 fn digits(text: &str) -> Result<i32, NotATime> {
     let plain = (1..=9).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit());
     if plain { text.parse().map_err(|_| NotATime) } else { Err(NotATime) }
+}
+
+/// The `future-release-integer` of RFC 4865 section 3: no zero in front.
+fn interval(text: &str) -> Result<u32, NotATime> {
+    let seconds = digits(text)?;
+    if text.starts_with('0') { Err(NotATime) } else { u32::try_from(seconds).map_err(|_| NotATime) }
 }
 
 /// `by-time ";" by-mode [by-trace]`.
@@ -193,7 +199,7 @@ mod tests {
         let at: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
         for (parameter, hold) in [
             ("HOLDFOR=86400", Hold::For(86_400)),
-            ("holdfor=0", Hold::For(0)),
+            ("holdfor=1", Hold::For(1)),
             ("HOLDUNTIL=2026-12-01T09:00:00Z", Hold::Until(at)),
             ("HOLDUNTIL=2026-12-01T10:00:00+01:00", Hold::Until(at)),
         ] {
@@ -220,6 +226,8 @@ mod tests {
         for parameters in [
             &["HOLDFOR"][..],
             &["HOLDFOR=-1"],
+            &["HOLDFOR=0"],
+            &["HOLDFOR=060"],
             &["HOLDFOR=1234567890"],
             &["HOLDFOR=1h"],
             &["HOLDUNTIL=tomorrow"],

@@ -1,6 +1,6 @@
 //! Parameters as the client writes them, to a host that offers their extension.
 
-use super::{Extensions, RecipientExtensions, TimeParameters};
+use super::{Extensions, Notify, RecipientExtensions, TimeParameters, timing::Late};
 use crate::smtp::client::Capabilities;
 
 /// What follows the address, SIZE and BODY of MAIL, with a blank in front of each parameter.
@@ -40,17 +40,77 @@ pub(in crate::smtp) fn time_parameters(time: &TimeParameters, host: &Capabilitie
     parameters
 }
 
-/// What follows the address of RCPT.
-pub(in crate::smtp) fn rcpt_parameters(extensions: &RecipientExtensions, host: &Capabilities) -> String {
+/// What follows the address of RCPT, in a message with such a time, that goes as SMTPUTF8 or does not: then the characters of ORCPT
+/// that are not ASCII are written as RFC 6533 section 3 has them for that.
+///
+/// A host that knows nothing of the time by which the message is to be there is asked to tell of its own delays at least (RFC 2852
+/// section 4.1.4.2).
+pub(in crate::smtp) fn rcpt_parameters(
+    asked: Option<&RecipientExtensions>,
+    time: Option<&TimeParameters>,
+    utf8: bool,
+    host: &Capabilities,
+) -> String {
     let mut parameters = String::new();
-    if host.dsn {
-        if let Some(notify) = extensions.notify {
-            parameters.push_str(&format!(" NOTIFY={notify}"));
-        }
-        if let Some(original) = &extensions.original {
-            parameters.push_str(" ORCPT=");
-            parameters.push_str(original.as_str());
+    if !host.dsn {
+        return parameters;
+    }
+    let mut notify = asked.and_then(|asked| asked.notify);
+    let by = time.and_then(|time| time.deliver_by).filter(|_| host.deliver_by.is_none());
+    if by.is_some_and(|by| by.late == Late::Notify && by.seconds > 0) && notify != Some(Notify::NEVER) {
+        notify = Some(notify.unwrap_or(Notify::FAILURE).and(Notify::DELAY));
+    }
+    if let Some(notify) = notify {
+        parameters.push_str(&format!(" NOTIFY={notify}"));
+    }
+    if let Some(original) = asked.and_then(|asked| asked.original.as_ref()) {
+        parameters.push_str(" ORCPT=");
+        for c in original.as_str().chars() {
+            if utf8 || c.is_ascii() {
+                parameters.push(c);
+            } else {
+                parameters.push_str(&format!("\\x{{{:X}}}", u32::from(c)));
+            }
         }
     }
     parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::extensions::{OriginalRecipient, timing::DeliverBy};
+
+    #[test]
+    fn a_host_that_does_not_know_the_time_is_asked_to_tell_of_delays() {
+        let dsn = Capabilities { dsn: true, ..Capabilities::default() };
+        let both = Capabilities { deliver_by: Some(0), ..dsn };
+        let by = |seconds, late| Some(DeliverBy { seconds, late, trace: false });
+        for (host, deliver_by, notify, expected) in [
+            (&dsn, by(60, Late::Notify), None, " NOTIFY=FAILURE,DELAY"),
+            (&dsn, by(60, Late::Notify), Some(Notify::SUCCESS), " NOTIFY=SUCCESS,DELAY"),
+            (&dsn, by(60, Late::Notify), Some(Notify::NEVER), " NOTIFY=NEVER"),
+            // The sender has been told already.
+            (&dsn, by(-60, Late::Notify), None, ""),
+            (&dsn, None, None, ""),
+            (&both, by(60, Late::Notify), None, ""),
+            (&Capabilities::default(), by(60, Late::Notify), Some(Notify::FAILURE), ""),
+        ] {
+            let asked = RecipientExtensions { notify, ..RecipientExtensions::default() };
+            let time = TimeParameters { deliver_by, ..TimeParameters::default() };
+            assert_eq!(rcpt_parameters(Some(&asked), Some(&time), false, host), expected, "{deliver_by:?} {notify:?}");
+        }
+        let time = TimeParameters { deliver_by: by(60, Late::Notify), ..TimeParameters::default() };
+        assert_eq!(rcpt_parameters(None, Some(&time), false, &dsn), " NOTIFY=FAILURE,DELAY");
+    }
+
+    #[test]
+    fn an_original_recipient_is_in_utf8_only_where_the_message_is() {
+        let dsn = Capabilities { dsn: true, ..Capabilities::default() };
+        let original = OriginalRecipient::parse("utf-8;büro@例.test");
+        let asked = RecipientExtensions { original, ..RecipientExtensions::default() };
+        let written = |utf8| rcpt_parameters(Some(&asked), None, utf8, &dsn);
+        assert_eq!(written(true), " ORCPT=utf-8;büro@例.test");
+        assert_eq!(written(false), " ORCPT=utf-8;b\\x{FC}ro@\\x{4F8B}.test");
+    }
 }

@@ -14,9 +14,10 @@ pub(super) fn ehlo_reply(config: &Config, tls: bool, authenticated: bool) -> Rep
     let require_tls = if tls { "\nREQUIRETLS" } else { "" };
     let xclient = if config.xclient { format!("\nXCLIENT {}", xclient::ATTRIBUTES) } else { String::new() };
     let future_release = config.future_release.map_or_else(String::new, |FutureRelease { longest, latest }| {
-        // Whole seconds, as the grammar of RFC 4865 section 4 has them.
+        // Whole seconds, as the grammar of RFC 4865 section 3 has them.
         format!("\nFUTURERELEASE {} {:.0}", longest.as_secs(), latest.round(Unit::Second).unwrap_or(latest))
     });
+    let etrn = if config.etrn { "\nETRN" } else { "" };
     let mut auth = String::new();
     // Once is enough (RFC 4954 section 4).
     if let Some(offer) = config.auth.filter(|_| !authenticated) {
@@ -29,7 +30,7 @@ pub(super) fn ehlo_reply(config: &Config, tls: bool, authenticated: bool) -> Rep
         250,
         format!(
             "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nBINARYMIME\nCHUNKING\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\n\
-             LIMITS RCPTMAX={max_recipients}\nDELIVERBY\nMT-PRIORITY\nETRN{future_release}{require_tls}{auth}{start_tls}{xclient}"
+             LIMITS RCPTMAX={max_recipients}\nDELIVERBY\nMT-PRIORITY{etrn}{future_release}{require_tls}{auth}{start_tls}{xclient}"
         ),
     )
 }

@@ -41,11 +41,13 @@ pub struct Config {
     pub bare_lf: BareLf,
     /// How clients may show who they are.
     pub auth: Option<AuthOffer>,
+    /// Whether ETRN is offered.
+    pub etrn: bool,
     /// How long mail may be held here before it is sent; none where FUTURERELEASE is not offered.
     pub future_release: Option<FutureRelease>,
 }
 
-/// How long mail may be held, as FUTURERELEASE announces it (RFC 4865 section 4).
+/// How long mail may be held, as FUTURERELEASE announces it (RFC 4865 section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FutureRelease {
     /// The longest time.
@@ -67,6 +69,7 @@ impl Config {
             start_tls: false,
             xclient: false,
             bare_lf: BareLf::Refuse,
+            etrn: true,
             future_release: None,
             auth: None,
         }

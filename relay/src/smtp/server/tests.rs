@@ -505,6 +505,12 @@ fn a_site_asks_for_its_mail_after_ehlo_and_outside_a_transaction() {
 }
 
 #[test]
+fn a_port_for_submission_lets_no_site_ask() {
+    let seen = drive(Config { etrn: false, ..config() }, &[b"EHLO c.example\r\nETRN a.example\r\n"]);
+    assert!(!seen.output.contains("ETRN\r\n") && seen.output.contains("502 5.5.1 ETRN"), "{}", seen.output);
+}
+
+#[test]
 fn mail_is_held_only_where_that_is_offered() {
     let client = "EHLO c.example\r\nMAIL FROM:<a@a.example> HOLDFOR=60\r\n";
     let seen = talk(client);
