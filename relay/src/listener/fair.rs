@@ -1,20 +1,20 @@
 //! Turns: which sessions are served first when there are more than the machine can serve at once.
 //!
-//! Sessions are served in the order in which their clients' octets come. A client with twenty sessions is then served twenty times
-//! as often as one with a single session, and each step of that one waits for all the others. So a message takes a turn at MAIL
-//! and gives it back before it waits for the disk; there are a few turns for each core, and where they are all taken, the
-//! clients that wait get the next ones in a circle, however many sessions each has.
+//! The runtime serves sessions in the order in which their clients' octets come, and the disk all messages that wait for it together.
+//! A client with twenty sessions is then served twenty times as often as one with a single session, and each step of that one waits
+//! for all the others. So a message takes a turn at MAIL and gives it back when it is on the disk; there are a few turns for each core,
+//! and where they are all taken, the next one is for the client whose last turn is the longest ago, however many sessions each has.
 //!
 //! - While all mail comes from one client, there are no turns: nobody could be served in its place.
-//! - A turn is lost when its client says nothing for [`PATIENCE`], and after [`LONGEST`] in any case: who is slow does not use the
-//!   machine, and nobody waits for it. So turns bound what is served at once, and not what is under way over slow networks.
+//! - A turn is lost when its client says nothing, or the disk takes longer, for [`PATIENCE`], and after [`LONGEST`] in any case: who
+//!   is slow does not use the machine, and nobody waits for it. So turns bound what is served at once, and not what is under
+//!   way over slow networks or to a slow disk.
 //!
-//! Measured by `greed` in tests, on two cores that others used too, so only roughly: beside ten clients of twenty sessions each, a
-//! client of one session had 50 to 63 messages a second without turns, and 120 to 430 with them (2,300 to 2,800 when it was alone).
-//! That is no equal share: `limits.perClient` protects better.
+//! Seen by a clock in each session: without turns, or with turns that end before the disk, a single session beside two hundred waits
+//! in the runtime's line and for a commit, and hardly for anything else; `docs/performance.md` has the rates.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -23,7 +23,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
-/// How long a turn waits for what its client says next: a round trip within a cluster.
+/// How long a turn waits for what its client says next, or for the disk: a round trip within a cluster, or a sync.
 const PATIENCE: Duration = Duration::from_millis(2);
 
 /// How long a turn lasts at most.
@@ -34,6 +34,9 @@ const TURNS_PER_CORE: usize = 4;
 
 /// How long after a message of another client turns are taken.
 const CONTENDED: Duration = Duration::from_secs(1);
+
+/// Clients whose last turns are remembered. Of those that are forgotten, none has had one for a while.
+const REMEMBERED: usize = 4_096;
 
 /// Hands out turns.
 #[derive(Debug)]
@@ -47,8 +50,12 @@ struct State {
     taken: usize,
     /// Who waits, by client.
     waiting: HashMap<IpAddr, VecDeque<oneshot::Sender<Turn>>>,
-    /// The clients that wait, in the order of their next turns.
-    circle: VecDeque<IpAddr>,
+    /// The clients that wait, by the number of their last turn: that whose last one is the longest ago comes first.
+    line: BTreeSet<(u64, IpAddr)>,
+    /// The number of each client's last turn, 0 where it had none.
+    served: HashMap<IpAddr, u64>,
+    /// Turns given so far.
+    given: u64,
     /// The client of the last message, and the moment of the last one that was of another client than the one before it.
     last: Option<IpAddr>,
     mixed: Option<Instant>,
@@ -57,15 +64,39 @@ struct State {
 impl State {
     /// The next one that waits.
     fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let client = self.circle.pop_front()?;
+        let (_, client) = self.line.pop_first()?;
+        let number = self.note(client);
         let queue = self.waiting.get_mut(&client)?;
         let next = queue.pop_front();
         if queue.is_empty() {
             self.waiting.remove(&client);
         } else {
-            self.circle.push_back(client);
+            self.line.insert((number, client));
         }
         next
+    }
+
+    /// Notes that the client gets a turn; its number.
+    fn note(&mut self, client: IpAddr) -> u64 {
+        if self.served.len() >= REMEMBERED {
+            let (given, waiting) = (self.given, &self.waiting);
+            self.served
+                .retain(|client, number| given - *number < REMEMBERED as u64 / 2 || waiting.contains_key(client));
+        }
+        self.given += 1;
+        self.served.insert(client, self.given);
+        self.given
+    }
+
+    /// Puts one more session of the client into the line.
+    fn join(&mut self, client: IpAddr) -> oneshot::Receiver<Turn> {
+        let (sender, receiver) = oneshot::channel();
+        let queue = self.waiting.entry(client).or_default();
+        if queue.is_empty() {
+            self.line.insert((self.served.get(&client).copied().unwrap_or_default(), client));
+        }
+        queue.push_back(sender);
+        receiver
     }
 
     /// Whether more than one client sends mail these days.
@@ -121,16 +152,10 @@ impl Turns {
             }
             if state.taken < self.most {
                 state.taken += 1;
+                state.note(client);
                 return Some(Turn { turns: Some(Arc::clone(self)), end: now + LONGEST });
             }
-            let (sender, mine) = oneshot::channel();
-            let State { waiting, circle, .. } = &mut *state;
-            let queue = waiting.entry(client).or_default();
-            if queue.is_empty() {
-                circle.push_back(client);
-            }
-            queue.push_back(sender);
-            mine
+            state.join(client)
         };
         mine.await.ok()
     }
@@ -171,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn clients_get_turns_in_a_circle_however_many_sessions_each_has() {
+    async fn the_client_whose_last_turn_is_the_longest_ago_is_next_however_many_sessions_each_has() {
         let turns = Arc::new(Turns::new(2));
         assert!(turns.take(client(1)).await.is_none(), "one client alone needs none");
         let mut held = vec![turns.take(client(2)).await.unwrap(), turns.take(client(1)).await.unwrap()];
@@ -198,10 +223,20 @@ mod tests {
         for session in sessions {
             session.await.unwrap();
         }
-        assert_eq!(*order.lock().unwrap(), [1, 2, 3, 1, 2, 1, 1]);
+        // The third had no turn yet, and the second had its last one before the first.
+        assert_eq!(*order.lock().unwrap(), [3, 2, 1, 2, 1, 1, 1]);
         drop(held);
         let state = turns.lock();
-        assert!(state.taken == 0 && state.waiting.is_empty() && state.circle.is_empty(), "{state:?}");
+        assert!(state.taken == 0 && state.waiting.is_empty() && state.line.is_empty(), "{state:?}");
+    }
+
+    #[test]
+    fn clients_that_had_no_turn_for_long_are_forgotten() {
+        let mut state = State::default();
+        for number in 0..10_000_u32 {
+            state.note(IpAddr::from(number.to_be_bytes()));
+        }
+        assert!((2_000..=REMEMBERED).contains(&state.served.len()), "{}", state.served.len());
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -213,12 +213,10 @@ impl Session {
                 event @ (Event::NeedInput | Event::NeedBody) => {
                     let in_body = matches!(event, Event::NeedBody);
                     if body.len() >= CHUNK_SIZE {
-                        // The disk is waited for, and not by turns.
-                        served = None;
-                        spill(incoming.as_mut(), &mut body).await;
+                        within(&mut served, pin!(spill(incoming.as_mut(), &mut body))).await;
                     }
                     if !output.is_empty() {
-                        say(stream, &output.split(), &mut served).await?;
+                        within(&mut served, pin!(stream.say(&output.split()))).await?;
                     }
                     if config.has_changed().unwrap_or(false) {
                         let changed = config.borrow_and_update().clone();
@@ -261,7 +259,7 @@ impl Session {
                         }
                     }
                 }
-                Event::Flush => say(stream, &output.split(), &mut served).await?,
+                Event::Flush => within(&mut served, pin!(stream.say(&output.split()))).await?,
                 Event::Turn { site } => {
                     let config = self.reception.config.borrow().clone();
                     let may_relay = config.access.check_client(&self.peer(shown, &config, tls.is_some())).is_ok();
@@ -367,8 +365,9 @@ impl Session {
                         continue;
                     }
                     let last = Bytes::from(std::mem::take(&mut body));
-                    drop(served.take());
-                    match self.store(message, last, envelope, helo).await {
+                    let stored = within(&mut served, pin!(self.store(message, last, envelope, helo))).await;
+                    served = None;
+                    match stored {
                         Ok(id) => session.accept_with(Reply::enhanced(250, (0, 0), format!("queued as {id}"))),
                         Err(reply) => {
                             self.count_refusal(&reply);
@@ -527,16 +526,15 @@ impl Session {
     }
 }
 
-/// Writes all of it; a turn that ends meanwhile is given back.
-async fn say(stream: &mut Stream, octets: &[u8], served: &mut Option<Turn>) -> io::Result<()> {
-    let mut saying = pin!(stream.say(octets));
+/// Carries `work` out; a turn that ends meanwhile is given back.
+async fn within<T>(served: &mut Option<Turn>, mut work: Pin<&mut impl Future<Output = T>>) -> T {
     if let Some(left) = served.as_ref().map(Turn::left) {
-        if let Ok(said) = time::timeout(left, &mut saying).await {
-            return said;
+        if let Ok(done) = time::timeout(left, &mut work).await {
+            return done;
         }
         *served = None;
     }
-    saying.await
+    work.await
 }
 
 async fn spill(incoming: Option<&mut Incoming>, body: &mut Vec<u8>) {

@@ -1,9 +1,10 @@
 //! Measures whether greedy clients slow another one: a client at its full speed, alone and beside ten greedy ones.
 //!
-//! `cargo run --release -p mailsluice-tests --bin greed [SECONDS [ROUNDS]]`. Each client has an address of its own, told by the
-//! PROXY protocol. The modest one has one session, each greedy one has twenty; all send messages of 4 KiB as fast as they are
+//! `cargo run --release -p mailsluice-tests --bin greed [SECONDS [ROUNDS]] [--postfix]`. Each client has an address of its own, told
+//! by the PROXY protocol. The modest one has one session, each greedy one has twenty; all send messages of 4 KiB as fast as they are
 //! taken, command by command. Nothing is delivered meanwhile, so that all of the machine is there for taking mail. Rounds with
-//! and without the greedy ones take turns, and medians are printed.
+//! and without the greedy ones take turns, and medians are printed. `--postfix` (as root) measures a Postfix in the same way, and a
+//! relay beside it in every round.
 
 use std::{
     io,
@@ -25,6 +26,7 @@ use mailsluice_tests::{
     dialogue::{Dialogue, stuffed},
     mail,
     manifest::Manifest,
+    postfix::Postfix,
     relay::{self, Relay},
     sink::Sink,
 };
@@ -32,6 +34,10 @@ use mailsluice_tests::{
 const GREEDY: u8 = 10;
 const SESSIONS: usize = 20;
 const OCTETS: usize = 4096;
+/// What a Postfix has in the place of the relay's manifest: clients told by the PROXY protocol, room for all of their sessions, and no
+/// delivery.
+const POSTFIX: &str = "smtpd_upstream_proxy_protocol = haproxy\nmynetworks = 127.0.0.0/8 192.0.2.0/24\n\
+    default_process_limit = 300\ndefer_transports = smtp relay\n";
 /// Messages that a greedy client may begin in a minute, in the rounds where that is limited.
 const LIMIT: u32 = 600;
 
@@ -43,10 +49,52 @@ struct Result {
     waits: Vec<Duration>,
 }
 
+/// What one server came to, round by round.
+#[derive(Default)]
+struct Results {
+    alone: Vec<Result>,
+    beside: Vec<Result>,
+    /// Messages a second of all the greedy ones.
+    greedy: Vec<f64>,
+}
+
+impl Results {
+    /// A round of each kind, with a server that is new each time: so that none has a longer queue than another.
+    fn measure(&mut self, address: SocketAddr, time: Duration) {
+        self.alone.push(round(address, time, 0).0);
+        let (modest, others) = round(address, time, GREEDY);
+        self.beside.push(modest);
+        self.greedy.push(others);
+    }
+
+    fn print(&self, server: &str) {
+        println!("\n{server}:");
+        say("the modest client alone", &self.alone);
+        say("the modest client beside ten greedy ones", &self.beside);
+        let each = median(self.greedy.iter().map(|rate| rate / f64::from(GREEDY)).collect());
+        println!("each greedy client, of {SESSIONS} sessions        {each:>8.0} messages/s");
+        let rate = |results: &[Result]| median(results.iter().map(|result| result.rate).collect());
+        let (with, without) = (rate(&self.beside), rate(&self.alone));
+        let share = (with + each * f64::from(GREEDY)) / f64::from(GREEDY + 1);
+        println!(
+            "the modest client keeps {:.0} % of its speed, and has {:.2} of an equal share, which is {share:.0} messages/s",
+            100.0 * with / without,
+            with / share
+        );
+    }
+}
+
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
-    let time = Duration::from_secs(arguments.next().unwrap_or(5));
-    let rounds = arguments.next().unwrap_or(3);
+    let (options, numbers): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|text| text.starts_with("--"));
+    let beside_postfix = match options.as_slice() {
+        [] => false,
+        [only] if only == "--postfix" => true,
+        other => panic!("{other:?}: the only option is --postfix"),
+    };
+    let mut numbers = numbers.iter().map(|text| text.parse::<u64>().expect("a number"));
+    let time = Duration::from_secs(numbers.next().unwrap_or(5));
+    let rounds = numbers.next().unwrap_or(3);
     println!("{}", relay::program().display());
     println!(
         "{} cores; {rounds} rounds of {time:?} each, medians",
@@ -61,28 +109,25 @@ fn main() {
     limited_manifest.relay.limits.per_client.rates.messages_per_minute = Some(LIMIT);
     let modest = Client { networks: vec!["192.0.2.1/32".into()], limits: unlimited(), ..Client::default() };
     limited_manifest.relay.clients.insert(0, modest);
-    let (mut alone, mut beside, mut limited, mut greedy) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut limited) = (Results::default(), Results::default(), Vec::new());
     for _ in 0..rounds {
-        // Afresh, so that no round has a longer queue than another.
         let relay = Relay::start(&manifest);
-        alone.push(round(relay.smtp, time, 0).0);
-        let (modest, others) = round(relay.smtp, time, GREEDY);
-        beside.push(modest);
-        greedy.push(others);
-        let relay = Relay::start(&limited_manifest);
-        limited.push(round(relay.smtp, time, GREEDY).0);
+        ours.measure(relay.smtp, time);
+        drop(relay);
+        if beside_postfix {
+            let postfix = Postfix::start_with(sink.address, POSTFIX);
+            theirs.measure(postfix.address, time);
+        } else {
+            let relay = Relay::start(&limited_manifest);
+            limited.push(round(relay.smtp, time, GREEDY).0);
+        }
     }
-    say("the modest client alone", &alone);
-    say("the modest client beside ten greedy ones", &beside);
-    let each = median(greedy.iter().map(|rate| rate / f64::from(GREEDY)).collect());
-    say("beside ten that perClient limits", &limited);
-    println!("each greedy client, of {SESSIONS} sessions        {each:>8.0} messages/s");
-    let [with, without] = [&beside, &alone].map(|results| median(results.iter().map(|result| result.rate).collect()));
-    println!(
-        "the modest client keeps {:.0} % of its speed, and has {:.1} times a greedy one's",
-        100.0 * with / without,
-        with / each
-    );
+    ours.print("the relay");
+    if beside_postfix {
+        theirs.print("Postfix");
+    } else {
+        say("beside ten that perClient limits", &limited);
+    }
 }
 
 fn say(who: &str, results: &[Result]) {
