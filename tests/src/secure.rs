@@ -70,13 +70,15 @@ pub struct Page {
     pub content_type: String,
     /// Its text.
     pub text: String,
+    /// How long it waits behind each octet of the text.
+    pub pace: Option<Duration>,
 }
 
 impl Page {
     /// A text that is there.
     #[must_use]
     pub fn text(text: &str) -> Page {
-        Page { status: "200 OK".into(), content_type: "text/plain".into(), text: text.into() }
+        Page { status: "200 OK".into(), content_type: "text/plain".into(), text: text.into(), pace: None }
     }
 }
 
@@ -140,11 +142,21 @@ fn answer(stream: TcpStream, tls: Arc<ServerConfig>, page: Option<Page>) -> io::
     while stream.read_line(&mut line)? > 0 && !line.trim_end().is_empty() {
         line.clear();
     }
-    let Some(Page { status, content_type, text }) = page else { return Ok(()) };
+    let Some(Page { status, content_type, text, pace }) = page else { return Ok(()) };
     let length = text.len();
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n");
     let stream = stream.get_mut();
-    write!(stream, "{head}Location: https://127.0.0.1/\r\nConnection: close\r\n\r\n{text}")?;
+    write!(stream, "{head}Location: https://127.0.0.1/\r\nConnection: close\r\n\r\n")?;
+    match pace {
+        None => stream.write_all(text.as_bytes())?,
+        Some(pace) => {
+            for octet in text.as_bytes() {
+                stream.write_all(std::slice::from_ref(octet))?;
+                stream.flush()?;
+                thread::sleep(pace);
+            }
+        }
+    }
     stream.flush()?;
     stream.conn.send_close_notify();
     stream.flush()

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     mail,
+    network::Neighbour,
     process::{self, Process},
     relay::program,
     wait,
@@ -87,9 +88,19 @@ impl Sink {
     /// Starts one at this address.
     #[must_use]
     pub fn start_at(address: SocketAddr) -> Sink {
+        Sink::start_by(Command::new(program()), address)
+    }
+
+    /// Starts one at this address of another machine.
+    #[must_use]
+    pub fn start_on(neighbour: &Neighbour, address: SocketAddr) -> Sink {
+        Sink::start_by(neighbour.command(program()), address)
+    }
+
+    fn start_by(mut program: Command, address: SocketAddr) -> Sink {
         let folder = TempDir::new().expect("a temporary folder");
         let process = Process::start(
-            Command::new(program())
+            program
                 .arg("sink")
                 .arg(address.to_string())
                 .args(["--quiet", "--save"])

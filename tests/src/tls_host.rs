@@ -61,6 +61,31 @@ pub enum Seen {
     },
 }
 
+/// A port with OpenSSL's own test server, under TLS at once, which speaks no SMTP: for handshakes that fail.
+#[derive(Debug)]
+pub struct TlsPort {
+    _folder: TempDir,
+    _process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl TlsPort {
+    /// Starts `openssl s_server` with this certificate and these options.
+    #[must_use]
+    pub fn start(certificate: &Certificate, options: &[&str]) -> TlsPort {
+        let folder = TempDir::new().expect("a temporary folder");
+        let chain = certificate.put(folder.path(), "own");
+        let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-quiet", "-accept", &address.to_string(), "-cert"]).arg(chain).arg("-key");
+        command.arg(folder.path().join("own/tls.key")).args(options);
+        let process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        process::await_port(address);
+        TlsPort { _folder: folder, _process: process, address }
+    }
+}
+
 impl TlsHost {
     /// Starts one with this certificate; `wanted` is what else `tls_host.py` understands, over a host that offers STARTTLS.
     #[must_use]

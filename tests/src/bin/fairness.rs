@@ -1,8 +1,8 @@
 //! Measures whether one destination delays another: three messages at a time to a quick host, while another host is idle, has a
-//! great many messages that go out to it, takes connections and says nothing, or refuses them.
+//! great many messages that go out to it, takes connections and says nothing, refuses them, or answers not even to that.
 //!
 //! `cargo run --release -p mailsluice-tests --bin fairness [MESSAGES [PROBES]]`. The relay is a process of its own, and so is the host
-//! with many messages; what is counted is when a message was answered 250 here, and when the quick host had its last octet.
+//! with many messages; all run in a network of their own, since something in it has to drop what comes; what is counted is when a message was answered 250 here, and when the quick host had its last octet.
 
 use std::{
     fmt,
@@ -20,6 +20,7 @@ use std::{
 use mailsluice_crds::LogLevel;
 use mailsluice_tests::{
     manifest::Manifest,
+    namespace,
     process::{self, Process},
     relay::{self, Relay},
     wait,
@@ -36,6 +37,11 @@ const MANY: &str = "many.test";
 const QUICK: &str = "quick.test";
 
 fn main() {
+    // A dummy interface is where packets are lost.
+    namespace::enter(
+        &["--net"],
+        "ip link set lo up && ip link add hole type dummy && ip link set hole up && ip route add 192.0.2.0/24 dev hole",
+    );
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
     let messages = arguments.next().unwrap_or(100_000);
     let probes = arguments.next().unwrap_or(20);
@@ -48,6 +54,7 @@ fn main() {
         ("the other host takes its messages meanwhile", Other::Drains),
         ("the other host takes connections and says nothing", Other::Tarpit),
         ("the other host refuses connections", Other::Refuses),
+        ("the other host's network drops what is sent there", Other::Drops),
     ] {
         measure(name, other, messages, probes);
     }
@@ -61,11 +68,15 @@ enum Other {
     Drains,
     Tarpit,
     Refuses,
+    Drops,
 }
 
 fn measure(name: &str, other: Other, messages: u64, probes: u64) {
     let quick = Quick::start();
-    let many = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+    let many = match other {
+        Other::Drops => SocketAddr::from(([192, 0, 2, 1], 25)),
+        _ => SocketAddr::from(([127, 0, 0, 1], process::free_port())),
+    };
     let mut manifest = Manifest::to(many).route(&[QUICK], quick.address);
     manifest.relay.log.level = LogLevel::Failures;
     let relay = Relay::start(&manifest);

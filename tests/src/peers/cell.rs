@@ -8,7 +8,7 @@ use crate::letter::{Letter, REFUSED_DOMAIN, malformed};
 pub enum Cell {
     /// A message of short ASCII lines.
     Plain,
-    /// The same under STARTTLS, with the server's certificate verified.
+    /// The same under STARTTLS, with the server's certificate verified: nothing goes while nobody who is trusted vouches for it.
     StartTls,
     /// The same by a client that must show a password.
     Auth,

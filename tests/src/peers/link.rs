@@ -116,6 +116,12 @@ impl Keys {
         self.file("ca.crt")
     }
 
+    /// What it holds.
+    #[must_use]
+    pub fn authority_text(&self) -> String {
+        Keys::text(&self.authority())
+    }
+
     /// The file with the server's certificate.
     #[must_use]
     pub fn chain(&self) -> PathBuf {

@@ -125,7 +125,14 @@ impl Row {
                     return Err(format!("it sent {} messages on {took} connections", letters.len()));
                 }
             }
-            Row::Before(_) | Row::Behind(_) => direct(way.entrance(self), letters)?,
+            Row::Before(_) => direct(way.entrance(self), letters)?,
+            Row::Behind(_) => {
+                direct(way.entrance(self), letters)?;
+                if cell == Cell::StartTls {
+                    holds_for_a_stranger(way)?;
+                    way.trust();
+                }
+            }
         }
         let (signature, adds, protocol) = match self {
             Row::Client(_) => (None, &[][..], cell.link().protocol()),
@@ -171,6 +178,25 @@ fn distrusts(client: Client, way: &Way, letters: &[Letter]) -> Result<(), String
     match client.try_letters(way.server(&Keys::new().authority()), letters) {
         Ok(said) => Err(format!("it trusts a server that nobody vouches for: {said}")),
         Err(_) => Ok(()),
+    }
+}
+
+/// The relay holds mail for a host that nobody vouches for whom it trusts, and says so.
+fn holds_for_a_stranger(way: &Way) -> Result<(), String> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let rows = way.relay.monitor().monitor;
+        let codes: Vec<_> = rows.into_iter().filter_map(|row| Some(row.last_error?.code)).collect();
+        if !way.arrived().is_empty() {
+            return Err("mail went to a host that nobody vouches for".into());
+        }
+        if codes == ["CERT_UNKNOWN_ISSUER"] {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(format!("mail for a host that nobody vouches for does not wait: {codes:?}"));
+        }
+        thread::sleep(INTERVAL);
     }
 }
 

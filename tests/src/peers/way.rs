@@ -19,6 +19,7 @@ use super::{
     row::Row,
 };
 use crate::{
+    certificate,
     clients::{Login, Server},
     manifest::Manifest,
     process,
@@ -93,6 +94,11 @@ impl Way {
         }
     }
 
+    /// Has the relay trust the authority that vouches for the next hop, from here on.
+    pub fn trust(&self) {
+        certificate::put(self.relay.folder(), HOP_CA, "ca.crt", &self.keys.authority_text());
+    }
+
     /// The keys on this way.
     #[must_use]
     pub fn keys(&self) -> &Keys {
@@ -129,8 +135,9 @@ fn relay(host: SocketAddr, inward: Link, outward: Link, keys: &Keys) -> Result<R
     manifest.relay.tls = if outward.is_secure() { TlsPolicy::Verified } else { TlsPolicy::Off };
     if outward.is_secure() {
         manifest.relay.routes.iter_mut().filter_map(|route| route.smarthost.as_mut()).for_each(trust);
-        fs::create_dir(folder.path().join(HOP_CA)).expect("make a Secret");
-        fs::copy(keys.authority(), folder.path().join(HOP_CA).join("ca.crt")).expect("write a Secret");
+        // Under STARTTLS nothing but a stranger is trusted until `Way::trust`.
+        let trusted = if outward == Link::StartTls { Keys::new().authority_text() } else { keys.authority_text() };
+        certificate::put(folder.path(), HOP_CA, "ca.crt", &trusted);
     }
     let file = folder.path().join("relay.yaml");
     Ok(Relay::start_on(folder, &file, &manifest, &[]))

@@ -4,11 +4,12 @@ use std::{fs, path::Path, process::Command};
 
 use mailsluice_crds::relay::{Client as Entry, ClientCertificates, ListenerTls, TlsMode};
 use mailsluice_tests::{
-    certificate::Certificate,
+    certificate::{self, Certificate},
     manifest::Manifest,
     process,
     relay::{PATIENCE, Relay},
     sink::Sink,
+    wait,
 };
 use tempfile::TempDir;
 
@@ -74,4 +75,22 @@ fn the_right_certificate_lets_its_holder_send_and_no_other_does() {
     assert!(said.contains("No client certificate CA names sent") && said.contains("250 2.0.0 queued as "), "{said}");
     assert!(!said.contains("Client Certificate Types"), "nobody asked for a certificate: {said}");
     let _ = sink.await_messages(taken + 1, PATIENCE);
+}
+
+#[test]
+fn another_authority_is_in_force_without_a_restart_and_the_one_before_no_more() {
+    let (sink, folder) = (Sink::start(), TempDir::new().expect("a temporary folder"));
+    let (before, after) = (Certificate::of("app.test"), Certificate::of("app.test"));
+    let certificates = Some(ClientCertificates { secret_name: AUTHORITY.into(), names: vec!["app.test".into()] });
+    let relay = relay(&sink, Entry { certificates, ..Entry::default() }, &before);
+    let is_taken = |certificate| {
+        let said = send(&relay, Some(certificate), folder.path());
+        assert!(said.contains("250 2.0.0 queued as ") || said.contains("550 5.7.1 relaying denied"), "{said}");
+        said.contains("250 2.0.0 queued as ")
+    };
+    assert!(is_taken(&before) && !is_taken(&after));
+    certificate::put(relay.folder(), AUTHORITY, "ca.crt", &after.chain);
+    wait::until_some(PATIENCE, "the new authority is in force", || is_taken(&after).then_some(()));
+    assert!(!is_taken(&before));
+    assert_eq!(sink.await_messages(2, PATIENCE).len(), 2);
 }

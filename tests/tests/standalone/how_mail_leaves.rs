@@ -7,7 +7,8 @@ use mailsluice_tests::{
     dialogue::Dialogue,
     mail,
     manifest::Manifest,
-    network, process,
+    network::{self, Neighbour},
+    process,
     relay::{PATIENCE, Relay},
     scripted::Scripted,
     sink::Sink,
@@ -68,6 +69,55 @@ fn mail_leaves_from_the_address_of_its_route_and_waits_while_the_machine_has_non
             }
             relay.rewrite(&source(None, None, Some("lo")));
             assert_eq!(six.await_messages(4, PATIENCE).len(), 4);
+            relay.await_empty();
+        },
+    );
+}
+
+#[test]
+fn mail_leaves_for_another_machine_by_the_interface_and_from_the_address_of_its_route() {
+    network::alone(
+        "how_mail_leaves::mail_leaves_for_another_machine_by_the_interface_and_from_the_address_of_its_route",
+        || {
+            let here = ["192.0.2.1/24", "192.0.2.9/24", "fd01::1/64", "fd01::9/64"];
+            let far = Neighbour::behind(&here, &["192.0.2.2/24", "fd01::2/64"]);
+            let [four, six] = ["192.0.2.2:2525", "[fd01::2]:2525"]
+                .map(|address| Sink::start_on(&far, address.parse().expect("an address")));
+            let manifest = |source: Option<SourceAddress>| {
+                let mut manifest = Manifest::to(four.address).route(&["six.test"], six.address);
+                manifest.relay.routes.iter_mut().for_each(|route| route.source = source.clone());
+                manifest
+            };
+            let relay = Relay::start(&manifest(None));
+            let from = |ipv4: &str, ipv6: &str| SourceAddress {
+                ipv4: Some(ipv4.parse().expect("an address")),
+                ipv6: Some(ipv6.parse().expect("an address")),
+                interface: None,
+            };
+            let by = SourceAddress { interface: Some("net1".into()), ..SourceAddress::default() };
+            for (reloads, (source, expected)) in [
+                (Some(from("192.0.2.9", "fd01::9")), Some(["192.0.2.9", "fd01::9"])),
+                (Some(from("192.0.2.1", "fd01::1")), Some(["192.0.2.1", "fd01::1"])),
+                // The machine itself says which of the interface's.
+                (Some(by), None),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                relay.rewrite(&manifest(source));
+                relay.await_reloads(reloads + 1);
+                let mut client = Dialogue::open(relay.smtp);
+                client.message("shop@example.org", &["a@four.test"], &mail::text("four"));
+                client.message("shop@example.org", &["a@six.test"], &mail::text("six"));
+                let arrived = [&four, &six]
+                    .map(|sink| sink.await_messages(reloads + 1, PATIENCE)[reloads].envelope.client.ip().to_string());
+                match expected {
+                    Some(expected) => assert_eq!(arrived, expected),
+                    None => {
+                        assert!(here.iter().filter(|one| arrived.iter().any(|ip| one.starts_with(ip))).count() >= 2)
+                    }
+                }
+            }
             relay.await_empty();
         },
     );

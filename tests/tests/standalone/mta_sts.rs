@@ -1,6 +1,9 @@
 //! Under the policy MtaSts, mail goes as its domain's own policy says, which is remembered over restarts and failures.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use mailsluice_crds::{
     monitor::{Reason, Stage},
@@ -200,5 +203,29 @@ fn what_is_no_policy_is_none_and_is_counted() {
             let of_domain = report.split("\"organization-name\"").find(|report| report.contains(&host));
             assert!(of_domain.is_some_and(|report| report.contains(kind)), "{name}: {report}");
         }
+    });
+}
+
+#[test]
+fn a_web_server_that_takes_for_ever_is_given_half_a_minute_and_holds_up_nobody_else() {
+    network::alone("mta_sts::a_web_server_that_takes_for_ever_is_given_half_a_minute_and_holds_up_nobody_else", || {
+        let authority = Authority::new();
+        let dns = Dns::start(&[domain("slow", 2, 10), domain("quick", 2, 11)].concat());
+        let drips = Page { pace: Some(Duration::from_secs(1)), ..policy("enforce", "mx.slow.test") };
+        let _webs =
+            [(10, "slow", drips), (11, "quick", policy("testing", "mx.quick.test"))].map(|(last, name, page)| {
+                Web::start_at(at(last, 443), authority.issue(&format!("mta-sts.{name}.test")).server(), Some(page))
+            });
+        let clear = Host::start_at(at(2, 25), None);
+        let folder = TempDir::new().expect("a temporary folder");
+        let relay = start(&dns, &authority, &folder);
+        let begun = Instant::now();
+        send(&relay, &["slow", "quick"]);
+        wait::until_equal(PATIENCE, "mail for quick", 1, || arrived(&clear, "quick").len());
+        assert_eq!(arrived(&clear, "slow").len(), 0, "after {:?}", begun.elapsed());
+        wait::until_equal(Duration::from_secs(30) + PATIENCE, "mail for slow", 1, || arrived(&clear, "slow").len());
+        assert!(begun.elapsed() > Duration::from_secs(29), "after {:?}", begun.elapsed());
+        relay.await_record("why slow has no policy", |record| record.msg.contains("no policy came within 30 s"));
+        assert!(reports(&relay).contains("sts-policy-fetch-error"));
     });
 }

@@ -12,7 +12,7 @@ use mailsluice_tests::{
     manifest::Manifest,
     relay::{PATIENCE, Relay},
     sink::Sink,
-    tls_host::{Seen, TlsHost},
+    tls_host::{Seen, TlsHost, TlsPort},
     wait,
 };
 use serde_json::json;
@@ -290,4 +290,68 @@ fn sessions_are_resumed_within_a_policy_and_never_across() {
     }
     assert!((handshakes(&relay, TlsPolicy::Opportunistic, "resumed") - 2.0).abs() < f64::EPSILON);
     assert!((handshakes(&relay, TlsPolicy::Verified, "resumed") - 1.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn another_client_certificate_is_shown_without_a_restart() {
+    let dns = Dns::start(ZONE);
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let (first, first_by) = Certificate::signed("first.test", YEARS);
+    let (second, second_by) = Certificate::signed("second.test", YEARS);
+    certificate::put(folder.path(), "clients", "ca.crt", &format!("{first_by}{second_by}"));
+    let trusted = folder.path().join("clients/ca.crt");
+    let host = TlsHost::start(&Certificate::of("mail.test"), &json!({"authority": trusted}));
+    let _ = first.put(folder.path(), "relay-tls");
+    let smarthost = Smarthost { client_certificate: secret("relay-tls"), ..host.named("mail.test") };
+    let file = folder.path().join("relay.yaml");
+    let asked = manifest(TlsPolicy::Required, smarthost);
+    let relay = Relay::start_on(folder, &file, &asked, &["--resolver", &dns.address.to_string()]);
+    let shown = || {
+        let shown = |seen| match seen {
+            Seen::Tls { client, .. } => client,
+            _ => None,
+        };
+        host.seen().into_iter().filter_map(shown).collect::<Vec<_>>()
+    };
+    send(&relay, "the first");
+    wait::until_equal(PATIENCE, "certificates", vec!["first.test".to_owned()], shown);
+    relay.await_empty();
+    let _ = second.put(relay.folder(), "relay-tls");
+    wait::until_some(PATIENCE, "the second one is shown", || {
+        send(&relay, "perhaps the second");
+        shown().last().filter(|name| *name == "second.test").map(drop)
+    });
+    relay.await_empty();
+}
+
+#[test]
+fn a_server_of_openssl_that_is_old_or_a_stranger_gets_nothing() {
+    let dns = Dns::start(ZONE);
+    let (good, authority) = Certificate::signed("mail.test", YEARS);
+    let (expired, expired_by) = Certificate::signed("mail.test", 2020..2021);
+    let (elsewhere, elsewhere_by) = Certificate::signed("elsewhere.test", YEARS);
+    let own = Certificate::of("mail.test");
+    for (certificate, trusted, options, code) in [
+        (&expired, &expired_by, &[][..], "CERT_EXPIRED"),
+        (&elsewhere, &elsewhere_by, &[], "CERT_WRONG_NAME"),
+        (&own, &authority, &[], "CERT_UNKNOWN_ISSUER"),
+        (&good, &authority, &["-tls1", "-cipher", "ALL:@SECLEVEL=0"], "TLS_ALERT"),
+        (&good, &authority, &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384"], "TLS_ALERT"),
+    ] {
+        let port = TlsPort::start(certificate, options);
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        certificate::put(folder.path(), "mail-ca", "ca.crt", trusted);
+        let smarthost = Smarthost {
+            tls_mode: TlsMode::Implicit,
+            ca: secret("mail-ca"),
+            ..Smarthost::new("mail.test", port.address.port())
+        };
+        let file = folder.path().join("relay.yaml");
+        let asked = manifest(TlsPolicy::Verified, smarthost);
+        let relay = Relay::start_on(folder, &file, &asked, &["--resolver", &dns.address.to_string()]);
+        send(&relay, code);
+        let error = suspended(&relay).last_error.expect("an error");
+        assert_eq!(error.code, code, "{options:?}: {error:?}");
+        assert_eq!(relay.monitor().queue.messages, 1);
+    }
 }

@@ -165,3 +165,24 @@ fn guessing_is_stopped_and_users_are_read_again_without_a_restart() {
     client.expect("AUTH PLAIN AHNob3AAY3JheW9u", "454 4.7.0 ");
     assert!(relay.metric("mailsluice_smtp_server_authentications_total{result=\"limited\"}") >= 2.0);
 }
+
+#[test]
+fn a_session_outlives_its_user_in_the_secret_and_not_the_entry_in_clients() {
+    let sink = Sink::start();
+    let relay = relay(&sink, Some(&line("shop", "pencil", "scram")), None);
+    let mut open = Dialogue::open(relay.smtp);
+    open.expect("AUTH PLAIN AHNob3AAcGVuY2ls", "235 ");
+    put(relay.folder(), &line("clerk", "crayon", "scram"));
+    wait::until_some(PATIENCE, "the user is gone", || {
+        let mut client = Dialogue::open(relay.smtp);
+        client.say("AUTH PLAIN AHNob3AAcGVuY2ls").starts_with("535 5.7.8 ").then_some(())
+    });
+    open.message("shop@example.org", &["a@one.test"], TEXT);
+    let _ = sink.await_messages(1, PATIENCE);
+    let mut manifest = Manifest::to(sink.address);
+    manifest.relay.clients = vec![Entry { networks: vec!["192.0.2.0/24".into()], ..Entry::default() }];
+    relay.rewrite(&manifest);
+    relay.await_reloads(1);
+    open.expect("MAIL FROM:<shop@example.org>", "250");
+    open.expect("RCPT TO:<a@one.test>", "550 5.7.1 ");
+}
