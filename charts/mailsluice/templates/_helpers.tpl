@@ -1,6 +1,8 @@
 {{/* The name of the operator's objects: the release's, with the chart's where it does not say it already. */}}
 {{- define "mailsluice.name" -}}
-{{- if contains "mailsluice" .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains "mailsluice" .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
 {{- printf "%s-mailsluice" .Release.Name | trunc 50 | trimSuffix "-" -}}
@@ -20,6 +22,30 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: mailsluice
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The annotations of an object, from a list of the root and of its own annotations, which win over those of all objects;
+nothing where there are none.
+*/}}
+{{- define "mailsluice.annotations" -}}
+{{- $root := index . 0 -}}
+{{- with merge (dict) (index . 1) $root.Values.commonAnnotations -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Stops where an object of the Prometheus Operator is wanted, from a list of the root and the value that wants it, and the cluster does not know it. */}}
+{{- define "mailsluice.needPrometheusOperator" -}}
+{{- $root := index . 0 -}}
+{{- if not ($root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
+{{- $advice := "%s: the cluster does not know monitoring.coreos.com/v1. Install the Prometheus Operator first or, where no cluster is asked (helm template), add --api-versions monitoring.coreos.com/v1" -}}
+{{- fail (printf $advice (index . 1)) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* An image, from a list of the root, the value and the value's name. */}}

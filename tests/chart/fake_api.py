@@ -1,0 +1,72 @@
+"""As much of a Kubernetes API server as the operator wants in order to reconcile one SMTPRelay: what it applies is taken and forgotten."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+RELAY = {
+    "apiVersion": "mailsluice.dev/v1alpha1",
+    "kind": "SMTPRelay",
+    "metadata": {"name": "outbound", "namespace": "shop", "uid": "11111111-1111-4111-8111-111111111111", "resourceVersion": "2", "generation": 1},
+    "spec": {"clients": [{"networks": ["198.18.0.0/16"]}], "routes": [{"domains": ["*"], "mx": {}}]},
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Lists hold the one relay; a watch brings nothing; what is applied comes back as it is."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Nothing: a test shows its own failure."""
+
+    def answer(self, status, value):
+        text = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_GET(self):
+        address = urlsplit(self.path)
+        parts = address.path.strip("/").split("/")
+        if parse_qs(address.query).get("watch"):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.flush()
+            time.sleep(300)
+            self.close_connection = True
+        elif "namespaces" in parts or parts[0] not in ("api", "apis"):
+            status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound", "code": 404,
+                      "message": "not found"}
+            self.answer(404, status)
+        else:
+            items = [RELAY] if parts[-1] == "smtprelays" else []
+            self.answer(200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "2"}, "items": items})
+
+    def take(self, status):
+        value = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        own = {"uid": "22222222-2222-4222-8222-222222222222", "resourceVersion": "3", "generation": 1, "namespace": "shop"}
+        value["metadata"] = own | value.get("metadata", {})
+        if value.get("kind") == "SMTPRelay":
+            value = RELAY | {"status": value.get("status")}
+        self.answer(status, value)
+
+    def do_PATCH(self):
+        self.take(200)
+
+    def do_POST(self):
+        self.take(201)
+
+
+def start(port):
+    """Serves on loopback until the program ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server

@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+"""The chart over a matrix of values: lint, render, and hold what comes out to the schemas of Kubernetes."""
+
+import re
+
+import yaml
+
+import schemas
+from chart import CHART, IMAGES, OBSERVED, ROOT, Failed, check, helm, main, merged, objects, of_kind, template
+
+PLACED = {
+    "priorityClassName": "system-cluster-critical",
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "infra", "operator": "Exists", "effect": "NoSchedule"}],
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+        {"matchExpressions": [{"key": "infra", "operator": "Exists"}]}]}}},
+    "imagePullSecrets": ["registry"],
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+    "podLabels": {"sidecar.example/inject": "false"},
+    "podAnnotations": {"example.org/pod": "yes"},
+    "annotations": {"example.org/deployment": "yes"},
+    "serviceAccount": {"annotations": {"example.org/account": "yes"}},
+    "logLevel": "info,mailsluice_operator=debug",
+    "resources": {"limits": {"memory": "512Mi", "cpu": 1}},
+}
+OPTIONS = {
+    "nothing": {},
+    "one namespace": {"watchNamespace": "shop"},
+    "a key of one's own": {"monitorKey": {"existingSecret": "key"}},
+    "no definitions": {"crds": {"install": False}},
+    "no user roles": {"rbac": {"aggregateToDefaultRoles": False}},
+    "placed": {"operator": PLACED},
+    "named": {"fullnameOverride": "sluice"},
+    "labelled": {"commonLabels": {"team": "mail"}, "commonAnnotations": {"example.org/all": "yes"}},
+    "digest": {"operator": {"image": {"tag": "0.1.0@sha256:" + "0" * 64}}},
+    "observed": OBSERVED,
+    "observed closely": {
+        "metrics": {
+            "service": {"annotations": {"prometheus.io/scrape": "true"}},
+            "podMonitor": {"interval": "15s", "scrapeTimeout": "5s", "labels": {"release": "prometheus"},
+                           "relabelings": [{"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}],
+                           "metricRelabelings": [{"regex": "mailsluice_log_level", "sourceLabels": ["__name__"], "action": "drop"}]},
+            "serviceMonitor": {"interval": "1m", "labels": {"release": "prometheus"}},
+        },
+        "dashboards": {"namespace": "grafana", "annotations": {"grafana_folder": "Mail"}, "labels": {"grafana_dashboard": "1"}},
+    },
+    "fenced": {"networkPolicy": {"enabled": True}},
+    "fenced closely": {"networkPolicy": {
+        "enabled": True,
+        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "apiServer": {"ports": [6443], "networks": ["198.51.100.0/24", "2001:db8::/32"]},
+    }},
+}
+ALL = merged(IMAGES, *OPTIONS.values())
+MATRIX = {name: merged(IMAGES, values) for name, values in OPTIONS.items()} | {
+    "all at once": ALL,
+    "all at once, every namespace": merged(ALL, {"watchNamespace": ""}),
+    "observed and fenced in one namespace": merged(IMAGES, OBSERVED, OPTIONS["fenced"], OPTIONS["one namespace"]),
+}
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def lint():
+    """helm lint has nothing to say."""
+    for values in (IMAGES, ALL):
+        # lint asks no cluster, and takes no --api-versions: the Prometheus Operator's objects are rendered below.
+        plain = merged(values, {"metrics": {"podMonitor": {"enabled": False}, "serviceMonitor": {"enabled": False}},
+                                "prometheusRule": {"enabled": False}})
+        process = helm("lint", CHART, "--strict", "--quiet", "--kube-version", "1.34.0", values=plain)
+        check(process.returncode == 0, process.stdout + process.stderr)
+
+
+def valid_everywhere():
+    """What is rendered is valid, under every version of Kubernetes that the chart is for."""
+    rendered = {}
+    for name, kube in [*((name, "1.34.0") for name in MATRIX), ("all at once", "1.29.0"), ("all at once", "1.36.0")]:
+        process = template(MATRIX[name], kube=kube)
+        check(process.returncode == 0, f"{name} on {kube}: {process.stderr}")
+        rendered[f"{name} on {kube}"] = process.stdout
+    try:
+        count = schemas.validate("\n---\n".join(rendered.values()), "all of them")
+    except Failed:
+        # Which it was.
+        for name, text in rendered.items():
+            schemas.validate(text, name)
+        raise
+    return f"{count} objects of {len(rendered)} renderings"
+
+
+def schemas_are_strict():
+    """The schemas refuse a field that does not exist, and a value of another type."""
+    for kind in ("Deployment", "PodMonitor", "PrometheusRule", "NetworkPolicy"):
+        document, = of_kind(objects(ALL), kind)
+        check(schemas.validate(yaml.safe_dump(document), kind) == 1, kind)
+        for wrong in (document["spec"] | {"sepc": {}}, {key: 7 for key in document["spec"]}):
+            try:
+                schemas.validate(yaml.safe_dump(document | {"spec": wrong}), kind)
+            except Failed:
+                continue
+            raise Failed(f"{kind}: {wrong} was taken")
+
+
+def told_apart():
+    """Objects have their labels and annotations, the namespace they belong to, and no name twice."""
+    for name, values in MATRIX.items():
+        documents = objects(values)
+        keys = [(d["kind"], d["metadata"].get("namespace"), d["metadata"]["name"]) for d in documents]
+        check(len(set(keys)) == len(keys), f"{name}: twice among {keys}")
+        for kind, namespace, own in keys:
+            check((namespace is None) == (kind in CLUSTER_WIDE), f"{name}: {kind} {own} in namespace {namespace}")
+            of_all = {"mailsluice", values.get("watchNamespace") or "mailsluice", values.get("dashboards", {}).get("namespace")}
+            check(namespace is None or namespace in of_all, f"{name}: {kind} {own} in {namespace}")
+        for document in documents:
+            what, metadata = f"{name}: {document['kind']}", document["metadata"]
+            for key, value in {"app.kubernetes.io/part-of": "mailsluice", **values.get("commonLabels", {})}.items():
+                check(metadata["labels"].get(key) == value, f"{what}: label {key}")
+            for key, value in values.get("commonAnnotations", {}).items():
+                check(metadata.get("annotations", {}).get(key) == value, f"{what}: annotation {key}")
+
+
+def selected():
+    """Selectors find what they are for: the operator's pod and Service, and the pods that the operator makes."""
+    documents = objects(merged(IMAGES, OBSERVED, OPTIONS["fenced"], OPTIONS["labelled"]))
+    one = lambda kind: of_kind(documents, kind)[0]
+    pod = one("Deployment")["spec"]["template"]
+    within = lambda selector, labels: selector.items() <= labels.items()
+    for kind, selector in (
+        ("Deployment", one("Deployment")["spec"]["selector"]["matchLabels"]),
+        ("Service", one("Service")["spec"]["selector"]),
+        ("NetworkPolicy", one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"]),
+    ):
+        check(within(selector, pod["metadata"]["labels"]), f"{kind} does not select the operator's pod")
+        check("team" not in selector, f"{kind}: a selector with commonLabels could not be changed later")
+    check(within(one("ServiceMonitor")["spec"]["selector"]["matchLabels"], one("Service")["metadata"]["labels"]), "ServiceMonitor")
+    port = one("ServiceMonitor")["spec"]["endpoints"][0]["port"]
+    check(port in [port["name"] for port in one("Service")["spec"]["ports"]], "the ServiceMonitor's port")
+    # The relays' side is what the operator's source says.
+    names = (ROOT / "operator/src/names.rs").read_text()
+    labels = {"app.kubernetes.io/name": "mailsluice-relay", "app.kubernetes.io/managed-by": "mailsluice-operator"}
+    check(f'"{",".join(f"{key}={value}" for key, value in labels.items())}"' in names, "names.rs labels relays otherwise")
+    check(one("PodMonitor")["spec"]["selector"]["matchLabels"] == labels, "PodMonitor")
+    check('chain([("http", names::MONITOR_PORT)])' in (ROOT / "operator/src/resources/stateful_set.rs").read_text(), "the port's name")
+    port, = re.findall(r"MONITOR_PORT: u16 = (\d+)", names)
+    out = [rule for rule in one("NetworkPolicy")["spec"]["egress"] if rule["ports"][0]["port"] == int(port)]
+    check(len(out) == 1 and out[0]["to"][0]["podSelector"]["matchLabels"] == labels, "NetworkPolicy: the way to Monitors")
+
+
+def restricted():
+    """The operator's pod keeps to the Pod Security Standard `restricted`, whatever else is set."""
+    for name, values in MATRIX.items():
+        spec = of_kind(objects(values), "Deployment")[0]["spec"]["template"]["spec"]
+        own = spec["containers"][0]["securityContext"]
+        held = [
+            spec["securityContext"]["runAsNonRoot"] is True,
+            spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
+            own["allowPrivilegeEscalation"] is False,
+            own["capabilities"] == {"drop": ["ALL"]},
+            own["readOnlyRootFilesystem"] is True,
+            not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")),
+            all("secret" in volume for volume in spec["volumes"]),
+        ]
+        check(all(held), f"{name}: {held}")
+
+
+def refused():
+    """What makes no sense is refused, with a text that says what to do."""
+    wrong = {
+        "image.repository": ({"operator": {"image": {"repository": ""}}}, "build the image from images/operator.Containerfile"),
+        "no such value": ({"metrics": {"podmonitor": {}}}, "podmonitor"),
+        "a number as a label": ({"commonLabels": {"team": 7}}, "team"),
+        "no duration": ({"metrics": {"podMonitor": {"interval": "often"}}}, "interval"),
+        "no network": ({"networkPolicy": {"apiServer": {"networks": ["198.51.100.1"]}}}, "networks"),
+        "a threshold that is none": ({"prometheusRule": {"alerts": {"MailsluiceQueueLong": {"threshold": "many"}}}}, "threshold"),
+    }
+    for name, (values, said) in wrong.items():
+        process = template(merged(IMAGES, OBSERVED, values))
+        check(process.returncode != 0, f"{name}: it was taken")
+        check(said in process.stderr, f"{name}: {process.stderr}")
+    # Without the Prometheus Operator nothing is left out in silence.
+    for switch in ("metrics.podMonitor.enabled", "metrics.serviceMonitor.enabled", "prometheusRule.enabled"):
+        values = True
+        for key in reversed(switch.split(".")):
+            values = {key: values}
+        process = template(merged(IMAGES, values), apis=())
+        check(process.returncode != 0 and f"{switch}: the cluster does not know" in process.stderr, process.stderr)
+    check(template(merged(IMAGES, {"dashboards": {"enabled": True}}), apis=()).returncode == 0, "dashboards need no operator")
+    return f"{len(wrong) + 3} refusals"
+
+
+if __name__ == "__main__":
+    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, restricted, refused)
