@@ -2,11 +2,16 @@
 """The chart over a matrix of values: lint, render, and hold what comes out to the schemas of Kubernetes."""
 
 import re
+import subprocess
+import sys
 
 import yaml
 
 import schemas
-from chart import CHART, IMAGES, OBSERVED, ROOT, Failed, check, helm, main, merged, objects, of_kind, template
+from chart import BIN, CHART, IMAGES, OBSERVED, ROOT, Failed, check, helm, main, merged, objects, of_kind, template
+
+sys.path.insert(0, str(ROOT / "charts/generator"))
+import manifests  # noqa: E402
 
 PLACED = {
     "priorityClassName": "system-cluster-critical",
@@ -187,5 +192,35 @@ def refused():
     return f"{len(wrong) + 3} refusals"
 
 
+def plain_manifests():
+    """The plain manifests are valid, and one file has all of them."""
+    count = sum(schemas.validate(text, str(file)) for file, text in manifests.files().items())
+    bundle = manifests.bundle()
+    kinds = [document["kind"] for document in yaml.safe_load_all(bundle)]
+    check(kinds.count("CustomResourceDefinition") == 2 and kinds[0] == "Namespace" and "Secret" not in kinds, f"the bundle: {kinds}")
+    check("helm.sh/" not in bundle.replace("helm.sh/resource-policy", "") and "managed-by: Helm" not in bundle, "the bundle has Helm's labels")
+    return f"{count} objects, {schemas.validate(bundle, 'the bundle')} in one file"
+
+
+def kustomized():
+    """The kustomize overlay builds, with its images, the definitions, the dashboards and what Prometheus is told."""
+    process = subprocess.run([BIN / "kustomize", "build", ROOT / "deploy/example"], capture_output=True, text=True)
+    check(process.returncode == 0, process.stderr)
+    count = schemas.validate(process.stdout, "deploy/example")
+    built = list(yaml.safe_load_all(process.stdout))
+    # What Helm installs, but for the key, and with a namespace.
+    values = merged(IMAGES, OBSERVED, {"monitorKey": {"existingSecret": "mailsluice-monitor-key"}})
+    names = lambda documents: {(document["kind"], document["metadata"]["name"]) for document in documents}
+    check(names(built) == names(objects(values)) | {("Namespace", "mailsluice")}, f"{names(built) ^ names(objects(values))}")
+    container = of_kind(built, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
+    check(container["image"] == "registry.example/mailsluice-operator:0.1.0", container["image"])
+    check("--relay-image=registry.example/mailsluice-relay:0.1.0" in container["args"], f"{container['args']}")
+    for dashboard in of_kind(built, "ConfigMap"):
+        check(dashboard["metadata"]["labels"]["grafana_dashboard"] == "1", dashboard["metadata"]["name"])
+        same, = [own for own in of_kind(objects(values), "ConfigMap") if own["metadata"]["name"] == dashboard["metadata"]["name"]]
+        check({key: text.rstrip() for key, text in same["data"].items()} == {key: text.rstrip() for key, text in dashboard["data"].items()}, "data")
+    return f"{count} objects"
+
+
 if __name__ == "__main__":
-    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, restricted, refused)
+    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, restricted, refused, plain_manifests, kustomized)
