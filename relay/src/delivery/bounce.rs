@@ -108,6 +108,7 @@ impl Courier {
             message_id: &id,
             envelope_id: envelope_id.as_deref(),
             timing: envelope.timing(),
+            tls_optional: envelope.is_tls_optional(),
             headers,
             whole,
         };
@@ -161,13 +162,13 @@ fn wants_failures(envelope: &Envelope, recipient: u16) -> bool {
     asked.and_then(|asked| asked.notify).is_none_or(|notify| notify.includes(Notify::FAILURE))
 }
 
-/// A report matters as much as what it is about (RFC 6710 section 4.6), requires TLS where that does (RFC 8689 section 5), and is in
-/// UTF-8 to a sender who is (RFC 6533).
+/// A report matters as much as what it is about (RFC 6710 section 4.6), requires or waives TLS where that does (RFC 8689 sections 5
+/// and 6), and is in UTF-8 to a sender who is (RFC 6533).
 fn extras(envelope: &Envelope) -> Option<Box<Extras>> {
     let timing = Timing { priority: envelope.timing().priority, ..Timing::default() };
     let utf8 = !envelope.sender.is_ascii();
-    let require_tls = envelope.requires_tls();
-    let message = Extensions { smtp_utf8: utf8, utf8_header: utf8, require_tls, ..Extensions::default() };
+    let (require_tls, tls_optional) = (envelope.requires_tls(), envelope.is_tls_optional());
+    let message = Extensions { smtp_utf8: utf8, utf8_header: utf8, require_tls, tls_optional, ..Extensions::default() };
     let extras = Extras { message, timing, recipients: Vec::new() };
     (extras != Extras::default()).then(|| Box::new(extras))
 }

@@ -45,6 +45,8 @@ pub struct Original<'a> {
     pub envelope_id: Option<&'a str>,
     /// What its sender wanted of the time of its delivery.
     pub timing: Timing,
+    /// Whether its own header says `TLS-Required: No`.
+    pub tls_optional: bool,
     /// Its header, or as much of it as could be read.
     pub headers: &'a [u8],
     /// The message as a whole, where it is to be returned so (RET=FULL).
@@ -162,6 +164,10 @@ pub fn write(
     set(HeaderName::new_from_ascii_str("Message-ID"), format!("<{id}@{host}>"));
     // RFC 3834 section 5: so that no program answers it.
     set(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-replied".to_owned());
+    if original.tls_optional {
+        // A report is as its message in this (RFC 8689 section 6).
+        set(HeaderName::new_from_ascii_str("TLS-Required"), "No".to_owned());
+    }
     headers.set(MIME_VERSION_1_0);
     headers.set(content_type(&format!("multipart/report; report-type=delivery-status; boundary=\"{id}\""))?);
 

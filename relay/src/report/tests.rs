@@ -10,6 +10,7 @@ fn original<'a>(headers: &'a [u8]) -> Original<'a> {
         message_id: "0001",
         envelope_id: None,
         timing: Timing::default(),
+        tls_optional: false,
         headers,
         whole: None,
     }
@@ -145,6 +146,15 @@ fn two_bounces_of_one_message_are_two_messages() {
     };
     let id = |message: &str| message.lines().find(|line| line.starts_with("Message-ID: ")).map(str::to_owned).unwrap();
     assert_ne!(id(&write(1)), id(&write(2)));
+}
+
+#[test]
+fn a_report_waives_tls_where_its_message_does() {
+    for tls_optional in [false, true] {
+        let original = Original { tls_optional, ..original(HEADERS) };
+        let message = write(&original, &[refused("bob@example.com", "550 no")], "relay.example");
+        assert_eq!(message.contains("\r\nTLS-Required: No\r\n"), tls_optional, "{message}");
+    }
 }
 
 #[test]
