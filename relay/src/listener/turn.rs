@@ -44,6 +44,11 @@ pub(super) fn answer(reception: &Reception, may_relay: bool, site: &Site) -> Rep
     if matches!(released, Released::Now(_) | Released::Partly) {
         reception.gate.addresses(|addresses| hosts.iter().for_each(|host| addresses.try_again(host)));
     }
+    reply(&released, complete, site)
+}
+
+/// What is answered. `complete`: whether all mail that a start has found is in the queue.
+fn reply(released: &Released, complete: bool, site: &Site) -> Reply {
     match released {
         Released::Now(count) => {
             Reply::enhanced(253, (0, 0), format!("OK, {count} pending messages for node {site} started"))
@@ -76,9 +81,33 @@ fn names(routes: &Routes, domain: &Domain) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use mailsluice_crds::relay::{Mx, Route, Smarthost};
+    use mailsluice_crds::{
+        monitor::Reason,
+        relay::{Mx, Route, Smarthost},
+    };
 
     use super::*;
+    use crate::queue::Suspension;
+
+    #[test]
+    fn each_answer_to_a_site_has_its_code() {
+        let held = Suspension { till: None, reason: Reason::TcpScheduleClosed, problem: "TCP/IP link is down".into() };
+        for (released, complete, expected) in [
+            (Released::Now(2), true, "253 2.0.0 OK, 2 pending messages for node ship.test started"),
+            (Released::Now(2), false, "253 2.0.0 OK, 2 pending messages for node ship.test started"),
+            (Released::Partly, true, "252 2.0.0 OK, pending messages for node ship.test started"),
+            (Released::Nothing, true, "251 2.0.0 OK, no messages waiting for node ship.test"),
+            (
+                Released::Nothing,
+                false,
+                "250 2.0.0 OK, queuing for node ship.test started: the spool is still being read",
+            ),
+            (Released::Held(held), true, "458 4.3.2 Unable to queue messages for node ship.test: TCP/IP link is down"),
+        ] {
+            let site = Site::Host(Domain::parse("ship.test").unwrap());
+            assert_eq!(reply(&released, complete, &site).to_string(), expected, "{released:?} {complete}");
+        }
+    }
 
     #[test]
     fn a_domain_is_asked_for_by_its_own_name_or_by_that_of_the_host_that_takes_its_mail() {

@@ -35,7 +35,7 @@ impl Queue {
             }
             let failed = matches!(
                 host.suspension.as_ref().map(|held| held.reason),
-                Some(Reason::DnsFailed | Reason::ConnectionFailed | Reason::HostRefused)
+                Some(Reason::DnsFailed | Reason::ConnectionFailed | Reason::TlsFailed | Reason::HostRefused)
             );
             let just = host.last_error.as_ref().is_some_and(|error| error.at.duration_until(now) < JUST_FAILED);
             if let Some(suspension) = host.suspension.as_ref().filter(|_| !failed || just) {

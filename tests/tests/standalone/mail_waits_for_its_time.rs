@@ -144,6 +144,26 @@ fn time_and_priority_go_on_to_a_host_that_knows_them_and_the_important_goes_firs
 }
 
 #[test]
+fn a_received_line_says_what_priority_a_message_came_with() {
+    let sink = Sink::start();
+    let relay = Relay::start(&Manifest::to(sink.address));
+    let mut client = Dialogue::open(relay.smtp);
+    for (parameters, subject) in [("MT-PRIORITY=6", "six"), ("MT-PRIORITY=-3", "minus three"), ("", "none")] {
+        assert!(send(&mut client, parameters, "a@one.test", subject).starts_with("250"), "{subject}");
+    }
+    let received = sink.await_messages(3, PATIENCE);
+    for (subject, clause) in [("six", Some("PRIORITY 6;")), ("minus three", Some("PRIORITY -3;")), ("none", None)] {
+        let message = received.iter().find(|message| message.subject() == subject).expect("the message");
+        let text = String::from_utf8_lossy(&message.octets);
+        let trace = text.split("Subject:").next().unwrap_or_default();
+        match clause {
+            Some(clause) => assert!(trace.contains(&format!("\r\n\t{clause}\r\n")), "{subject}: {trace}"),
+            None => assert!(!trace.contains("PRIORITY"), "{subject}: {trace}"),
+        }
+    }
+}
+
+#[test]
 fn a_site_that_comes_on_line_asks_for_its_mail() {
     let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
     let mut manifest = Manifest::to(address);

@@ -24,6 +24,7 @@ mod limits;
 mod log_levels_live;
 mod mail_that_requires_tls;
 mod mail_waits_for_its_time;
+mod mail_without_a_sender;
 mod monitor_needs_credential_off_loopback;
 mod mta_sts;
 mod mx_delivery;

@@ -183,6 +183,24 @@ fn a_site_that_asks_gets_what_failed_and_not_what_is_held() {
 }
 
 #[test]
+fn a_site_that_asks_ends_the_wait_after_every_kind_of_failure_and_of_its_hosts_some_may_stay_held() {
+    let mut queue = queue();
+    let failures = [Reason::DnsFailed, Reason::ConnectionFailed, Reason::TlsFailed, Reason::HostRefused];
+    for (id, reason) in (1..).zip(failures) {
+        queue.insert(arrival(id, &[reason.name()]), START);
+        let host = queue.hosts_named([reason.name()])[0];
+        queue.suspend_after_failure(host, START, reason, |_, _| String::new(), error());
+        assert_eq!(queue.release_hosts(&[host], after(60)), Released::Now(1), "{reason:?}");
+    }
+    queue.insert(arrival(9, &["held.test"]), START);
+    let held = queue.hosts_named(["held.test"])[0];
+    queue.suspend(held, closed_till(after(600)));
+    let both = queue.hosts_named([Reason::TlsFailed.name(), "held.test"]);
+    assert_eq!(queue.release_hosts(&both, after(60)), Released::Partly);
+    assert_eq!(queue.release_hosts(&[held], after(60)), Released::Held(closed_till(after(600))));
+}
+
+#[test]
 fn a_site_that_asks_does_not_open_a_closed_schedule() {
     let mut queue = queue();
     for (id, name) in [(1, "a.test"), (2, "x.a.test"), (3, "xa.test")] {
