@@ -189,9 +189,10 @@ async fn accept(
         match accepted {
             Ok((stream, peer)) if stream.set_nodelay(true).is_ok() => match room.clone().try_acquire_owned() {
                 Ok(permit) => {
-                    let session = reception.clone().serve(stream, peer, port);
+                    let serving = reception.clone();
                     reception.sessions.spawn(async move {
-                        session.await;
+                        // Made in here: a future that is taken in and then awaited has room for itself twice.
+                        serving.serve(stream, peer, port).await;
                         drop(permit);
                     });
                 }

@@ -44,7 +44,8 @@ use crate::{
 /// Octets read at a time: several small messages, or a good part of a large one.
 const READ_SIZE: usize = 32 << 10;
 
-/// Octets read at first from a client that was silent for [`SILENCE`]: its next command.
+/// Octets read at first of a new client, and of one that was silent for [`SILENCE`]: its next command. Room that nobody fills
+/// would stay behind between the sessions when it is given back.
 const SMALL_READ_SIZE: usize = 512;
 
 /// How long a client is silent before its buffers are given back: a connection that waits for its next use costs little.
@@ -196,7 +197,7 @@ impl Session {
         tls: Option<&Details>,
         shown: &mut Shown,
     ) -> io::Result<Ended> {
-        let mut input = BytesMut::with_capacity(READ_SIZE);
+        let mut input = BytesMut::with_capacity(SMALL_READ_SIZE);
         let mut output = BytesMut::new();
         let mut body = Vec::new();
         let mut incoming: Option<Incoming> = None;
@@ -223,7 +224,7 @@ impl Session {
                         session.set_config(self.obey(&changed));
                         shown.holder = tls.and_then(|details| self.holder(&changed, details));
                     }
-                    input.reserve(if silent.is_zero() { READ_SIZE } else { SMALL_READ_SIZE });
+                    input.reserve(if in_body { READ_SIZE } else { SMALL_READ_SIZE });
                     let wait = match &served {
                         Some(turn) => turn.left(),
                         None if silent.is_zero() => SILENCE,
