@@ -36,12 +36,13 @@ const LIMIT: Duration = Duration::from_secs(1_800);
 const MANY: &str = "many.test";
 const QUICK: &str = "quick.test";
 
+/// A network in which what is sent to 192.0.2.0/24 is lost: it comes out of the other end of a cable, where nobody is who passes it on.
+const HOLE: &str = "ip link set lo up && ip link add hole type veth peer name end && \
+    ip address add 198.51.100.1/32 dev hole && ip link set end up && ip link set hole arp off up && \
+    ip route add 192.0.2.0/24 dev hole";
+
 fn main() {
-    // A dummy interface is where packets are lost.
-    namespace::enter(
-        &["--net"],
-        "ip link set lo up && ip link add hole type dummy && ip link set hole up && ip route add 192.0.2.0/24 dev hole",
-    );
+    namespace::enter(&["--net"], HOLE);
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
     let messages = arguments.next().unwrap_or(100_000);
     let probes = arguments.next().unwrap_or(20);
