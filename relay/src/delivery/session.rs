@@ -124,13 +124,13 @@ impl Session {
         match self.look_up(self.asks_for_dane()).await {
             Ok(targets) => match self.narrow(targets).await {
                 Ok(targets) => self.with_targets(targets).await,
-                Err(fault) => self.give_up(&fault, self.is_of_policy(&fault)).await,
+                Err(fault) => self.give_up(&fault, self.is_of_policy(fault.reason, &fault.error)).await,
             },
             Err(error) if error.permanent => self.give_up_all(&error).await,
             Err(error) => {
                 self.tell_route(&error);
                 let fault = Fault::route(&error, clock::now());
-                self.give_up(&fault, self.is_of_policy(&fault)).await;
+                self.give_up(&fault, self.is_of_policy(fault.reason, &fault.error)).await;
             }
         }
         self.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
@@ -154,7 +154,21 @@ impl Session {
 
     /// Tries the addresses in their order, those that are suspended left out, until one has taken what waits.
     async fn with_targets(&self, targets: Vec<Target>) {
-        let Some(mut left) = self.not_suspended(targets) else { return };
+        let mut left = match self.not_suspended(targets) {
+            Ok(left) => left,
+            Err(None) => return,
+            Err(Some(held)) => {
+                let (suspension, error) = *held;
+                if self.is_of_policy(suspension.reason, &error) {
+                    Box::pin(self.send_regardless()).await;
+                }
+                self.courier.queue.change(|queue| {
+                    queue.note_error(self.host_id, error);
+                    queue.suspend(self.host_id, suspension)
+                });
+                return;
+            }
+        };
         let mut last = None;
         let mut of_policy = false;
         while let Some((first, second)) = next_race(&left)
@@ -205,7 +219,7 @@ impl Session {
                 }
             }
             if let Some((target, fault)) = fault {
-                of_policy |= self.is_of_policy(&fault);
+                of_policy |= self.is_of_policy(fault.reason, &fault.error);
                 self.courier
                     .log
                     .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
@@ -229,9 +243,9 @@ impl Session {
         self.suspend(fault);
     }
 
-    /// The addresses that may be tried; none where all are suspended, and then the host is suspended till the first of them
-    /// is free.
-    fn not_suspended(&self, mut targets: Vec<Target>) -> Option<Vec<Target>> {
+    /// The addresses that may be tried. Where all are suspended, how the host is to be till the first of them is free, if its mail does
+    /// not go on over one of them.
+    fn not_suspended(&self, mut targets: Vec<Target>) -> Result<Vec<Target>, Option<Box<(Suspension, LastError)>>> {
         let now = clock::now();
         let first_free = self.courier.gate.addresses(|addresses| {
             if addresses.is_empty() {
@@ -254,7 +268,7 @@ impl Session {
         if targets.is_empty() && self.courier.gate.addresses(goes_on) {
             // Others have found the address wanting, and yet this host's mail goes on over it: no more sessions, then.
             self.courier.queue.change(|queue| queue.crowded(self.host_id));
-            return None;
+            return Err(None);
         }
         match first_free {
             Some((address, Held { till, reason, error, .. })) if targets.is_empty() => {
@@ -263,14 +277,9 @@ impl Session {
                     error.code, error.stage, error.text
                 );
                 let problem = shortened(&problem, TEXT_LENGTH);
-                let suspension = Suspension { till: Some(till), reason, problem };
-                self.courier.queue.change(|queue| {
-                    queue.note_error(self.host_id, error);
-                    queue.suspend(self.host_id, suspension)
-                });
-                None
+                Err(Some(Box::new((Suspension { till: Some(till), reason, problem }, error))))
             }
-            _ => Some(targets),
+            _ => Ok(targets),
         }
     }
 

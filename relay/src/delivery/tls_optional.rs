@@ -3,12 +3,16 @@
 //! They go like all others as long as a host is as its domain's policy (DANE, MTA-STS) wants it. Where none is, so that the domain's
 //! mail is about to wait, they go as if the relay knew no such policies: under TLS with any certificate, or in clear. What the
 //! administrator asks for himself (`Required`, `Verified`), and of his own smarthosts, stays in force: the header is about what recipients'
-//! domains ask for, and its author is not who decides what leaves this relay.
+//! domains ask for, and its author is not who decides what leaves this relay. One that comes while the domain's mail waits for want of TLS
+//! is tried at once (the queue sees to that), and the rest waits on.
 
-use mailsluice_crds::{LogLevel, monitor::Reason, relay::TlsPolicy};
+use mailsluice_crds::{
+    LogLevel,
+    monitor::{LastError, Reason},
+    relay::TlsPolicy,
+};
 
 use super::{
-    fault::Fault,
     require_tls::Carries,
     session::{Peer, Session, Turn},
 };
@@ -20,11 +24,11 @@ use crate::{
 };
 
 impl Session {
-    /// Whether a fault comes of what the recipients' domain asks of TLS.
-    pub(super) fn is_of_policy(&self, fault: &Fault) -> bool {
+    /// Whether a failure comes of what the recipients' domain asks of TLS.
+    pub(super) fn is_of_policy(&self, reason: Reason, error: &LastError) -> bool {
         let asks = matches!(self.config.tls_to(&self.hop).0, TlsPolicy::Dane | TlsPolicy::MtaSts);
-        let bogus = fault.error.code == RouteCode::DnssecBogus.name();
-        asks && matches!(self.hop, NextHop::Mx(_)) && (fault.reason == Reason::TlsFailed || bogus)
+        let bogus = error.code == RouteCode::DnssecBogus.name();
+        asks && matches!(self.hop, NextHop::Mx(_)) && (reason == Reason::TlsFailed || bogus)
     }
 
     /// The next message that is to go even without TLS.

@@ -312,6 +312,11 @@ impl Host {
         self.suspension.is_some()
     }
 
+    /// Whether it is suspended for want of TLS.
+    pub(super) fn lacks_tls(&self) -> bool {
+        self.suspension.as_ref().is_some_and(|held| held.reason == Reason::TlsFailed)
+    }
+
     /// True when the suspension was due and is over.
     pub(super) fn end_suspension_if_due(&mut self, now: Timestamp) -> bool {
         let due = self.suspension.as_ref().and_then(|held| held.till).is_some_and(|till| till <= now);

@@ -191,7 +191,13 @@ impl Queue {
             let host_id = self.host_id(&part.host);
             hosts.push(host_id);
             let Some(host) = self.hosts.get_mut(&host_id) else { continue };
-            host.add(id, part.entry(&timing, now));
+            let entry = part.entry(&timing, now);
+            // What makes the others wait need not make this one wait; they are suspended again when it has gone.
+            if entry.tls_optional && entry.held.is_none() && host.lacks_tls() {
+                host.suspension = None;
+                self.suspended_hosts -= 1;
+            }
+            host.add(id, entry);
             wakes.push(self.refresh(host_id));
         }
         self.bytes += size;

@@ -354,3 +354,22 @@ fn mail_that_is_to_go_even_without_tls_is_found_among_all_and_by_nobody_twice() 
     queue.settle(&again, Settled::Deferred { recipients: again.recipients.clone(), till: after(30) });
     assert!(queue.take_tls_optional(host, START).is_none(), "it waits for its own time");
 }
+
+#[test]
+fn mail_that_is_to_go_even_without_tls_does_not_wait_for_it() {
+    for (reason, tls_optional, tried) in [
+        (Reason::TlsFailed, true, true),
+        (Reason::TlsFailed, false, false),
+        (Reason::TcpScheduleClosed, true, false),
+        (Reason::ConnectionFailed, true, false),
+    ] {
+        let mut queue = queue();
+        let host = any_host(&mut queue);
+        queue.suspend(host, Suspension { reason, ..closed_till(after(600)) });
+        let mut arrival = arrival(2, &["a.test"]);
+        arrival.parts[0].tls_optional = tls_optional;
+        queue.insert(arrival, after(2));
+        assert_eq!(queue.next_host().is_some(), tried, "{reason:?} {tls_optional}");
+        assert_eq!(queue.totals().suspended_hosts, u32::from(!tried), "{reason:?} {tls_optional}");
+    }
+}

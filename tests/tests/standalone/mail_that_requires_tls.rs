@@ -4,6 +4,7 @@ use std::{fs, net::SocketAddr, process::Command};
 
 use mailsluice_crds::{
     monitor::{Reason, Stage},
+    quantity::Interval,
     relay::{ListenerTls, Route, Smarthost, TlsMode, TlsPolicy},
 };
 use mailsluice_tests::{
@@ -290,6 +291,9 @@ fn mail_that_waives_tls_goes_where_the_domains_policy_would_hold_it() {
         let _webs = [web(11, "stranger", policy("mx.stranger.test")), web(12, "moved", policy("mx.elsewhere.test"))];
         let mut manifest = Manifest::by_mx();
         manifest.relay.tls = TlsPolicy::MtaSts;
+        // What fails is not tried again of itself while the test looks.
+        manifest.relay.retry.first = Interval::from_secs(3_600);
+        manifest.relay.retry.longest = Interval::from_secs(3_600);
         let own_policy = Route { tls: Some(TlsPolicy::Verified), ..manifest.relay.routes[0].clone() };
         manifest.relay.routes.insert(0, Route { domains: vec!["strict.test".into()], ..own_policy });
         let folder = TempDir::new().expect("a temporary folder");
@@ -302,6 +306,9 @@ fn mail_that_waives_tls_goes_where_the_domains_policy_would_hold_it() {
         let waives = |name: &str| [b"TLS-Required: No\r\n".as_slice(), &mail::text(name)].concat();
         for domain in ["stranger", "moved", "strict"] {
             client.message("shop@back.test", &[&format!("held@{domain}.test")], &mail::text(domain));
+            wait::until_some(PATIENCE, &format!("{domain} is suspended"), || {
+                relay.row(&format!("{domain}.test")).filter(|row| row.reason == Some(Reason::TlsFailed))
+            });
             client.message("shop@back.test", &[&format!("goes@{domain}.test")], &waives(domain));
         }
         for (host, domain, sealed) in [(&stranger, "stranger", true), (&clear, "moved", false)] {
