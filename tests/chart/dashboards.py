@@ -270,6 +270,16 @@ def docs_name_all():
     return f"{len(said)} metrics"
 
 
+def runbooks_name_what_exists():
+    """Runbooks name only metrics that relay and operator export."""
+    names = 0
+    for page in sorted((ROOT / "docs/runbooks").glob("*.md")):
+        found = set(re.findall(r"\bmailsluice_\w+", page.read_text()))
+        names += len(found)
+        check(found <= site().names(), f"{page.name}: nobody exports {sorted(found - site().names())}")
+    return f"{names} names"
+
+
 def metrics_are_as_they_should_be():
     """promtool has nothing against the names, helps and types of the metrics."""
     for address in (site().relay, site().operator):
@@ -279,4 +289,11 @@ def metrics_are_as_they_should_be():
 
 if __name__ == "__main__":
     with STACK:
-        main(panels_are_explained, expressions_bring_data, rules_name_what_exists, docs_name_all, metrics_are_as_they_should_be)
+        main(
+            panels_are_explained,
+            expressions_bring_data,
+            rules_name_what_exists,
+            docs_name_all,
+            runbooks_name_what_exists,
+            metrics_are_as_they_should_be,
+        )

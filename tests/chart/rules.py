@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from chart import IMAGES, OBSERVED, ROOT, Failed, check, main, merged, objects, of_kind
+from chart import CHART, IMAGES, OBSERVED, ROOT, Failed, check, main, merged, objects, of_kind
 
 TARGET = {
     "job": "mailsluice-relay", "namespace": "shop", "relay": "outbound", "pod": "outbound-0", "instance": "198.18.0.9:8025",
@@ -37,6 +37,9 @@ def rendered():
 
 GROUPS = rendered()
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
+SOURCES = {
+    alert["alert"]: alert for alerts in yaml.safe_load((CHART / "files/rules/alerts.yaml").read_text()).values() for alert in alerts
+}
 CASES = yaml.load((Path(__file__).parent / "alerts.yaml").read_text(), Texts)
 
 
@@ -139,12 +142,31 @@ def texts_and_runbooks_are_there():
         check(severity in SEVERITIES, f"{alert}: severity {severity}")
         check(texts["runbook_url"].endswith(f"/docs/runbooks/{alert}.md"), f"{alert}: {texts['runbook_url']}")
         check(page.startswith(f"# {alert}\n"), f"{alert}: its page has another heading")
-        check(f"`{severity}`" in page, f"{alert}: its page does not say that it is `{severity}`")
+        when = f"after {rule['for']}." if "for" in rule else "at once."
+        check(f"\n`{severity}`, {when}" in page, f"{alert}: its page does not say `{severity}`, {when}")
+        threshold = SOURCES[alert].get("threshold")
+        said = re.findall(r"The threshold is ([\d.]+);", page)
+        check(said == ([] if threshold is None else [str(threshold)]), f"{alert}: its page says {said} of the threshold {threshold}")
         check(f"[{alert}]({alert}.md)" in index, f"{alert}: README.md does not list it")
         for text in (texts["summary"], texts["description"]):
             check(text and len(text) < 400, f"{alert}: {text!r}")
         check(not texts["summary"].endswith("."), f"{alert}: a summary has no full stop")
     return f"{len(pages)} pages"
+
+
+def runbooks_search_for_what_is_logged():
+    """What a runbook greps logs for is what relay or operator write."""
+    sources = "".join(file.read_text() for part in ("relay", "operator") for file in (ROOT / part / "src").rglob("*.rs"))
+    searches = []
+    for page in sorted((ROOT / "docs/runbooks").glob("*.md")):
+        lines = [line for line in page.read_text().splitlines() if " logs " in line and "grep" in line]
+        searches += [(page.name, *found) for line in lines for found in re.findall(r"grep (?:-\w+ )*(?:'([^']+)'|(\S+))", line)]
+    check(searches, "none found")
+    for page, quoted, bare in searches:
+        # A field of a record is in the source by its name, a record by its text.
+        text = re.sub(r'^"(\w+)":$', r'field("\1"', quoted or bare)
+        check(text in sources, f"{page}: neither relay nor operator writes {quoted or bare!r}")
+    return f"{len(searches)} searches"
 
 
 def what_values_change():
@@ -191,5 +213,6 @@ if __name__ == "__main__":
         each_alert_fires_and_is_quiet,
         the_configuration_in_docs_is_read,
         texts_and_runbooks_are_there,
+        runbooks_search_for_what_is_logged,
         what_values_change,
     )
