@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use mailsluice_crds::{LogLevel, relay::TlsMode};
 
 use super::session::Session;
@@ -11,17 +10,11 @@ use crate::{
     config::Config,
     smtp::{
         Reply,
-        sasl::{
-            scram::{Binding, StoredKeys},
-            to_base64,
-        },
+        sasl::scram::{self, Binding, StoredKeys},
         server::{AuthOffer, Credentials, ScramAnswer},
     },
     tls::Details,
 };
-
-/// Octets of a nonce, before they are written in base64.
-const NONCE: usize = 18;
 
 /// Characters of a name that are logged: it is any text, as long as nothing has let it in.
 const NAME_LOGGED: usize = 64;
@@ -138,12 +131,10 @@ impl Session {
 
 /// What SCRAM goes on with; None where what the client binds to is not there.
 fn scram_answer(keys: StoredKeys, binding: Option<Binding>, tls: Option<&Details>) -> Option<ScramAnswer> {
-    let mut nonce = [0; NONCE];
-    SystemRandom::new().fill(&mut nonce).ok()?;
     let binding = match binding {
         None => Vec::new(),
-        Some(Binding::Exporter) => tls?.server.exporter?.to_vec(),
-        Some(Binding::ServerEndPoint) => tls?.server.end_point.as_ref()?.to_vec(),
+        Some(Binding::Exporter) => tls?.server.bindings.exporter?.to_vec(),
+        Some(Binding::ServerEndPoint) => tls?.server.bindings.end_point.as_ref()?.to_vec(),
     };
-    Some(ScramAnswer { keys, binding, nonce: to_base64(&nonce) })
+    Some(ScramAnswer { keys, binding, nonce: scram::nonce()? })
 }

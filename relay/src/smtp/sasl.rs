@@ -5,6 +5,7 @@
 //! what a known one does; and what it saves are the few dozen lines of these modules.
 
 mod bearer;
+mod exchange;
 mod plain;
 pub mod scram;
 
@@ -12,7 +13,8 @@ use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-pub use bearer::{oauth_bearer, refusal as bearer_refusal, xoauth2};
+pub use bearer::{is_token, oauth_bearer, refusal as bearer_refusal, xoauth2};
+pub use exchange::{Credentials, Exchange, ExchangeFault, Secret, Terms};
 pub use plain::{Plain, plain};
 
 /// A way to show who one is.
@@ -60,6 +62,35 @@ impl Mechanism {
     #[must_use]
     pub fn read(name: &[u8]) -> Option<Mechanism> {
         Mechanism::ALL.into_iter().find(|mechanism| mechanism.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Some of the mechanisms: those that a host offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mechanisms(u8);
+
+impl Mechanisms {
+    /// Adds one.
+    pub fn insert(&mut self, mechanism: Mechanism) {
+        self.0 |= Mechanisms::bit(mechanism);
+    }
+
+    /// Whether one is among them.
+    #[must_use]
+    pub fn contain(self, mechanism: Mechanism) -> bool {
+        self.0 & Mechanisms::bit(mechanism) != 0
+    }
+
+    fn bit(mechanism: Mechanism) -> u8 {
+        1 << (mechanism as u8)
+    }
+}
+
+impl FromIterator<Mechanism> for Mechanisms {
+    fn from_iter<T: IntoIterator<Item = Mechanism>>(all: T) -> Mechanisms {
+        let mut some = Mechanisms::default();
+        all.into_iter().for_each(|mechanism| some.insert(mechanism));
+        some
     }
 }
 

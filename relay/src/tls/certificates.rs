@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use mailsluice_crds::relay::SMTPRelaySpec;
 use rustls::{
     ServerConfig, ServerConnection,
@@ -10,9 +9,12 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use tokio_rustls::TlsAcceptor;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{ServerSide, asking::AnyCertificate};
+use super::{
+    ServerSide,
+    asking::AnyCertificate,
+    binding::{Bindings, end_point},
+};
 use crate::secrets::{Faulty, Kept, SecretError, Secrets};
 
 /// The keys of a Secret of type kubernetes.io/tls.
@@ -42,14 +44,9 @@ pub struct Acceptor {
 impl Acceptor {
     /// What the server's side knows of a handshake that is done.
     pub(super) fn server_side(&self, connection: &ServerConnection) -> ServerSide {
-        let export = || {
-            let is_1_3 = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
-            let label = b"EXPORTER-Channel-Binding";
-            is_1_3.then(|| connection.export_keying_material([0; 32], label, Some(&[])).ok())?
-        };
         let chain = connection.peer_certificates().unwrap_or_default();
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        ServerSide { exporter: export(), end_point: self.end_point.clone(), chain }
+        ServerSide { bindings: Bindings::of(connection, self.end_point.clone()), chain }
     }
 }
 
@@ -84,24 +81,6 @@ impl Certificates {
         };
         self.kept.faulty().into_iter().map(sentence).collect()
     }
-}
-
-/// The hash of tls-server-end-point: that of the certificate's signature, SHA-256 in the place of weaker ones; None where the
-/// signature has none of its own (RFC 5929 section 4.1).
-fn end_point(certificate: &CertificateDer<'_>) -> Option<Arc<[u8]>> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let algorithm = match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
-        // RSA and ECDSA with MD5, SHA-1 and SHA-256.
-        "1.2.840.113549.1.1.4"
-        | "1.2.840.113549.1.1.5"
-        | "1.2.840.113549.1.1.11"
-        | "1.2.840.10045.4.1"
-        | "1.2.840.10045.4.3.2" => &digest::SHA256,
-        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &digest::SHA384,
-        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &digest::SHA512,
-        _ => return None,
-    };
-    Some(digest::digest(algorithm, certificate).as_ref().into())
 }
 
 /// The chain of certificates and its key.

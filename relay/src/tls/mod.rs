@@ -1,12 +1,13 @@
 //! TLS: certificates from Secrets, connections with and without it, and what a handshake agreed on.
 //!
 //! - [`certificates`]: those that listeners show; [`outgoing`]: what is wanted of hosts, by policy;
-//! - [`dane`]: hosts that TLSA records name; [`verify`]: whom to believe; [`fault`]: why a handshake came to nothing; [`stream`]: the connection.
+//! - [`dane`]: hosts that TLSA records name; [`verify`]: whom to believe; [`binding`]: what SCRAM binds to; [`fault`]: why a handshake came to nothing; [`stream`]: the connection.
 //!
 //! The one provider of cryptography is aws-lc-rs, which brings key exchange that outlasts quantum computers; [`install`] makes
 //! it the process's own.
 
 mod asking;
+mod binding;
 mod certificates;
 pub mod dane;
 mod fault;
@@ -14,10 +15,11 @@ mod outgoing;
 mod stream;
 mod verify;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use rustls::{CommonState, HandshakeKind, pki_types::CertificateDer};
 
+pub use binding::Bindings;
 pub use certificates::{Acceptor, Certificates};
 pub use fault::{CertificateFault, Facts, TlsFault};
 pub use outgoing::{Outgoing, Wanted, client_config};
@@ -52,10 +54,8 @@ pub struct Details {
 /// What the server's side of a handshake knows beside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServerSide {
-    /// tls-exporter's channel binding (RFC 9266); under TLS 1.3 alone, since what is exported before it can be another's, too.
-    pub exporter: Option<[u8; 32]>,
-    /// tls-server-end-point's channel binding (RFC 5929 section 4), where the certificate's signature defines one.
-    pub end_point: Option<Arc<[u8]>>,
+    /// What its client can have bound to.
+    pub bindings: Bindings,
     /// The client's certificate and what is between it and its authority, where it was asked for and has shown one.
     pub chain: Vec<CertificateDer<'static>>,
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use super::{Acceptor, Details, Facts, HANDSHAKE_TIMEOUT, TlsFault, Wanted};
+use super::{Acceptor, Bindings, Details, Facts, HANDSHAKE_TIMEOUT, TlsFault, Wanted, binding::end_point};
 
 /// How long the other side may take for the end of TLS: it only has to be told.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -65,6 +65,22 @@ impl Stream {
         match self {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => Some(Details::of(stream.get_ref().1)),
+        }
+    }
+
+    /// What SCRAM can bind to on a connection to a host; nothing in clear.
+    #[must_use]
+    pub fn bindings(&self) -> Option<Bindings> {
+        match self {
+            Stream::Tls(stream) => match stream.as_ref() {
+                TlsStream::Client(client) => {
+                    let connection = client.get_ref().1;
+                    let shown = connection.peer_certificates().and_then(<[_]>::first);
+                    Some(Bindings::of(connection, shown.and_then(end_point)))
+                }
+                TlsStream::Server(_) => None,
+            },
+            Stream::Plain(_) => None,
         }
     }
 

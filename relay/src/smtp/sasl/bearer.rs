@@ -36,14 +36,31 @@ fn token(fields: &[u8]) -> Option<String> {
         scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
     });
     let token = tokens.next()?;
-    // The characters of RFC 6750 section 2.1.
-    let sound =
-        !token.is_empty() && token.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-._~+/=".contains(octet));
-    if !sound || tokens.next().is_some() {
+    if !is_token(token) || tokens.next().is_some() {
         return None;
     }
     String::from_utf8(token.to_vec()).ok()
 }
+
+/// Whether a text has the characters of a token, those of RFC 6750 section 2.1.
+#[must_use]
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-._~+/=".contains(octet))
+}
+
+/// Writes what [`oauth_bearer`] reads: a token for this user, at a server by the name and port that it was called by.
+pub(super) fn write_oauth_bearer(user: &str, token: &str, (host, port): (&str, u16)) -> Vec<u8> {
+    let user = user.replace('=', "=3D").replace(',', "=2C");
+    format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01").into_bytes()
+}
+
+/// Writes what [`xoauth2`] reads.
+pub(super) fn write_xoauth2(user: &str, token: &str) -> Vec<u8> {
+    format!("user={user}\x01auth=Bearer {token}\x01\x01").into_bytes()
+}
+
+/// What a client says when a token was refused, before it hears so (RFC 7628 section 3.2.3).
+pub(super) const REFUSED: &[u8] = &[CONTROL_A];
 
 /// What a client is told of a token that does not do, before it is refused (RFC 7628 section 3.2.2).
 #[must_use]
@@ -85,5 +102,23 @@ mod tests {
         ] {
             assert_eq!(xoauth2(message.as_bytes()).as_deref(), read, "{message:?}");
         }
+    }
+
+    #[test]
+    fn a_token_is_written_as_rfc_7628_and_the_makers_of_xoauth2_have_it() {
+        // The first example of RFC 7628 section 4.1.
+        let server = ("server.example.com", 143);
+        let message = write_oauth_bearer("user@example.com", "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", server);
+        assert_eq!(
+            crate::smtp::sasl::to_base64(&message),
+            "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
+        );
+        assert!(oauth_bearer(&write_oauth_bearer("a,b=c", "token", server)).is_some());
+        let message = write_xoauth2("someuser@example.com", "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg");
+        assert_eq!(
+            crate::smtp::sasl::to_base64(&message),
+            "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ=="
+        );
+        assert_eq!(xoauth2(&message).as_deref(), Some("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg"));
     }
 }

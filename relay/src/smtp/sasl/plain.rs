@@ -26,6 +26,12 @@ pub fn plain(message: &[u8]) -> Option<Plain> {
     Some(Plain { act_for, user: text(user)?.to_owned(), password: password.to_owned() })
 }
 
+/// Writes what [`plain`] reads, for a user who acts for itself.
+#[must_use]
+pub(super) fn write(user: &str, password: &str) -> Vec<u8> {
+    format!("\0{user}\0{password}").into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +55,6 @@ mod tests {
             let plain = plain.as_ref().map(|p| (p.act_for.as_deref(), p.user.as_str(), p.password.as_str()));
             assert_eq!(plain, read, "{}", message.escape_ascii());
         }
+        assert_eq!(write("tim", "tanstaaftanstaaf"), b"\0tim\0tanstaaftanstaaf");
     }
 }

@@ -1,4 +1,4 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677), the server's side: its messages, and its arithmetic.
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677): its arithmetic, and the server's messages; [`client`] has the client's.
 //!
 //! Decisions:
 //! - Names and passwords are prepared by SASLprep (RFC 4013) where that takes them, and are taken as they are where it does not.
@@ -6,9 +6,17 @@
 //!   lied to by somebody between, and is refused (RFC 5802 section 6).
 //! - Why a proof is refused is not told by `e=`: the client gets the same 535 as for everything else.
 
-use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
+pub mod client;
+
+use aws_lc_rs::{
+    constant_time, digest, hmac, pbkdf2,
+    rand::{SecureRandom as _, SystemRandom},
+};
 
 use super::{from_base64, text, to_base64};
+
+/// Octets of a nonce, before they are written in base64.
+const NONCE: usize = 18;
 
 /// Octets of SHA-256's output.
 const LENGTH: usize = digest::SHA256_OUTPUT_LEN;
@@ -18,6 +26,14 @@ pub const LEAST_ITERATIONS: u32 = 4096;
 
 /// More than that would take seconds to check when the password itself is shown.
 pub const MOST_ITERATIONS: u32 = 1_000_000;
+
+/// A nonce, printable and never twice the same; None where the system has no random numbers.
+#[must_use]
+pub fn nonce() -> Option<String> {
+    let mut octets = [0; NONCE];
+    SystemRandom::new().fill(&mut octets).ok()?;
+    Some(to_base64(&octets))
+}
 
 /// What stands in front of keys in a file of users.
 pub const PREFIX: &str = "SCRAM-SHA-256$";
@@ -50,18 +66,42 @@ fn prepared(password: &str) -> std::borrow::Cow<'_, str> {
     stringprep::saslprep(password).unwrap_or(std::borrow::Cow::Borrowed(password))
 }
 
+/// A password as `Hi` of RFC 5802 section 2.2 has it. Takes as long as `iterations` say.
+fn salted(password: &str, salt: &[u8], iterations: u32) -> [u8; LENGTH] {
+    let mut salted = [0; LENGTH];
+    let rounds = std::num::NonZeroU32::new(iterations).unwrap_or(std::num::NonZeroU32::MIN);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, prepared(password).as_bytes(), &mut salted);
+    salted
+}
+
+/// One of the two keys of a salted password.
+fn client_key(salted: &[u8; LENGTH]) -> [u8; LENGTH] {
+    mac(salted, b"Client Key")
+}
+
+/// The other one.
+fn server_key(salted: &[u8; LENGTH]) -> [u8; LENGTH] {
+    mac(salted, b"Server Key")
+}
+
+/// Octet by octet: what proves a key, of the key and a signature, and the other way round.
+fn exclusive_or(mut one: [u8; LENGTH], other: [u8; LENGTH]) -> [u8; LENGTH] {
+    for (octet, mask) in one.iter_mut().zip(other) {
+        *octet ^= mask;
+    }
+    one
+}
+
 impl StoredKeys {
     /// Makes them of a password. Takes as long as `iterations` say.
     #[must_use]
     pub fn of(password: &str, salt: &[u8], iterations: u32) -> StoredKeys {
-        let mut salted = [0; LENGTH];
-        let rounds = std::num::NonZeroU32::new(iterations).unwrap_or(std::num::NonZeroU32::MIN);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, prepared(password).as_bytes(), &mut salted);
+        let salted = salted(password, salt, iterations);
         StoredKeys {
             salt: salt.to_owned(),
             iterations,
-            stored_key: hash(&mac(&salted, b"Client Key")),
-            server_key: mac(&salted, b"Server Key"),
+            stored_key: hash(&client_key(&salted)),
+            server_key: server_key(&salted),
         }
     }
 
@@ -247,10 +287,7 @@ impl Challenge {
         let Some((without_proof, proof, binding, nonce)) = read() else { return Proof::Malformed };
         let signed = format!("{},{},{without_proof}", self.bare, self.server_first);
         let signature = mac(&self.keys.stored_key, signed.as_bytes());
-        let mut client_key = proof;
-        for (octet, mask) in client_key.iter_mut().zip(signature) {
-            *octet ^= mask;
-        }
+        let client_key = exclusive_or(proof, signature);
         let proven = constant_time::verify_slices_are_equal(&hash(&client_key), &self.keys.stored_key).is_ok();
         if proven && binding == self.binding && nonce == self.nonce {
             Proof::Holds(format!("v={}", to_base64(&mac(&self.keys.server_key, signed.as_bytes()))))
