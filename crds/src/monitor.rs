@@ -208,6 +208,8 @@ pub enum Reason {
     ConnectionFailed,
     /// TLS is asked for and could not be had: none is offered, the handshake failed, or the certificate is not to be trusted.
     TlsFailed,
+    /// The smarthost did not let the relay log in: the credentials are missing, it refused them, or they could not be shown to it.
+    AuthFailed,
     /// The host answered a command with a temporary refusal, or broke the protocol.
     HostRefused,
     /// Single messages were put off by the host; the host itself is not suspended.
@@ -229,6 +231,7 @@ impl Reason {
             Reason::DnsFailed => "DnsFailed",
             Reason::ConnectionFailed => "ConnectionFailed",
             Reason::TlsFailed => "TlsFailed",
+            Reason::AuthFailed => "AuthFailed",
             Reason::HostRefused => "HostRefused",
             Reason::MessagesDeferred => "MessagesDeferred",
             Reason::RateLimited => "RateLimited",
@@ -293,6 +296,8 @@ pub enum Stage {
     Ehlo,
     /// STARTTLS, and the handshake.
     StartTls,
+    /// AUTH: the relay logs in.
+    Auth,
     /// MAIL FROM.
     MailFrom,
     /// RCPT TO.

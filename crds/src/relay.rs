@@ -64,6 +64,7 @@ const MOST_CONNECTIONS: u32 = 100_000;
 #[x_kube(validation = rules::message_fits_into_the_spool())]
 #[x_kube(validation = rules::tls_is_not_off_where_it_begins_at_once())]
 #[x_kube(validation = rules::authorities_are_of_use())]
+#[x_kube(validation = rules::credentials_are_not_shown_in_clear())]
 #[x_kube(validation = rules::policies_are_of_domains())]
 #[serde(rename_all = "camelCase")]
 pub struct SMTPRelaySpec {
@@ -273,13 +274,25 @@ pub struct Smarthost {
     /// A Secret of type kubernetes.io/tls with the certificate that the relay shows to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<SecretRef>,
+    /// A Secret with what the relay logs in with by AUTH: `username`, and `password` as in one of type kubernetes.io/basic-auth, or
+    /// `token`, an OAuth access token that others keep fresh. It is shown to a host whose certificate is verified, even where
+    /// `tls` asks for less, and in clear to this machine alone. Mail waits while the Secret is missing or the host refuses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<SecretRef>,
 }
 
 impl Smarthost {
     /// A host of which no more is known than where it is.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Smarthost {
-        Smarthost { host: host.into(), port, tls_mode: TlsMode::default(), ca: None, client_certificate: None }
+        Smarthost {
+            host: host.into(),
+            port,
+            tls_mode: TlsMode::default(),
+            ca: None,
+            client_certificate: None,
+            credentials: None,
+        }
     }
 }
 
@@ -390,7 +403,7 @@ impl SMTPRelaySpec {
     #[must_use]
     pub fn secret_names(&self) -> BTreeSet<&str> {
         let listeners = self.listeners.iter().filter_map(|listener| Some(listener.tls.as_ref()?.secret_name.as_str()));
-        let smarthosts = self.smarthosts().flat_map(|host| [&host.ca, &host.client_certificate]);
+        let smarthosts = self.smarthosts().flat_map(|host| [&host.ca, &host.client_certificate, &host.credentials]);
         let smarthosts = smarthosts.flatten().map(|secret| secret.secret_name.as_str());
         let clients = self.clients.iter().flat_map(Client::secret_names);
         let dkim = self.dkim.iter().map(|dkim| dkim.secret_name.as_str());

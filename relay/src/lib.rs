@@ -8,7 +8,7 @@
 //!
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
 //! [`tls`] keeps connections from other eyes by what [`secrets`] hold and by what domains ask for ([`mta_sts`]), [`tls_report`]
-//! counts how that went, [`dkim`] signs, and [`run`] puts it all together. [`sink`] is the other
+//! counts how that went, [`logins`] are what smarthosts are shown, [`dkim`] signs, and [`run`] puts it all together. [`sink`] is the other
 //! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
 
@@ -27,6 +27,7 @@ pub mod intake;
 pub mod limiter;
 pub mod listener;
 pub mod log;
+pub mod logins;
 pub mod metrics;
 pub mod monitor;
 pub mod mta_sts;

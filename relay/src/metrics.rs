@@ -40,6 +40,8 @@ pub struct Metrics {
     pub handshakes_in: IntCounterVec,
     /// Clients that showed who they are, by the result.
     pub authentications_in: IntCounterVec,
+    /// Logins at hosts, by their result.
+    pub authentications_out: IntCounterVec,
     /// Handshakes with hosts, by what was asked of TLS and their result.
     pub handshakes_out: IntCounterVec,
     /// Sessions that TLS reports count, by where the policy comes from and the result type.
@@ -199,6 +201,14 @@ impl Metrics {
         for result in ["done", "failed", "limited", "busy"] {
             authentications_in.with_label_values(&[result]);
         }
+        let authentications_out = counters(
+            "mailsluice_smtp_client_authentications_total",
+            "Logins at smarthosts by AUTH: done, refused, or failed for another reason.",
+            "result",
+        )?;
+        for result in ["done", "refused", "failed"] {
+            authentications_out.with_label_values(&[result]);
+        }
         let handshakes_out = IntCounterVec::new(
             Opts::new(
                 "mailsluice_smtp_client_tls_handshakes_total",
@@ -300,6 +310,7 @@ impl Metrics {
             delays_told: counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,
             handshakes_in,
             authentications_in,
+            authentications_out,
             handshakes_out,
             tls_report_sessions,
             secrets_invalid: gauge(

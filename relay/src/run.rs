@@ -39,6 +39,7 @@ use crate::{
     intake,
     listener::{Listeners, Reception},
     log::{Log, Tag},
+    logins::Logins,
     metrics::Metrics,
     monitor::{Monitor, Parts},
     mta_sts::Policies,
@@ -272,6 +273,7 @@ impl Relay {
         let keys = Arc::new(Keys::new(secrets.clone()));
         let certificates = Arc::new(Certificates::new(secrets.clone()));
         let accounts = Arc::new(Accounts::new(secrets.clone(), folders.manifests));
+        let logins = Logins::new(secrets.clone());
         let tls = Outgoing::new(secrets, options.authorities.clone());
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
@@ -304,6 +306,7 @@ impl Relay {
             policies: Policies::load(folders.spool.join("mta-sts"), tls.web(), log.clone()),
             reports: Arc::new(TlsReports::load(folders.spool, &config.hello)),
             tls,
+            logins,
             keys,
             timeouts: client::Timeouts::default(),
             log: log.clone(),
@@ -371,14 +374,19 @@ impl Relay {
         if outgoing {
             self.try_again(&[Reason::TlsFailed]);
         }
+        let logins = self.courier.logins.look(&config.spec);
+        if logins {
+            self.try_again(&[Reason::AuthFailed]);
+        }
         let Reception { certificates, accounts, .. } = &*self.reception;
         let certificates_changed = certificates.look(&config.spec);
         let keys_changed = self.courier.keys.look(&config.spec);
-        let changed = accounts.look(&config.access) || certificates_changed || keys_changed || outgoing;
+        let changed = accounts.look(&config.access) || certificates_changed || keys_changed || outgoing || logins;
         if changed {
             let mut faults = certificates.faults();
             faults.extend(accounts.faults(&config.access));
             faults.extend(self.courier.tls.faults());
+            faults.extend(self.courier.logins.faults());
             faults.extend(self.courier.keys.faults(&config.spec));
             for fault in &faults {
                 self.log.at(LogLevel::Failures, Tag::Relay).say(fault);
@@ -413,6 +421,7 @@ impl Relay {
 
     fn apply(&self, config: Arc<Config>, listeners: &mut Listeners) {
         self.courier.keys.prepare(&self.config.borrow().spec, &config.spec);
+        self.courier.logins.prepare(&self.config.borrow().spec, &config.spec);
         let before = self.config.send_replace(config.clone());
         self.log.configure(&config.name, &config.spec.log, config.schedule_log);
         self.queue.change(|queue| queue.configure(queue_limits(&config.spec)));
@@ -427,7 +436,7 @@ impl Relay {
             ])
         });
         if before.spec.routes != config.spec.routes || before.spec.tls != config.spec.tls {
-            self.try_again(&[Reason::TlsFailed]);
+            self.try_again(&[Reason::TlsFailed, Reason::AuthFailed]);
         }
         if before.spec.routes != config.spec.routes {
             tokio::spawn(reroute::run(self.courier.clone()));

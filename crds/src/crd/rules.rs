@@ -430,6 +430,19 @@ pub(crate) fn authorities_are_of_use() -> Rule {
     .field_path(".routes")
 }
 
+/// On this machine nobody listens. What the name of a host comes to is looked at again when there is a connection.
+pub(crate) fn credentials_are_not_shown_in_clear() -> Rule {
+    let host = "route.smarthost.host";
+    rule(
+        format!(
+            "self.routes.all(route, !has(route.smarthost) || !has(route.smarthost.credentials) || {POLICY} != 'Off' || \
+             {host}.lowerAscii() == 'localhost' || (isIP({host}) && ip({host}).isLoopback()))"
+        ),
+        "`credentials` are shown to a host whose certificate is verified: write another `tls` than Off into its route, such as Verified",
+    )
+    .field_path(".routes")
+}
+
 pub(crate) fn smarthost() -> Rule {
     let label = "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?";
     rule(

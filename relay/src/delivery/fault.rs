@@ -9,7 +9,7 @@ use crate::{
     route::RouteError,
     smtp::{
         EnhancedCode, Reply,
-        client::{self, ClientError, ErrorKind},
+        client::{self, AuthFault, ClientError, ErrorKind},
     },
     tcp::ConnectError,
     tls::TlsFault,
@@ -73,6 +73,19 @@ impl Fault {
         Fault { scope: Scope::Host, reason: Reason::TlsFailed, error, lasting: true }
     }
 
+    /// The relay cannot log in at the host, whatever its address.
+    pub(super) fn auth(code: &str, text: &str, peer: Option<&str>, now: Timestamp) -> Fault {
+        let error = LastError {
+            code: code.to_owned(),
+            number: None,
+            stage: Stage::Auth,
+            peer: peer.map(str::to_owned),
+            at: now,
+            text: shortened(text, TEXT_LENGTH),
+        };
+        Fault { scope: Scope::Host, reason: Reason::AuthFailed, error, lasting: false }
+    }
+
     pub(super) fn connect(from: &ConnectError, peer: &str, now: Timestamp) -> Fault {
         let number = from.errno();
         let error = LastError {
@@ -95,14 +108,22 @@ impl Fault {
 
     /// An error of a session with `peer`, or of one that could not begin.
     pub(super) fn client(error: &ClientError, peer: Option<&str>, now: Timestamp) -> Fault {
+        let refused = error.reply().is_some_and(Reply::is_permanent);
         let (kind, at_stage) = (&error.kind, error.stage);
         let (reason, code, number) = match kind {
             ErrorKind::Reply(reply) => {
-                let tls = at_stage == client::Stage::StartTls;
-                let reason = if tls { Reason::TlsFailed } else { Reason::HostRefused };
+                let reason = match at_stage {
+                    client::Stage::StartTls => Reason::TlsFailed,
+                    client::Stage::Auth => Reason::AuthFailed,
+                    _ => Reason::HostRefused,
+                };
                 (reason, reply_code(reply), Some(i32::from(reply.code())))
             }
             ErrorKind::Tls(fault) => (Reason::TlsFailed, fault.code().to_owned(), fault.number()),
+            ErrorKind::Auth(AuthFault::Refused { reply, .. }) => {
+                (Reason::AuthFailed, reply_code(reply), Some(i32::from(reply.code())))
+            }
+            ErrorKind::Auth(fault) => (Reason::AuthFailed, fault.code().to_owned(), None),
             ErrorKind::Protocol(_) => (Reason::HostRefused, "PROTOCOL".to_owned(), None),
             ErrorKind::TimedOut(_) => {
                 let errno = Errno::TIMEDOUT.raw_os_error();
@@ -129,11 +150,17 @@ impl Fault {
         };
         let scope = match at_stage {
             _ if peer.is_none() => Scope::Host,
+            client::Stage::Auth if refused => Scope::Host,
             // Till then the host cannot know whose mail it is.
             client::Stage::Banner | client::Stage::Ehlo => Scope::Address,
             _ => Scope::HostAtAddress,
         };
         Fault { scope, reason, error, lasting: is_lasting(kind, at_stage) }
+    }
+
+    /// Whether the host's other addresses would give the same.
+    pub(super) fn is_of_all_addresses(&self) -> bool {
+        self.scope == Scope::Host && self.reason == Reason::AuthFailed
     }
 
     /// The sentence for the Monitor's Problem.
@@ -180,6 +207,7 @@ pub(super) fn stage(stage: client::Stage) -> Stage {
         client::Stage::Banner => Stage::Banner,
         client::Stage::Ehlo => Stage::Ehlo,
         client::Stage::StartTls => Stage::StartTls,
+        client::Stage::Auth => Stage::Auth,
         client::Stage::MailFrom | client::Stage::Rset => Stage::MailFrom,
         client::Stage::RcptTo => Stage::RcptTo,
         client::Stage::Data => Stage::Data,
@@ -199,8 +227,10 @@ mod tests {
 
     #[test]
     fn a_failure_has_the_scope_of_what_it_says_something_about() {
-        use client::Stage::{Banner, Body, Data, Ehlo, Idle, MailFrom, RcptTo, Reply as End, StartTls};
+        use client::Stage::{Auth, Banner, Body, Data, Ehlo, Idle, MailFrom, RcptTo, Reply as End, StartTls};
         let said = |code| ErrorKind::Reply(Reply::enhanced(code, (0, 0), "no"));
+        let refused =
+            |code| ErrorKind::Auth(AuthFault::Refused { reply: Reply::enhanced(code, (7, 8), "no"), said: None });
         let broke = || ErrorKind::Io(io::Error::from_raw_os_error(104));
         for (stage, kind, scope) in [
             (Banner, said(421), Scope::Address),
@@ -211,6 +241,12 @@ mod tests {
             // Another host may be reached there under another policy.
             (StartTls, ErrorKind::Tls(TlsFault::NotOffered), Scope::HostAtAddress),
             (StartTls, said(454), Scope::HostAtAddress),
+            // Its other addresses would say the same.
+            (Auth, refused(535), Scope::Host),
+            (Auth, refused(454), Scope::HostAtAddress),
+            (Auth, said(421), Scope::HostAtAddress),
+            (Auth, ErrorKind::Auth(AuthFault::NotOffered), Scope::HostAtAddress),
+            (Auth, ErrorKind::Closed, Scope::HostAtAddress),
             (MailFrom, said(421), Scope::HostAtAddress),
             (RcptTo, said(421), Scope::HostAtAddress),
             (Data, ErrorKind::Closed, Scope::HostAtAddress),

@@ -6,6 +6,7 @@
 //! - [`policy`]: what domains themselves ask of TLS, and how that is counted;
 //! - [`secure`]: a connection on its way to a session, TLS and all;
 //! - [`require_tls`]: messages whose senders require TLS all the way; [`tls_optional`]: those that are to go even without;
+//! - [`login`]: what a smarthost is shown, and whether it lets the relay in;
 //! - [`transfer`]: a message's envelope and text on their way through the client;
 //! - [`sign`]: a message's text, with the signatures of its author's domain;
 //! - [`settle`]: what became of a message, on disk, in the queue and in the log;
@@ -21,6 +22,7 @@ pub mod dispatch;
 mod expire;
 mod fault;
 mod live;
+mod login;
 mod outcome;
 mod policy;
 mod require_tls;
@@ -43,6 +45,7 @@ use crate::{
     config::Config,
     dkim::Keys,
     log::Log,
+    logins::Logins,
     metrics::Metrics,
     mta_sts::Policies,
     queue::SharedQueue,
@@ -72,6 +75,8 @@ pub struct Courier {
     pub bind: IpAddr,
     /// TLS with hosts.
     pub tls: Outgoing,
+    /// What the relay logs in with at smarthosts.
+    pub logins: Logins,
     /// The MTA-STS policies of domains.
     pub policies: Policies,
     /// How sessions went, for TLS reports.

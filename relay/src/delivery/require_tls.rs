@@ -206,7 +206,13 @@ impl Session {
                     let _ = client.quit().await;
                     unmet.push(Unmet::NoPromise(target.name));
                 }
-                Err(fault) => unmet.push(Unmet::of(fault, &target.name)),
+                Err(fault) => {
+                    let last = fault.is_of_all_addresses();
+                    unmet.push(Unmet::of(fault, &target.name));
+                    if last {
+                        break;
+                    }
+                }
             }
         }
         Err(unmet)
@@ -249,7 +255,7 @@ impl Session {
     async fn reach_verified(&self, target: &Target) -> Result<Client<Stream, Watcher>, Fault> {
         let usable = target.tlsa.as_ref().is_some_and(|records| records.is_usable());
         let policy = if usable { TlsPolicy::Dane } else { TlsPolicy::Verified };
-        let wanted = self.wanted_as(policy, target, None)?;
+        let wanted = self.wanted_as(policy, (target, None), None)?;
         self.reach(target, wanted.as_ref()).await
     }
 
@@ -258,12 +264,13 @@ impl Session {
         let targets = self.look_up(self.asks_for_dane()).await.map_err(|error| Fault::route(&error, clock::now()))?;
         let mut last = None;
         for target in self.narrow(targets).await? {
-            let reached = match self.wanted(&target).await {
+            let reached = match self.wanted(&target, None).await {
                 Ok(wanted) => self.reach(&target, wanted.as_ref()).await,
                 Err(fault) => Err(fault),
             };
             match reached {
                 Ok(client) => return Ok((client, target)),
+                Err(fault) if fault.is_of_all_addresses() => return Err(Some(fault)),
                 Err(fault) => last = Some(fault),
             }
         }

@@ -1,4 +1,4 @@
-//! From a TCP connection to a session: TLS as it is wanted there, the greeting and EHLO.
+//! From a TCP connection to a session: TLS as it is wanted there, the greeting and EHLO, and a login where there is one.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::{
     fault::{Fault, Scope},
+    login::raised,
     policy::Asks,
     session::Session,
     transfer::Watcher,
@@ -25,19 +26,22 @@ use crate::{
 };
 
 impl Session {
-    /// What is wanted of TLS towards a target; none where mail goes in clear.
-    pub(super) async fn wanted(&self, target: &Target) -> Result<Option<Wanted>, Fault> {
-        self.wanted_as(self.config.tls_to(&self.hop).0, target, self.asks.get().and_then(Asks::mode))
+    /// What is wanted of TLS towards a target, and another one of its name, where the two race; none where mail goes in clear.
+    pub(super) async fn wanted(&self, target: &Target, second: Option<&Target>) -> Result<Option<Wanted>, Fault> {
+        let policy = self.config.tls_to(&self.hop).0;
+        self.wanted_as(policy, (target, second), self.asks.get().and_then(Asks::mode))
     }
 
-    /// The same, under another policy than the route's.
+    /// The same, under another policy than the route's. Where the route has credentials, they have to be there, and may want more.
     pub(super) fn wanted_as(
         &self,
         policy: TlsPolicy,
-        target: &Target,
+        (target, second): (&Target, Option<&Target>),
         sts: Option<Mode>,
     ) -> Result<Option<Wanted>, Fault> {
         let route = self.config.tls_to(&self.hop).1;
+        self.credentials()?;
+        let policy = raised(policy, route, [Some(target), second].into_iter().flatten());
         let wanted = self.courier.tls.wanted(policy, route, target, (self.host.as_str(), sts));
         wanted.map_err(|fault| Fault::client(&failed(fault), None, clock::now()))
     }
@@ -67,9 +71,27 @@ impl Session {
         opened
     }
 
-    /// Takes a connection to the point where messages can be sent. Where there is no TLS and none is needed, mail goes in clear: after
-    /// a handshake that failed, over another connection, once.
+    /// Takes a connection to the point where messages can be sent.
     pub(super) async fn open(
+        &self,
+        stream: TcpStream,
+        target: &Target,
+        wanted: Option<&Wanted>,
+    ) -> Result<Client<Stream, Watcher>, Fault> {
+        let mut client = self.begin(stream, target, wanted).await?;
+        let Some(credentials) = self.credentials()? else { return Ok(client) };
+        match Box::pin(self.log_in(&mut client, (target, wanted), credentials)).await {
+            Ok(()) => Ok(client),
+            Err(fault) => {
+                // It matters to nobody whether the host hears that.
+                let _ = client.quit().await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Where there is no TLS and none is needed, mail goes in clear: after a handshake that failed, over another connection, once.
+    async fn begin(
         &self,
         stream: TcpStream,
         target: &Target,

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     ops::ControlFlow,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use super::{
     expire::in_vain,
     fault::{Fault, Scope, TEXT_LENGTH},
     live::Live,
+    login::Login,
     outcome::Outcome,
     policy::Asks,
     require_tls::{Carries, Going, going},
@@ -66,6 +67,8 @@ pub(super) struct Session {
     pub(super) lease: Lease,
     /// What the route to the host says of how mail leaves.
     pub(super) way: Arc<Way>,
+    /// What the last connection was logged in with, where it was.
+    pub(super) login: Mutex<Option<Login>>,
 }
 
 /// A connection, at its other end.
@@ -116,6 +119,7 @@ impl Session {
             entry,
             lease,
             way,
+            login: Mutex::default(),
         }
     }
 
@@ -174,7 +178,7 @@ impl Session {
         while let Some((first, second)) = next_race(&left)
             && !self.courier.stop.is_cancelled()
         {
-            let wanted = match self.wanted(first).await {
+            let wanted = match self.wanted(first, second).await {
                 Ok(wanted) => wanted,
                 Err(fault) => {
                     let name = first.name.clone();
@@ -212,6 +216,9 @@ impl Session {
                     }
                     Err(fault) => Some((target, fault)),
                 };
+                if fault.as_ref().is_some_and(|(_, fault)| fault.is_of_all_addresses()) {
+                    left.clear();
+                }
                 if let Some((target, fault)) = &fault
                     && self.blame(target, fault).is_break()
                 {
@@ -332,6 +339,9 @@ impl Session {
         let mut config = self.courier.config.clone();
         while !self.courier.stop.is_cancelled() && client.is_usable() && self.lease.may_go_on(clock::now()) {
             if config.has_changed().unwrap_or(false) && !self.is_as(&config.borrow_and_update()) {
+                break;
+            }
+            if !self.is_logged_in_still() {
                 break;
             }
             if messages >= MESSAGES_PER_CONNECTION || begun.elapsed() >= CONNECTION_AGE {

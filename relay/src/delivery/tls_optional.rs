@@ -52,7 +52,7 @@ impl Session {
             if self.courier.stop.is_cancelled() || !self.lease.may_go_on(clock::now()) {
                 return;
             }
-            let opened = match self.wanted_as(TlsPolicy::Opportunistic, target, None) {
+            let opened = match self.wanted_as(TlsPolicy::Opportunistic, (target, None), None) {
                 Ok(wanted) => self.reach(target, wanted.as_ref()).await,
                 Err(fault) => Err(fault),
             };

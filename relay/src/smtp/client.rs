@@ -25,12 +25,17 @@
 //!   before anything is sent.
 //! - If writing the body fails, what the host said last is read: a host that refuses a message in its middle says why and
 //!   hangs up.
+//! - AUTH once, before any message, and only where the caller has something to show: what a host says to it is no message's. To one that
+//!   has let the client in, MAIL says who submitted the message, as far as that is known (RFC 4954 section 5); where it answers 555 to
+//!   that (RFC 5321 section 4.1.1.11), it is asked again without, and so on this connection from then on.
 //! - STARTTLS only at the beginning, before any message. The handshake gets the connection with nothing in any buffer: a host that says
 //!   more in clear than its reply to STARTTLS ends the session, and what it offered in clear is forgotten (RFC 3207 section 4.2).
 //!
 //! Writes are whole flights: a small message is two of them. Give the session a TCP connection with `TCP_NODELAY`.
 
+mod auth;
 mod binary;
+mod capabilities;
 mod error;
 mod observe;
 mod outcome;
@@ -40,6 +45,8 @@ mod timing;
 mod utf8;
 mod wire;
 
+pub use auth::{AuthFault, Called};
+pub use capabilities::Capabilities;
 pub use error::{ClientError, ErrorKind, Fate};
 pub use observe::{Observer, Stage};
 pub use outcome::{DecidedBy, Outcome, Refusal, Verdict};
@@ -55,7 +62,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::data::Encoder;
 use super::envelope::{BodyType, Envelope};
-use super::extensions::{mail_parameters, rcpt_parameters, time_parameters};
+use super::extensions::{mail_parameters, rcpt_parameters, submitter_parameter, time_parameters};
 use super::reply::{Reply, ReplyError, Severity};
 use wire::Wire;
 
@@ -75,6 +82,8 @@ pub struct Timeouts {
     pub hello: Duration,
     /// Until STARTTLS is answered; Postfix waits five minutes.
     pub start_tls: Duration,
+    /// Until a line of AUTH is answered: as long as EHLO may take.
+    pub auth: Duration,
     /// Until MAIL is answered.
     pub mail: Duration,
     /// Until a RCPT is answered.
@@ -98,6 +107,7 @@ impl Default for Timeouts {
             banner: 5 * MINUTE,
             hello: 5 * MINUTE,
             start_tls: 5 * MINUTE,
+            auth: 5 * MINUTE,
             mail: 5 * MINUTE,
             rcpt: 5 * MINUTE,
             data: 2 * MINUTE,
@@ -123,76 +133,6 @@ impl Config {
     #[must_use]
     pub fn new(hello: impl Into<String>) -> Self {
         Self { hello: hello.into(), timeouts: Timeouts::default() }
-    }
-}
-
-/// What a host offers, as its reply to EHLO has it; nothing after HELO.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Capabilities {
-    /// PIPELINING (RFC 2920).
-    pub pipelining: bool,
-    /// SIZE (RFC 1870): the octets that a message may have; 0 when it announces no limit.
-    pub size: Option<u64>,
-    /// 8BITMIME (RFC 6152).
-    pub eight_bit_mime: bool,
-    /// CHUNKING (RFC 3030).
-    pub chunking: bool,
-    /// BINARYMIME (RFC 3030).
-    pub binary_mime: bool,
-    /// SMTPUTF8 (RFC 6531).
-    pub smtp_utf8: bool,
-    /// DSN (RFC 3461).
-    pub dsn: bool,
-    /// ENHANCEDSTATUSCODES (RFC 2034).
-    pub enhanced_status_codes: bool,
-    /// DELIVERBY (RFC 2852): the fewest seconds that the host takes with mode R; 0 when it announces none.
-    pub deliver_by: Option<u32>,
-    /// MT-PRIORITY (RFC 6710).
-    pub mt_priority: bool,
-    /// STARTTLS (RFC 3207).
-    pub start_tls: bool,
-    /// REQUIRETLS (RFC 8689).
-    pub require_tls: bool,
-}
-
-impl Capabilities {
-    /// Reads the reply to EHLO; its first line is the host's name.
-    fn of(reply: &Reply) -> Self {
-        let mut capabilities = Self::default();
-        for line in reply.text().split('\n').skip(1) {
-            let mut words = line.split_ascii_whitespace();
-            let keyword = words.next().unwrap_or_default();
-            let is = |name: &str| keyword.eq_ignore_ascii_case(name);
-            if is("PIPELINING") {
-                capabilities.pipelining = true;
-            } else if is("SIZE") {
-                let limit = words.next().and_then(|word| word.parse().ok());
-                capabilities.size = Some(limit.unwrap_or(0));
-            } else if is("8BITMIME") {
-                capabilities.eight_bit_mime = true;
-            } else if is("CHUNKING") {
-                capabilities.chunking = true;
-            } else if is("BINARYMIME") {
-                capabilities.binary_mime = true;
-            } else if is("SMTPUTF8") {
-                capabilities.smtp_utf8 = true;
-            } else if is("DSN") {
-                capabilities.dsn = true;
-            } else if is("DELIVERBY") {
-                // More may follow behind a comma (RFC 2852 section 2).
-                let least = words.next().and_then(|word| word.split(',').next()?.parse().ok());
-                capabilities.deliver_by = Some(least.unwrap_or(0));
-            } else if is("MT-PRIORITY") {
-                capabilities.mt_priority = true;
-            } else if is("ENHANCEDSTATUSCODES") {
-                capabilities.enhanced_status_codes = true;
-            } else if is("STARTTLS") {
-                capabilities.start_tls = true;
-            } else if is("REQUIRETLS") {
-                capabilities.require_tls = true;
-            }
-        }
-        capabilities
     }
 }
 
@@ -232,6 +172,8 @@ pub struct Client<S, O> {
     capabilities: Capabilities,
     /// Whether the host may still be in a transaction that failed.
     reset_first: bool,
+    /// Whether MAIL says who submitted the message.
+    names_submitter: bool,
     usable: bool,
 }
 
@@ -252,6 +194,13 @@ struct Commands {
     refused: Vec<Refusal>,
     /// The reply to DATA.
     data: Option<Reply>,
+}
+
+impl Commands {
+    /// Whether MAIL was refused for a parameter (RFC 5321 section 4.1.1.11), and nothing after it was taken.
+    fn is_parameter_refused(&self) -> bool {
+        self.mail_refused.as_ref().is_some_and(|reply| reply.code() == 555) && !self.data.as_ref().is_some_and(goes_on)
+    }
 }
 
 impl<S, O> Client<S, O>
@@ -287,7 +236,7 @@ where
             return Err(wire.error(ErrorKind::Reply(hello)));
         }
         wire.enter(Stage::Idle);
-        Ok(Self { wire, config, banner, capabilities, reset_first: false, usable: true })
+        Ok(Self { wire, config, banner, capabilities, reset_first: false, names_submitter: false, usable: true })
     }
 
     async fn hello(wire: &mut Wire<S, O>, verb: &str, config: &Config) -> Result<Reply, ClientError> {
@@ -314,6 +263,11 @@ where
         self.usable
     }
 
+    /// The connection.
+    pub fn stream(&self) -> &S {
+        self.wire.stream()
+    }
+
     /// Who is told what happens.
     pub fn observer_mut(&mut self) -> &mut O {
         &mut self.wire.observer
@@ -335,6 +289,11 @@ where
         self.wire.expect_silence(LAST_WORDS).await?;
         let binary = envelope.body == BodyType::BinaryMime;
         let mut commands = self.commands(envelope).await?;
+        if self.names_submitter && commands.is_parameter_refused() {
+            self.names_submitter = false;
+            self.reset_first = true;
+            commands = self.commands(envelope).await?;
+        }
         let outcome = match self.settled_before_body(&mut commands) {
             Some((stage, reply)) => {
                 self.reset_first = true;
@@ -480,6 +439,8 @@ where
                 let utf8 = if utf8::is_said(envelope, &self.capabilities) { " SMTPUTF8" } else { "" };
                 let more = envelope.extensions.as_ref().map(|asked| mail_parameters(asked, &self.capabilities));
                 let more = more.unwrap_or_default();
+                let submitter = self.names_submitter.then(|| submitter_parameter(envelope.extensions.as_deref()));
+                let more = more + &submitter.unwrap_or_default();
                 let time = envelope.time.as_ref().map(|time| time_parameters(time, &self.capabilities));
                 let time = time.unwrap_or_default();
                 self.wire.command(&["MAIL FROM:<", envelope.from.as_str(), ">", &size, body, utf8, &more, &time]);

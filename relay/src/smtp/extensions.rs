@@ -10,7 +10,7 @@ pub mod xtext;
 
 pub use dsn::{Notify, OriginalRecipient, Return};
 pub use timing::TimeParameters;
-pub(super) use write::{mail_parameters, rcpt_parameters, time_parameters};
+pub(super) use write::{mail_parameters, rcpt_parameters, submitter_parameter, time_parameters};
 
 /// What MAIL asks for a message as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

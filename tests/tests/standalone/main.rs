@@ -38,6 +38,7 @@ mod senders_are_bound_in_the_header_too;
 mod service_accounts_send_with_their_tokens;
 mod short_writes;
 mod sigterm_is_quick;
+mod smarthosts_that_ask_for_a_login;
 mod smuggling;
 mod spool_is_read_off_line;
 mod submission_completes_the_header;

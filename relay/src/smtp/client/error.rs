@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::Stage;
+use super::{AuthFault, Stage};
 use crate::{
     smtp::reply::{Reply, ReplyError},
     tls::TlsFault,
@@ -53,6 +53,9 @@ pub enum ErrorKind {
     /// There is no TLS with the host.
     #[error("{0}")]
     Tls(#[source] TlsFault),
+    /// The host does not let the client in.
+    #[error("{0}")]
+    Auth(#[source] AuthFault),
     /// The body could not be read to its end. Not the host's fault; it was left without the final dot.
     #[error("the message could not be read: {0}")]
     Body(#[source] io::Error),
@@ -72,7 +75,7 @@ impl ClientError {
     #[must_use]
     pub fn reply(&self) -> Option<&Reply> {
         match &self.kind {
-            ErrorKind::Reply(reply) => Some(reply),
+            ErrorKind::Reply(reply) | ErrorKind::Auth(AuthFault::Refused { reply, .. }) => Some(reply),
             ErrorKind::Protocol(ReplyError::Unexpected(reply)) => Some(reply),
             _ => None,
         }

@@ -13,6 +13,8 @@ pub enum Stage {
     Ehlo,
     /// STARTTLS, and the handshake.
     StartTls,
+    /// AUTH.
+    Auth,
     /// MAIL.
     MailFrom,
     /// RCPT.
@@ -39,6 +41,7 @@ impl Stage {
             Self::Banner => "Banner",
             Self::Ehlo => "Ehlo",
             Self::StartTls => "StartTls",
+            Self::Auth => "Auth",
             Self::MailFrom => "MailFrom",
             Self::RcptTo => "RcptTo",
             Self::Data => "Data",

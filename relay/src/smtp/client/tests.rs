@@ -1,3 +1,4 @@
+mod auth;
 mod extensions;
 mod failures;
 mod host;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use super::{ClientError, ErrorKind, Fate, Observer, Stage};
-use crate::smtp::reply::{Reply, ReplyError, ReplyParser};
+use crate::smtp::reply::{Reply, ReplyError, ReplyParser, Severity};
 
 /// Octets read at once: the replies to a flight, mostly.
 const READ_SIZE: usize = 2 * 1024;
@@ -19,6 +19,9 @@ const READ_SIZE: usize = 2 * 1024;
 const READ_AHEAD_MAX: usize = 64 * 1024;
 /// Octets of buffer that an idle session keeps.
 const KEPT_SIZE: usize = 8 * 1024;
+
+/// What is shown in the place of secrets.
+pub(super) const HIDDEN: &str = "…";
 
 #[derive(Debug)]
 pub(super) struct Wire<S, O> {
@@ -80,6 +83,20 @@ where
         self.output.extend_from_slice(b"\r\n");
     }
 
+    /// Puts a line that holds a secret into the next flight; the observer is told of `shown` in its place.
+    pub(super) fn secret(&mut self, parts: &[&str], shown: &str) {
+        for part in parts {
+            self.output.extend_from_slice(part.as_bytes());
+        }
+        self.observer.command(shown);
+        self.output.extend_from_slice(b"\r\n");
+    }
+
+    /// The connection.
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// Writes the flight.
     pub(super) async fn flush(&mut self, limit: Duration) -> Result<(), ClientError> {
         let result = timeout(limit, self.write_out()).await;
@@ -119,14 +136,33 @@ where
 
     /// Reads the next reply. A 421 is an error.
     pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply, ClientError> {
-        let reply = match self.parse()? {
-            Some(reply) => reply,
-            None => match timeout(limit, self.read_reply()).await {
-                Ok(result) => result?,
-                Err(_) => return Err(self.error(ErrorKind::TimedOut(limit))),
-            },
-        };
+        let reply = self.receive(limit).await?;
         self.observer.reply(&reply);
+        self.unless_closing(reply)
+    }
+
+    /// Reads the reply to a line of AUTH: so too, but the observer is told no challenge, from which a password could be guessed.
+    pub(super) async fn challenge(&mut self, limit: Duration) -> Result<Reply, ClientError> {
+        let reply = self.receive(limit).await?;
+        if reply.severity() == Severity::Intermediate {
+            self.observer.reply(&Reply::new(reply.code(), HIDDEN));
+        } else {
+            self.observer.reply(&reply);
+        }
+        self.unless_closing(reply)
+    }
+
+    async fn receive(&mut self, limit: Duration) -> Result<Reply, ClientError> {
+        match self.parse()? {
+            Some(reply) => Ok(reply),
+            None => match timeout(limit, self.read_reply()).await {
+                Ok(result) => result,
+                Err(_) => Err(self.error(ErrorKind::TimedOut(limit))),
+            },
+        }
+    }
+
+    fn unless_closing(&mut self, reply: Reply) -> Result<Reply, ClientError> {
         if reply.code() == 421 {
             // Whatever was asked, the answer is no.
             self.fate = Fate::NotAccepted;

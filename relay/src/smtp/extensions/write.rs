@@ -24,6 +24,13 @@ pub(in crate::smtp) fn mail_parameters(extensions: &Extensions, host: &Capabilit
     parameters
 }
 
+/// Who submitted the message, for a host that the client has authenticated itself to: `<>` where nobody who is trusted has said it
+/// (RFC 4954 section 5). Hosts that only offer AUTH are not told: it is nobody else's business.
+pub(in crate::smtp) fn submitter_parameter(extensions: Option<&Extensions>) -> String {
+    let said = extensions.and_then(|asked| asked.auth.as_deref());
+    format!(" AUTH={}", said.unwrap_or("<>"))
+}
+
 /// What MAIL says of a message's time, behind [`mail_parameters`].
 pub(in crate::smtp) fn time_parameters(time: &TimeParameters, host: &Capabilities) -> String {
     let mut parameters = String::new();
