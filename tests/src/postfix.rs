@@ -60,6 +60,12 @@ impl Postfix {
     /// Starts one with these lines at the end of its main.cf. It takes root.
     #[must_use]
     pub fn start_with(next_hop: SocketAddr, settings: &str) -> Postfix {
+        Postfix::start_beside(&[], next_hop, settings)
+    }
+
+    /// Starts one so, with these files beside its main.cf, each by its path there. It takes root.
+    #[must_use]
+    pub fn start_beside(files: &[(&str, &str)], next_hop: SocketAddr, settings: &str) -> Postfix {
         let folder = TempDir::new().expect("a temporary folder");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("let Postfix's user in");
         let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
@@ -85,6 +91,11 @@ impl Postfix {
         fs::write(path("etc/main.cf"), main).expect("write main.cf");
         let master = format!("{address} inet n - n - - smtpd{MASTER}");
         fs::write(path("etc/master.cf"), master).expect("write master.cf");
+        for (name, text) in files {
+            let file = folder.path().join("etc").join(name);
+            file.parent().map(fs::create_dir_all).transpose().expect("a folder for Postfix");
+            fs::write(file, text).expect("write a file for Postfix");
+        }
         let program = "/usr/sbin/postfix";
         process::run(Command::new(program).args(["-c", &path("etc"), "check"]));
         let process = Process::start(

@@ -45,6 +45,11 @@ impl Peer for Haraka {
         }
     }
 
+    fn adds(&self) -> &'static [&'static str] {
+        // How the relay has logged in.
+        &["Authentication-Results"]
+    }
+
     fn start(&self, place: &Place<'_>) -> Result<Box<dyn Running>, Missing> {
         let package = built("haraka/node_modules/Haraka/bin/haraka")?;
         let plugin = built("haraka/mailsluice.js")?;

@@ -50,13 +50,12 @@ impl Peer for PostfixPeer {
                 keys.chain().display()
             );
         }
+        let mut files = Vec::new();
         if inward.has_login() {
             installed("/usr/sbin/saslpasswd2")?;
-            add_user(users.path());
-            settings += &format!(
-                "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_local_domain = postfix.test\ncyrus_sasl_config_path = {}\n",
-                users.path().display()
-            );
+            // Where Debian's Postfix looks for it, whatever cyrus_sasl_config_path says.
+            files.push(("sasl/smtpd.conf", add_user(users.path())));
+            settings += "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_local_domain = postfix.test\n";
         }
         if outward.is_secure() {
             settings += &format!(
@@ -72,23 +71,24 @@ impl Peer for PostfixPeer {
                 place.next_hop.port()
             );
         }
-        Ok(Box::new(Daemon { postfix: Postfix::start_with(place.next_hop, &settings), _users: users }))
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        Ok(Box::new(Daemon { postfix: Postfix::start_beside(&files, place.next_hop, &settings), _users: users }))
     }
 }
 
-/// Writes the configuration of Cyrus SASL into this folder, and its database of one user.
-fn add_user(folder: &Path) {
+/// Writes a database of one user for Cyrus SASL into this folder; gives the configuration for it.
+fn add_user(folder: &Path) -> String {
     let database = folder.join("sasldb2");
     let configuration = format!(
-        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\nsasldb_path: {}\n",
+        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: SCRAM-SHA-256 PLAIN LOGIN\nsasldb_path: {}\n",
         database.display()
     );
-    fs::write(folder.join("smtpd.conf"), configuration).expect("write the configuration of Cyrus SASL");
     let script = format!("printf %s '{PASSWORD}' | /usr/sbin/saslpasswd2 -p -c -f \"$0\" -u postfix.test {USER}");
     process::run(Command::new("sh").args(["-c", &script]).arg(&database));
     for (path, mode) in [(folder, 0o755), (&database, 0o644)] {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("let Postfix's user in");
     }
+    configuration
 }
 
 impl Running for Daemon {

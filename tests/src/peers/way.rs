@@ -33,6 +33,9 @@ const RELAY_TLS: &str = "relay-tls";
 /// The Secret with the authority that vouches for the next hop.
 const HOP_CA: &str = "hop-ca";
 
+/// The Secret with what the relay logs in with at the next hop.
+const HOP_LOGIN: &str = "hop-login";
+
 /// The Secret with the relay's users.
 const RELAY_USERS: &str = "relay-users";
 
@@ -59,17 +62,17 @@ impl Way {
                 if let Some(why) = client.missing() {
                     return Err(Missing(why));
                 }
-                (relay(sink.address, link, Link::Clear, &keys)?, None)
+                (relay(sink.address, link, Link::Clear, &keys), None)
             }
             Row::Before(peer) => {
-                let relay = relay(sink.address, link, Link::Clear, &keys)?;
+                let relay = relay(sink.address, link, Link::Clear, &keys);
                 let place = Place { next_hop: relay.smtp, inward: Link::Clear, outward: link, keys: &keys };
                 (relay, Some((peer, peer.start(&place)?)))
             }
             Row::Behind(peer) => {
                 let place = Place { next_hop: sink.address, inward: link, outward: Link::Clear, keys: &keys };
                 let running = peer.start(&place)?;
-                (relay(running.address(), Link::Clear, link, &keys)?, Some((peer, running)))
+                (relay(running.address(), Link::Clear, link, &keys), Some((peer, running)))
             }
         };
         Ok(Way { relay, sink, peer, keys, link })
@@ -116,7 +119,7 @@ impl Way {
 }
 
 /// A relay to this host, spoken with and speaking so.
-fn relay(host: SocketAddr, inward: Link, outward: Link, keys: &Keys) -> Result<Relay, Missing> {
+fn relay(host: SocketAddr, inward: Link, outward: Link, keys: &Keys) -> Relay {
     let mut manifest = Manifest::to(host);
     manifest.relay.limits.message_size = ByteSize::from_bytes(50 << 20);
     let folder = TempDir::new().expect("a temporary folder");
@@ -129,9 +132,6 @@ fn relay(host: SocketAddr, inward: Link, outward: Link, keys: &Keys) -> Result<R
         manifest.relay.clients = vec![Client { users, ..Client::default() }];
         put_user(&folder.path().join(RELAY_USERS));
     }
-    if outward.has_login() {
-        return Err(Missing("the relay has no credentials for a smarthost".into()));
-    }
     manifest.relay.tls = if outward.is_secure() { TlsPolicy::Verified } else { TlsPolicy::Off };
     if outward.is_secure() {
         manifest.relay.routes.iter_mut().filter_map(|route| route.smarthost.as_mut()).for_each(trust);
@@ -139,8 +139,14 @@ fn relay(host: SocketAddr, inward: Link, outward: Link, keys: &Keys) -> Result<R
         let trusted = if outward == Link::StartTls { Keys::new().authority_text() } else { keys.authority_text() };
         certificate::put(folder.path(), HOP_CA, "ca.crt", &trusted);
     }
+    if outward.has_login() {
+        manifest.relay.routes.iter_mut().filter_map(|route| route.smarthost.as_mut()).for_each(log_in);
+        for (key, text) in [("username", USER), ("password", PASSWORD)] {
+            certificate::put(folder.path(), HOP_LOGIN, key, text);
+        }
+    }
     let file = folder.path().join("relay.yaml");
-    Ok(Relay::start_on(folder, &file, &manifest, &[]))
+    Relay::start_on(folder, &file, &manifest, &[])
 }
 
 /// Makes the Secret with [`USER`], whose password SCRAM works with too.
@@ -153,6 +159,11 @@ fn put_user(secret: &Path) {
         Command::new(program()).args(["hash-password", USER, "--kind", "scram"]).stdin(Stdio::from(input)),
     );
     fs::write(secret.join("users"), line).expect("write a Secret");
+}
+
+/// Lets the relay log in at a host with what is in [`HOP_LOGIN`].
+fn log_in(host: &mut Smarthost) {
+    host.credentials = Some(SecretRef { secret_name: HOP_LOGIN.into() });
 }
 
 /// Lets the authority in [`HOP_CA`] alone vouch for a host.
