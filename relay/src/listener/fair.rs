@@ -10,8 +10,9 @@
 //!   is slow does not use the machine, and nobody waits for it. So turns bound what is served at once, and not what is under
 //!   way over slow networks or to a slow disk.
 //!
-//! Seen by a clock in each session: without turns, or with turns that end before the disk, a single session beside two hundred waits
-//! in the runtime's line and for a commit, and hardly for anything else; `docs/performance.md` has the rates.
+//! Seen by a clock in each session: with turns that end before the disk, a single session beside two hundred waits in the runtime's
+//! line and for a commit, and hardly for anything else. Turns for single steps change nothing: a step is over before another can ask
+//! for a turn. `docs/performance.md` has the rates: it is no equal share yet, so `limits.perClient` protects better.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
