@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use crate::{
     Bench,
     mta::{Mta, Setup, Who},
+    process,
     report::{Line, count, milliseconds},
     sink::Sink,
     throughput::{WORKS, send},
+    writes::{back, room},
 };
 
 /// Messages of the burst.
@@ -21,11 +23,14 @@ struct Burst {
     accepted: f64,
     drained: f64,
     first: Duration,
+    /// The room on the disk when all was in, and how long it took to give that back when all was out.
+    held: u64,
+    back: Option<Duration>,
 }
 
 impl Burst {
     fn text(&self) -> String {
-        let Burst { messages, accepted, drained, first } = self;
+        let Burst { messages, accepted, drained, first, .. } = self;
         let (accepted, drained) = (count(*accepted), count(*drained));
         let messages = count(*messages as f64);
         format!("{messages}: accepted {accepted}/s, drained {drained}/s, first after {}", milliseconds(*first))
@@ -39,11 +44,13 @@ fn measure(who: Who, messages: u64) -> Burst {
     send(mta.address, messages, &WORKS[0].1);
     let accepted = begun.elapsed();
     assert_eq!(sink.count(), 0, "{} lets nothing out while it is closed", who.name());
+    let held = process::held(&mta.queue());
     let opened = mta.open();
     let first = sink.await_first().saturating_duration_since(opened);
     let drained = sink.await_count(messages).saturating_duration_since(opened);
+    let back = if who == Who::Mailsluice { back(&mta.queue()) } else { None };
     let rate = |time: Duration| messages as f64 / time.as_secs_f64();
-    Burst { messages, accepted: rate(accepted), drained: rate(drained), first }
+    Burst { messages, accepted: rate(accepted), drained: rate(drained), first, held, back }
 }
 
 /// The row.
@@ -63,4 +70,5 @@ pub(crate) fn run(bench: &mut Bench) {
         line = line.beside(who, burst.text());
     }
     bench.tell(line.met(met));
+    bench.tell(room("room that the burst held, and when it is back after its last message", ours.held, ours.back));
 }

@@ -37,7 +37,14 @@ pub(crate) fn draw(file: &Path, (x, y): (&str, &str), curves: &[Curve]) -> Resul
         .y_label_area_size(72)
         .build_cartesian_2d((left..right).log_scale(), (bottom..top).log_scale())?;
     let number = |value: &f64| crate::report::count(*value);
-    chart.configure_mesh().x_desc(x).y_desc(y).x_label_formatter(&number).y_label_formatter(&number).draw()?;
+    chart
+        .configure_mesh()
+        .max_light_lines(1)
+        .x_desc(x)
+        .y_desc(y)
+        .x_label_formatter(&number)
+        .y_label_formatter(&number)
+        .draw()?;
     for (who, curve) in curves {
         let color = color(*who);
         chart

@@ -69,6 +69,11 @@ pub(crate) fn resident(id: u32) -> u64 {
     kilobytes(&format!("/proc/{id}/status"), "VmRSS:").unwrap_or(0) << 10
 }
 
+/// What of that is no page of its program, which the kernel can take back and read again.
+pub(crate) fn own_memory(id: u32) -> u64 {
+    kilobytes(&format!("/proc/{id}/status"), "RssAnon:").unwrap_or(0) << 10
+}
+
 fn kilobytes(file: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;

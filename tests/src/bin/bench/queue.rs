@@ -11,7 +11,7 @@ use std::{
 use mailsluice_tests::{http, wait};
 
 use crate::{
-    Bench, client, latency,
+    Bench, UNMEASURED, client, latency,
     mta::{DEAD, HOSTS, Mta, Setup, Who},
     process,
     report::{Line, count, megabytes, milliseconds},
@@ -34,10 +34,27 @@ const SMTP: u16 = 25;
 /// How long a restart may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The memory of a relay, in octets.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    all: u64,
+    /// What of it is no page of its program, where it is one process.
+    own: Option<u64>,
+}
+
+impl Memory {
+    fn text(self) -> String {
+        match self.own {
+            Some(own) => format!("{} ({} without the program)", megabytes(self.all), megabytes(own)),
+            None => megabytes(self.all),
+        }
+    }
+}
+
 /// What was seen with so much waiting.
 struct Seen {
     waiting: u64,
-    memory: u64,
+    memory: Memory,
     rate: f64,
     cpu: Duration,
     p99: Duration,
@@ -66,7 +83,7 @@ fn grow(mta: &Mta, sink: &Sink, lengths: &[u64], (messages, offered): (u64, u64)
         println!(
             "with {} waiting: {}, {}/s pass, {} µs of CPU a message, p99 {}",
             count(waiting as f64),
-            megabytes(memory),
+            memory.text(),
             count(rate),
             cpu.as_micros(),
             milliseconds(percentiles.p99)
@@ -76,9 +93,12 @@ fn grow(mta: &Mta, sink: &Sink, lengths: &[u64], (messages, offered): (u64, u64)
 }
 
 /// Resident, of the one process that ours is; in proportion, of others' many.
-fn memory(mta: &Mta) -> u64 {
+fn memory(mta: &Mta) -> Memory {
     let root = mta.process();
-    if process::family(root).len() > 1 { process::memory(root) } else { process::resident(root) }
+    if process::family(root).len() > 1 {
+        return Memory { all: process::memory(root), own: None };
+    }
+    Memory { all: process::resident(root), own: Some(process::own_memory(root)) }
 }
 
 /// The rows.
@@ -89,7 +109,7 @@ pub(crate) fn run(bench: &mut Bench) {
     let closed = bench.attempt("queue, held", || closed(&Setup { held: true, ..setup.clone() }, messages));
     if let Some(closed) = closed {
         let what = format!("memory, {} of 1 KiB for 1,000 hosts, the schedule closed", count(messages as f64));
-        bench.tell(Line::new(what, "≤ 45 MB", megabytes(closed)).met(closed <= 45_000_000));
+        bench.tell(Line::new(what, "≤ 45 MB", closed.text()).met(closed.all <= 45_000_000));
     }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let mut mta = Mta::start(Who::Mailsluice, &setup);
@@ -105,12 +125,12 @@ pub(crate) fn run(bench: &mut Bench) {
     }
     drop(mta);
 
-    let mut postfix_idle = 0;
+    let mut postfix_idle = None;
     bench.attempt("queue, Postfix", || {
         let sink = Sink::start();
         let mta = Mta::start(Who::Postfix, &Setup { dead_hosts: true, ..Setup::to(sink.address) });
         thread::sleep(Duration::from_secs(2));
-        postfix_idle = memory(&mta);
+        postfix_idle = Some(memory(&mta));
         grow(&mta, &sink, &SHORT, (2_000, 300), &mut theirs);
     });
     tell_growth(bench, (&ours, idle), (&theirs, postfix_idle));
@@ -122,24 +142,22 @@ pub(crate) fn run(bench: &mut Bench) {
 }
 
 /// The rows of what a queue that grows costs.
-fn tell_growth(bench: &mut Bench, (ours, idle): (&[Seen], u64), (theirs, postfix_idle): (&[Seen], u64)) {
-    bench.tell(
-        Line::new("memory, idle", "≤ 15 MB", megabytes(idle))
-            .met(idle <= 15_000_000)
-            .beside(Who::Postfix, megabytes(postfix_idle)),
-    );
+fn tell_growth(bench: &mut Bench, (ours, idle): (&[Seen], Memory), (theirs, postfix_idle): (&[Seen], Option<Memory>)) {
+    let beside = postfix_idle.map_or_else(|| UNMEASURED.to_owned(), Memory::text);
+    let line = Line::new("memory, idle", "≤ 15 MB", idle.text()).met(idle.all <= 15_000_000);
+    bench.tell(line.beside(Who::Postfix, beside));
     for (length, most) in [(100_000, 45_000_000), (1_000_000, 300_000_000)] {
         if let Some(seen) = ours.iter().find(|seen| seen.waiting == length) {
             let mut line = Line::new(
                 format!("memory, {} of 1 KiB for 1,000 hosts, each tried and suspended", count(length as f64)),
                 format!("≤ {} MB", most / 1_000_000),
-                megabytes(seen.memory),
+                seen.memory.text(),
             );
             if let Some(last) = theirs.last() {
-                let beside = format!("{} with {}", megabytes(last.memory), count(last.waiting as f64));
+                let beside = format!("{} with {}", last.memory.text(), count(last.waiting as f64));
                 line = line.beside(Who::Postfix, beside);
             }
-            bench.tell(line.met(seen.memory <= most));
+            bench.tell(line.met(seen.memory.all <= most));
         }
     }
     if let (Some(first), Some(last)) = (ours.first(), ours.last()) {
@@ -169,7 +187,7 @@ fn tell_restart(bench: &mut Bench, waiting: u64, (first, all): (Duration, Durati
 }
 
 /// The memory of ours with so many messages that a closed schedule keeps.
-fn closed(setup: &Setup, messages: u64) -> u64 {
+fn closed(setup: &Setup, messages: u64) -> Memory {
     let mta = Mta::start(Who::Mailsluice, setup);
     client::fill(mta.address, DEAD, HOSTS as u64, (0, messages));
     thread::sleep(Duration::from_secs(3));

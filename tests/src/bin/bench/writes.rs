@@ -1,6 +1,7 @@
 //! What is written to the disk for each octet of mail, and when the room comes back.
 
 use std::{
+    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -46,6 +47,24 @@ impl Written {
     }
 }
 
+/// How long a queue that has run empty takes to give its room back to the file system; none where that is too long.
+pub(crate) fn back(queue: &Path) -> Option<Duration> {
+    let emptied = Instant::now();
+    while emptied.elapsed() < BACK {
+        if process::held(queue) <= HELD {
+            return Some(emptied.elapsed());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    None
+}
+
+/// A row of that.
+pub(crate) fn room(what: impl Into<String>, held: u64, back: Option<Duration>) -> Line {
+    let text = back.map_or_else(|| "not back".to_owned(), |back| format!("back after {:.1} s", back.as_secs_f64()));
+    Line::new(what, "≤ 60 s", format!("{}; {text}", megabytes(held))).met(back.is_some())
+}
+
 fn measure(who: Who, messages: u64) -> Written {
     let sink = Sink::start();
     let mta = Mta::start(who, &Setup::to(sink.address));
@@ -60,14 +79,7 @@ fn measure(who: Who, messages: u64) -> Written {
     sink.await_count(WARM_UP + messages);
     let held = process::held(&queue);
     let own = own.map(|before| process::written(mta.process()) - before);
-    let emptied = Instant::now();
-    let mut back = None;
-    while ours && back.is_none() && emptied.elapsed() < BACK + Duration::from_secs(5) {
-        if process::held(&queue) <= HELD {
-            back = Some(emptied.elapsed());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+    let back = if ours { back(&queue) } else { None };
     mailsluice_tests::process::run(&mut Command::new("sync"));
     let disk = disk.and_then(|before| Some(process::disk_written(&queue)? - before));
     let part = |octets: u64| octets as f64 / (messages * OCTETS) as f64;
@@ -84,13 +96,5 @@ pub(crate) fn run(bench: &mut Bench) {
         line = line.beside(who, measured.map_or_else(|| UNMEASURED.to_owned(), |written| written.text()));
     }
     bench.tell(line.met(ours.own.is_some_and(|own| own <= 1.3)));
-    let back = ours.back.map_or("not back".to_owned(), |back| format!("back after {:.1} s", back.as_secs_f64()));
-    bench.tell(
-        Line::new(
-            "room held when all is delivered, and when it is back",
-            "≤ 60 s",
-            format!("{}; {back}", megabytes(ours.held)),
-        )
-        .met(ours.back.is_some_and(|back| back <= BACK)),
-    );
+    bench.tell(room("room held when a steady flow has ended, and when it is back", ours.held, ours.back));
 }
