@@ -181,6 +181,8 @@ def relay():
                       (f"sum by (result) (increase(mailsluice_config_reloads_total{{{s}}}[$__rate_interval]))", "{{result}}")),
                 graph("Secrets that cannot be used", "Secrets that are missing or hold nothing that can be used, by pod.", "short",
                       of_pod("mailsluice_secrets_invalid")),
+                graph("Certificates", "How long the certificates that listeners show are still valid, by their Secret.", "s",
+                      (f"min by (secret) (mailsluice_tls_certificate_expiry_timestamp_seconds{{{s}}}) - time()", "{{secret}}")),
                 graph("Log Level", "Pods by the Log Level that is set.", "short",
                       (f"sum by (level) (mailsluice_log_level{{{s}}}) > 0", "{{level}}")),
             ]),

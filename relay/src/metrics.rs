@@ -48,6 +48,7 @@ pub struct Metrics {
     pub tls_report_sessions: IntCounterVec,
     /// Secrets that are missing or cannot be used.
     pub secrets_invalid: IntGauge,
+    certificate_expiry: IntGaugeVec,
     /// Clients' sessions that are open.
     pub sessions_in: IntGauge,
     /// How long clients' sessions took.
@@ -317,6 +318,11 @@ impl Metrics {
                 "mailsluice_secrets_invalid",
                 "Secrets that are missing or hold nothing that can be used.",
             )?,
+            certificate_expiry: gauges(
+                "mailsluice_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate that listeners show expires, or one of its chain, by the name of its Secret.",
+                "secret",
+            )?,
             sessions_in: gauge("mailsluice_smtp_server_sessions", "Clients' sessions that are open.")?,
             session_in_seconds: histogram(
                 "mailsluice_smtp_server_session_seconds",
@@ -351,6 +357,14 @@ impl Metrics {
     /// Notes how long a sync of the spool took.
     pub fn synced(&self, took: Duration) {
         self.sync_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Notes when certificates expire, each with its Secret's name, in the place of all that were noted before.
+    pub fn set_expiries(&self, expiries: &[(String, Timestamp)]) {
+        self.certificate_expiry.reset();
+        for (secret, at) in expiries {
+            self.certificate_expiry.with_label_values(&[secret]).set(at.as_second());
+        }
     }
 
     /// All metrics in Prometheus' text format.

@@ -394,6 +394,7 @@ impl Relay {
             if faults.is_empty() {
                 self.log.at(LogLevel::Major, Tag::Relay).say("the Secrets are read");
             }
+            self.metrics.set_expiries(&certificates.expiries());
             self.metrics.secrets_invalid.set(i64::try_from(faults.len()).unwrap_or(i64::MAX));
             let problem = (!faults.is_empty()).then(|| faults.join(". "));
             self.monitor.set_problem(ProblemReason::SecretInvalid, problem);

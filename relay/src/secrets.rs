@@ -128,6 +128,13 @@ impl<T: Clone> Kept<T> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(name)?.value.clone()
     }
 
+    /// All values, each with its Secret's name.
+    #[must_use]
+    pub fn values(&self) -> Vec<(String, T)> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter_map(|(name, entry)| Some((name.clone(), entry.value.clone()?))).collect()
+    }
+
     /// The Secrets that have a fault.
     #[must_use]
     pub fn faulty(&self) -> Vec<Faulty> {

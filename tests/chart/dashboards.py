@@ -40,7 +40,7 @@ kind: SMTPRelay
 metadata: {{name: outbound}}
 spec:
   scheduleRef: {{name: gate}}
-  listeners: [{{name: smtp, port: {smtp}}}]
+  listeners: [{{name: smtp, port: {smtp}, tls: {{secretName: outbound-tls}}}}]
   clients: [{{networks: ["127.0.0.0/8"], senders: ["@example.org"]}}]
   routes:
   - {{domains: [held.example], smarthost: {{host: 127.0.0.1, port: 1}}}}
@@ -94,6 +94,7 @@ class Site:
         self.prometheus = f"http://127.0.0.1:{ports['prometheus']}"
         self.relay, self.operator = (f"http://127.0.0.1:{ports[name]}/metrics" for name in ("relay", "operator"))
         manifests = self.write("relay.yaml", MANIFESTS.format(**ports))
+        self.certificate(self.folder / "outbound-tls")
         self.start("sink", relay, "sink", f"127.0.0.1:{ports['sink']}")
         self.start("relay", relay, "run", manifests, "--spool", self.folder / "spool", "--http", f"127.0.0.1:{ports['relay']}")
         stack.callback(fake_api.start(ports["api"]).shutdown)
@@ -120,6 +121,15 @@ class Site:
     def job(name, port, **labels):
         static = [{"targets": [f"127.0.0.1:{port}"], "labels": labels}]
         return {"job_name": name, "honor_labels": True, "static_configs": static}
+
+    @staticmethod
+    def certificate(folder):
+        """A Secret of type kubernetes.io/tls."""
+        folder.mkdir()
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", folder / "tls.key"]
+        command = ["openssl", "req", "-x509", *key, "-out", folder / "tls.crt", "-subj", "/CN=localhost", "-days", "30"]
+        process = subprocess.run(command, capture_output=True, text=True)
+        check(process.returncode == 0, process.stderr)
 
     def write(self, name, text):
         (self.folder / name).write_text(text)

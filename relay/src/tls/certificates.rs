@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use mailsluice_crds::relay::SMTPRelaySpec;
 use rustls::{
     ServerConfig, ServerConnection,
@@ -9,6 +10,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use tokio_rustls::TlsAcceptor;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{
     ServerSide,
@@ -32,6 +34,7 @@ struct Shown {
     /// The same, asking for the client's.
     asking: TlsAcceptor,
     end_point: Option<Arc<[u8]>>,
+    expires: Option<Timestamp>,
 }
 
 /// What makes handshakes with clients.
@@ -72,6 +75,13 @@ impl Certificates {
         Some(Acceptor { tls, end_point: shown.end_point.clone() })
     }
 
+    /// When the certificates that are shown expire, each with its Secret's name.
+    #[must_use]
+    pub fn expiries(&self) -> Vec<(String, Timestamp)> {
+        let shown = self.kept.values().into_iter();
+        shown.filter_map(|(name, shown)| Some((name, shown.expires?))).collect()
+    }
+
     /// The faults of Secrets, as sentences.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
@@ -81,6 +91,15 @@ impl Certificates {
         };
         self.kept.faulty().into_iter().map(sentence).collect()
     }
+}
+
+/// When the first certificate of a chain to expire does: with it, the chain is worth nothing.
+fn expiry(chain: &[CertificateDer<'_>]) -> Option<Timestamp> {
+    let not_after = |certificate: &CertificateDer<'_>| {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
+    };
+    chain.iter().filter_map(not_after).min()
 }
 
 /// The chain of certificates and its key.
@@ -104,7 +123,7 @@ pub(super) fn read(
 fn load(secrets: &Secrets, name: &str) -> Result<Arc<Shown>, SecretError> {
     let unusable = |key, fault: String| SecretError::Unusable { name: name.to_owned(), key, fault };
     let (chain, key) = read(secrets, name)?;
-    let end_point = chain.first().and_then(end_point);
+    let (end_point, expires) = (chain.first().and_then(end_point), expiry(&chain));
     let make = |ask: bool| {
         let builder = ServerConfig::builder();
         let builder = match ask {
@@ -118,7 +137,7 @@ fn load(secrets: &Secrets, name: &str) -> Result<Arc<Shown>, SecretError> {
         config.ticketer = Ticketer::new().map_err(|error| unusable(KEY, error.to_string()))?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     };
-    Ok(Arc::new(Shown { plain: make(false)?, asking: make(true)?, end_point }))
+    Ok(Arc::new(Shown { plain: make(false)?, asking: make(true)?, end_point, expires }))
 }
 
 #[cfg(test)]
@@ -141,6 +160,18 @@ mod tests {
         fs::create_dir_all(&secret).unwrap();
         fs::write(secret.join(CHAIN), chain).unwrap();
         fs::write(secret.join(KEY), key).unwrap();
+    }
+
+    #[test]
+    fn a_chain_expires_with_the_first_of_its_certificates() {
+        let certificate = |year| {
+            let mut wanted = rcgen::CertificateParams::new(vec!["mail.example".to_owned()]).unwrap();
+            wanted.not_after = rcgen::date_time_ymd(year, 1, 1);
+            wanted.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().clone()
+        };
+        let (long, short) = (certificate(2040), certificate(2031));
+        assert_eq!(expiry(&[long, short]), Some("2031-01-01T00:00:00Z".parse().unwrap()));
+        assert_eq!(expiry(&[CertificateDer::from(b"no certificate".to_vec())]), None);
     }
 
     #[test]
