@@ -3,6 +3,7 @@
 //! - [`relay`]: SMTPRelay, what a relay is asked to do;
 //! - [`schedule`]: TCPSchedule, when connections are allowed, and the pure functions that answer it;
 //! - [`monitor`]: the SMTP Monitor, what a relay reports and SMTPRelay's status shows;
+//! - [`catalogue`]: every reason and code that it shows, what it means, and what to do;
 //! - [`log_level`]: the six Log Levels;
 //! - [`crd`]: the definitions for the API server, with the rules of admission;
 //! - [`manifest`]: manifests read without an API server, by the same rules;
@@ -12,6 +13,7 @@
 
 #[cfg(any(test, feature = "cases"))]
 pub mod cases;
+pub mod catalogue;
 pub mod crd;
 pub mod log_level;
 pub mod manifest;

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{log_level::LogLevel, schedule::LinkState};
+pub use crate::catalogue::reason::{ProblemReason, Reason};
+use crate::{catalogue::Code, log_level::LogLevel, schedule::LinkState};
 
 /// What one relay process reports: the JSON of `/monitor` and of each line of `/monitor/stream`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,52 +44,6 @@ pub struct RelayProblem {
     pub message: String,
     /// Since when it has been so.
     pub since: Timestamp,
-}
-
-/// Why a relay as a whole does not do its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum ProblemReason {
-    /// The spool cannot be written or synced: no mail is accepted.
-    SpoolFailing,
-    /// The spool's disk is full: no mail is accepted until there is room.
-    QueueFull,
-    /// The `scheduleRef` names a TCP Schedule that the relay was not given: all mail is held.
-    ScheduleNotFound,
-    /// Records of the spool are damaged and were set aside: their mail may be lost, all other mail is delivered.
-    SpoolDamaged,
-    /// The last change of the configuration was refused; the one before it is in force.
-    ConfigurationInvalid,
-    /// A Secret is missing, or holds nothing that can be used: what needs it does not work.
-    SecretInvalid,
-    /// The keys of the cluster's service accounts are missing or cannot be read: their tokens let nobody in.
-    TokenKeysInvalid,
-}
-
-impl ProblemReason {
-    /// All of them, the worst first.
-    pub const ALL: [ProblemReason; 7] = [
-        ProblemReason::SpoolFailing,
-        ProblemReason::QueueFull,
-        ProblemReason::ScheduleNotFound,
-        ProblemReason::SpoolDamaged,
-        ProblemReason::ConfigurationInvalid,
-        ProblemReason::SecretInvalid,
-        ProblemReason::TokenKeysInvalid,
-    ];
-
-    /// Its name, in a condition's reason and in a metric's label.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            ProblemReason::SpoolFailing => "SpoolFailing",
-            ProblemReason::QueueFull => "QueueFull",
-            ProblemReason::ScheduleNotFound => "ScheduleNotFound",
-            ProblemReason::SpoolDamaged => "SpoolDamaged",
-            ProblemReason::ConfigurationInvalid => "ConfigurationInvalid",
-            ProblemReason::SecretInvalid => "SecretInvalid",
-            ProblemReason::TokenKeysInvalid => "TokenKeysInvalid",
-        }
-    }
 }
 
 /// Whether connections are allowed now.
@@ -150,6 +105,10 @@ pub struct HostRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub problem: Option<String>,
+    /// Since when its attempts have failed, none of them successful: when the first failure of the present run was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::crd::schema::time")]
+    pub failing_since: Option<Timestamp>,
     /// What went wrong at the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
@@ -176,8 +135,8 @@ pub struct AddressRow {
     /// Why: stable, in CamelCase.
     pub reason: Reason,
     /// The code of the error that it gave: `ECONNREFUSED`, or `421 4.7.0`.
-    #[schemars(length(max = 32))]
-    pub code: String,
+    #[schemars(with = "String", length(max = 32))]
+    pub code: Code,
 }
 
 /// What is done about a host's mail now.
@@ -193,61 +152,14 @@ pub enum HostState {
     Held,
 }
 
-/// Why mail for a host waits. Few, stable, the same in the status, the log and the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum Reason {
-    /// The TCP Schedule allows no connections now.
-    TcpScheduleClosed,
-    /// The TCP Schedule allows a session every so often, and the next one is not due yet.
-    TcpSchedulePause,
-    /// The relay's `scheduleRef` names a TCP Schedule that does not exist.
-    ScheduleNotFound,
-    /// The host's addresses could not be looked up.
-    DnsFailed,
-    /// No connection could be made, or it broke.
-    ConnectionFailed,
-    /// TLS is asked for and could not be had: none is offered, the handshake failed, or the certificate is not to be trusted.
-    TlsFailed,
-    /// The smarthost did not let the relay log in: the credentials are missing, it refused them, or they could not be shown to it.
-    AuthFailed,
-    /// The host answered a command with a temporary refusal, or broke the protocol.
-    HostRefused,
-    /// Single messages were put off by the host; the host itself is not suspended.
-    MessagesDeferred,
-    /// `messagesPerHostPerMinute` is reached.
-    RateLimited,
-    /// Nothing waits but messages that their senders want held till a moment (FUTURERELEASE, RFC 4865).
-    HeldBySender,
-}
-
-impl Reason {
-    /// The reason as the status, the log and the metrics spell it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::TcpScheduleClosed => "TcpScheduleClosed",
-            Reason::TcpSchedulePause => "TcpSchedulePause",
-            Reason::ScheduleNotFound => "ScheduleNotFound",
-            Reason::DnsFailed => "DnsFailed",
-            Reason::ConnectionFailed => "ConnectionFailed",
-            Reason::TlsFailed => "TlsFailed",
-            Reason::AuthFailed => "AuthFailed",
-            Reason::HostRefused => "HostRefused",
-            Reason::MessagesDeferred => "MessagesDeferred",
-            Reason::RateLimited => "RateLimited",
-            Reason::HeldBySender => "HeldBySender",
-        }
-    }
-}
-
 /// What went wrong at the last attempt to reach a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
-    /// The error's own name: an errno's (`ECONNREFUSED`), a DNS answer (`NXDOMAIN`), a fault of TLS (`CERT_EXPIRED`), or an SMTP
-    /// reply's code (`451 4.7.1`).
-    #[schemars(length(max = 32))]
-    pub code: String,
+    /// The error's own name: an errno's (`ECONNREFUSED`), a DNS answer (`NXDOMAIN`), a fault of TLS (`CERT_EXPIRED`) or its alert
+    /// (`TLS_ALERT 40`), or an SMTP reply's code (`451 4.7.1`). `mailsluice-relay explain` says what each means.
+    #[schemars(with = "String", length(max = 32))]
+    pub code: Code,
     /// The error's own number where it has one: the errno, the TLS alert's, or the SMTP reply's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i32>,
@@ -263,6 +175,21 @@ pub struct LastError {
     /// What the system or the host said; at most 256 characters.
     #[schemars(length(max = 256))]
     pub text: String,
+}
+
+impl LastError {
+    /// An error with the number of its code.
+    #[must_use]
+    pub fn new(code: Code, stage: Stage, peer: Option<String>, at: Timestamp, text: String) -> LastError {
+        LastError { number: code.number(), code, stage, peer, at, text }
+    }
+
+    /// What happened where: `ECONNREFUSED at Connect with 192.0.2.1:25`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let with = self.peer.as_ref().map(|peer| format!(" with {peer}")).unwrap_or_default();
+        format!("{} at {:?}{with}", self.code, self.stage)
+    }
 }
 
 /// An outgoing connection.

@@ -1,42 +1,18 @@
-//! The codes that errors carry: the operating system's own, by name.
+//! The codes of errors that the system gives, and texts cut to their room.
 
-use rustix::io::Errno;
+use std::io;
 
-/// The name of an errno, as the system's manual spells it; `errno N` for one that no network operation gives.
+use mailsluice_crds::catalogue::{Code, Errno, OwnCode};
+
+/// The code of an error of input or output: its errno, or what it is where the system has no number for it.
 #[must_use]
-pub fn errno_name(number: i32) -> String {
-    const NAMES: [(Errno, &str); 26] = [
-        (Errno::ACCESS, "EACCES"),
-        (Errno::ADDRINUSE, "EADDRINUSE"),
-        (Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
-        (Errno::AFNOSUPPORT, "EAFNOSUPPORT"),
-        (Errno::AGAIN, "EAGAIN"),
-        (Errno::CONNABORTED, "ECONNABORTED"),
-        (Errno::CONNREFUSED, "ECONNREFUSED"),
-        (Errno::CONNRESET, "ECONNRESET"),
-        (Errno::DQUOT, "EDQUOT"),
-        (Errno::HOSTDOWN, "EHOSTDOWN"),
-        (Errno::HOSTUNREACH, "EHOSTUNREACH"),
-        (Errno::INVAL, "EINVAL"),
-        (Errno::IO, "EIO"),
-        (Errno::MFILE, "EMFILE"),
-        (Errno::NETDOWN, "ENETDOWN"),
-        (Errno::NETRESET, "ENETRESET"),
-        (Errno::NETUNREACH, "ENETUNREACH"),
-        (Errno::NFILE, "ENFILE"),
-        (Errno::NOBUFS, "ENOBUFS"),
-        (Errno::NODEV, "ENODEV"),
-        (Errno::NOMEM, "ENOMEM"),
-        (Errno::NOSPC, "ENOSPC"),
-        (Errno::PERM, "EPERM"),
-        (Errno::PIPE, "EPIPE"),
-        (Errno::ROFS, "EROFS"),
-        (Errno::TIMEDOUT, "ETIMEDOUT"),
-    ];
-    NAMES
-        .iter()
-        .find(|(errno, _)| errno.raw_os_error() == number)
-        .map_or_else(|| format!("errno {number}"), |(_, name)| (*name).to_owned())
+pub fn io_code(error: &io::Error) -> Code {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(number), _) => Errno::new(number).into(),
+        (None, io::ErrorKind::UnexpectedEof) => OwnCode::Closed.into(),
+        (None, io::ErrorKind::TimedOut) => Errno::TIMED_OUT.into(),
+        (None, _) => OwnCode::Broken.into(),
+    }
 }
 
 /// Text cut to at most `most` characters, with an ellipsis where something is missing.
@@ -50,13 +26,57 @@ pub fn shortened(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno as System;
+
     use super::*;
 
+    /// The catalogue has the system's numbers, without asking the system.
     #[test]
-    fn errnos_have_their_names() {
-        assert_eq!(errno_name(111), "ECONNREFUSED");
-        assert_eq!(errno_name(113), "EHOSTUNREACH");
-        assert_eq!(errno_name(9_999), "errno 9999");
+    fn errnos_have_the_systems_numbers() {
+        for (errno, name) in [
+            (System::ACCESS, "EACCES"),
+            (System::ADDRINUSE, "EADDRINUSE"),
+            (System::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
+            (System::AFNOSUPPORT, "EAFNOSUPPORT"),
+            (System::AGAIN, "EAGAIN"),
+            (System::CONNABORTED, "ECONNABORTED"),
+            (System::CONNREFUSED, "ECONNREFUSED"),
+            (System::CONNRESET, "ECONNRESET"),
+            (System::DQUOT, "EDQUOT"),
+            (System::HOSTDOWN, "EHOSTDOWN"),
+            (System::HOSTUNREACH, "EHOSTUNREACH"),
+            (System::INVAL, "EINVAL"),
+            (System::IO, "EIO"),
+            (System::MFILE, "EMFILE"),
+            (System::NETDOWN, "ENETDOWN"),
+            (System::NETRESET, "ENETRESET"),
+            (System::NETUNREACH, "ENETUNREACH"),
+            (System::NFILE, "ENFILE"),
+            (System::NOBUFS, "ENOBUFS"),
+            (System::NODEV, "ENODEV"),
+            (System::NOMEM, "ENOMEM"),
+            (System::NOSPC, "ENOSPC"),
+            (System::PERM, "EPERM"),
+            (System::PIPE, "EPIPE"),
+            (System::ROFS, "EROFS"),
+            (System::TIMEDOUT, "ETIMEDOUT"),
+        ] {
+            let code = io_code(&errno.into());
+            assert_eq!((code.name().as_ref(), code.number()), (name, Some(errno.raw_os_error())));
+        }
+        assert_eq!(Errno::all().count(), 26, "an errno is listed that nobody has compared with the system's");
+        assert_eq!(io_code(&io::Error::from_raw_os_error(9_999)).name(), "errno 9999");
+    }
+
+    #[test]
+    fn errors_without_a_number_have_a_code_too() {
+        for (kind, name) in [
+            (io::ErrorKind::UnexpectedEof, "CLOSED"),
+            (io::ErrorKind::TimedOut, "ETIMEDOUT"),
+            (io::ErrorKind::InvalidData, "BROKEN"),
+        ] {
+            assert_eq!(io_code(&kind.into()).name(), name);
+        }
     }
 
     #[test]

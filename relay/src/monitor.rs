@@ -106,6 +106,7 @@ impl Monitor {
                 suspended_till: row.suspended_till,
                 reason: row.reason,
                 problem: row.problem.map(|text| crate::errors::shortened(&text, 256)),
+                failing_since: row.failing_since,
                 last_error: row.last_error,
             })
             .collect();

@@ -9,8 +9,6 @@ pub const TEXT: usize = 256;
 /// Octets of the whole status, as JSON.
 pub const OCTETS: usize = 16 << 10;
 
-/// Characters of an error's code, as the schema has it.
-const CODE: usize = 32;
 /// Characters of an address and port.
 const PEER: usize = 64;
 
@@ -19,13 +17,11 @@ const PEER: usize = 64;
 pub fn row(mut row: HostRow) -> HostRow {
     row.problem = row.problem.map(|text| shortened(&text, TEXT));
     if let Some(error) = &mut row.last_error {
-        error.code = shortened(&error.code, CODE);
         error.peer = error.peer.take().map(|peer| shortened(&peer, PEER));
         error.text = shortened(&error.text, TEXT);
     }
     for address in &mut row.addresses {
         address.address = shortened(&address.address, PEER);
-        address.code = shortened(&address.code, CODE);
     }
     for connection in &mut row.connections {
         connection.peer = shortened(&connection.peer, PEER);

@@ -119,6 +119,7 @@ fn add(merged: &mut HostRow, row: &HostRow) {
     }
     merged.messages = merged.messages.saturating_add(row.messages);
     merged.oldest = [merged.oldest, row.oldest].into_iter().flatten().min();
+    merged.failing_since = [merged.failing_since, row.failing_since].into_iter().flatten().min();
     if row.last_error.as_ref().map(|error| error.at) > merged.last_error.as_ref().map(|error| error.at) {
         merged.last_error.clone_from(&row.last_error);
     }

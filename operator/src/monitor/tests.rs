@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel, SMTPRelayStatus,
+    catalogue::Code,
     monitor::{
         Connection, HostRow, HostState, LastError, Link, ProblemReason, QueueTotals, Reason, RelayProblem, Snapshot,
         Stage,
@@ -32,6 +33,7 @@ fn row(host: &str, state: HostState) -> HostRow {
         suspended_till: None,
         reason: None,
         problem: None,
+        failing_since: None,
         last_error: None,
         addresses: Vec::new(),
         connections: Vec::new(),
@@ -50,7 +52,7 @@ fn suspended(host: &str, till: i64, oldest: i64) -> HostRow {
 
 fn error(second: i64, code: &str) -> LastError {
     LastError {
-        code: code.into(),
+        code: Code::from_name(code).unwrap(),
         number: None,
         stage: Stage::Connect,
         peer: None,
@@ -106,7 +108,11 @@ fn a_hosts_rows_become_one_that_shows_the_worst_and_counts_all() {
         let [row] = merged.rows.as_slice() else { panic!("{} rows", merged.rows.len()) };
         assert_eq!((row.state, row.messages, row.oldest), (HostState::Suspended, 7, Some(at(2))));
         assert_eq!((row.suspended_till, row.problem.as_deref()), (Some(at(300)), Some("till 300")));
-        assert_eq!(row.last_error.as_ref().map(|error| error.code.as_str()), Some("ETIMEDOUT"), "the newest");
+        assert_eq!(
+            row.last_error.as_ref().map(|error| error.code.to_string()).as_deref(),
+            Some("ETIMEDOUT"),
+            "the newest"
+        );
         assert_eq!(row.connections.len(), 10);
         assert_eq!(row.connections[0].since, at(0), "the oldest first, for that is the one that is stuck");
         assert_eq!((merged.queue.messages, merged.queue.bytes, merged.queue.hosts), (7, 200, 1));

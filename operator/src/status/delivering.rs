@@ -79,7 +79,7 @@ pub(super) fn is_hindered(row: &HostRow) -> bool {
 pub(super) fn about(row: &HostRow) -> String {
     match (&row.problem, &row.last_error) {
         (Some(problem), _) => format!("{}: {problem}", row.host),
-        (None, Some(error)) => format!("{}: {} at {:?}: {}", row.host, error.code, error.stage, error.text),
+        (None, Some(error)) => format!("{}: {}: {}", row.host, error.place(), error.text),
         (None, None) => format!("{}: {}", row.host, row.reason.map_or("its mail is held", Reason::name)),
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use mailsluice_crds::{
     SMTPRelayStatus, TCPScheduleSpec,
+    catalogue::Errno,
     monitor::{HostRow, HostState, LastError, Link, ProblemReason, QueueTotals, Reason, RelayProblem, Stage},
     schedule::{LinkState, Schedule, ScheduleError},
 };
@@ -84,6 +85,7 @@ fn row(host: &str, state: HostState, reason: Option<Reason>, problem: Option<&st
         suspended_till: None,
         reason,
         problem: problem.map(str::to_owned),
+        failing_since: None,
         last_error: None,
         addresses: Vec::new(),
         connections: Vec::new(),
@@ -97,8 +99,7 @@ fn refused(host: &str) -> HostRow {
 fn retried(host: &str) -> HostRow {
     let at = night();
     let text = "Connection refused".to_owned();
-    let error =
-        LastError { code: "ECONNREFUSED".into(), number: Some(111), stage: Stage::Connect, peer: None, at, text };
+    let error = LastError::new(Errno::new(111).into(), Stage::Connect, None, at, text);
     HostRow { last_error: Some(error), ..row(host, HostState::Sending, None, None) }
 }
 

@@ -1,14 +1,18 @@
 //! What an error means for the host, and how the Monitor shows it. Pure.
 
 use jiff::Timestamp;
-use mailsluice_crds::monitor::{LastError, Reason, Stage};
-use rustix::io::Errno;
+use mailsluice_crds::{
+    catalogue::{AuthCode, Code, Errno, OwnCode, ReplyCode, TlsCode},
+    monitor::{LastError, Reason, Stage},
+};
+use rustix::io::Errno as System;
 
 use crate::{
-    errors::{errno_name, shortened},
+    errors::{io_code, shortened},
+    queue::Run,
     route::RouteError,
     smtp::{
-        EnhancedCode, Reply,
+        Reply,
         client::{self, AuthFault, ClientError, ErrorKind},
     },
     tcp::ConnectError,
@@ -45,57 +49,29 @@ pub(super) struct Fault {
 }
 
 /// Errors that are the relay's own want: of file descriptors, of memory, of a network.
-const OWN: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::NETDOWN];
+const OWN: [System; 5] = [System::MFILE, System::NFILE, System::NOBUFS, System::NOMEM, System::NETDOWN];
 
 impl Fault {
     pub(super) fn route(error: &RouteError, now: Timestamp) -> Fault {
-        let error = LastError {
-            code: error.code.to_string(),
-            number: None,
-            stage: Stage::Dns,
-            peer: None,
-            at: now,
-            text: shortened(&error.text, TEXT_LENGTH),
-        };
+        let error = last_error(error.code, Stage::Dns, None, now, &error.text);
         Fault { scope: Scope::Host, reason: Reason::DnsFailed, error, lasting: false }
     }
 
     /// A domain's policy lets none of its hosts take its mail.
-    pub(super) fn policy(code: &str, text: &str, now: Timestamp) -> Fault {
-        let error = LastError {
-            code: code.to_owned(),
-            number: None,
-            stage: Stage::Dns,
-            peer: None,
-            at: now,
-            text: shortened(text, TEXT_LENGTH),
-        };
+    pub(super) fn policy(code: TlsCode, text: &str, now: Timestamp) -> Fault {
+        let error = last_error(code, Stage::Dns, None, now, text);
         Fault { scope: Scope::Host, reason: Reason::TlsFailed, error, lasting: true }
     }
 
     /// The relay cannot log in at the host, whatever its address.
-    pub(super) fn auth(code: &str, text: &str, peer: Option<&str>, now: Timestamp) -> Fault {
-        let error = LastError {
-            code: code.to_owned(),
-            number: None,
-            stage: Stage::Auth,
-            peer: peer.map(str::to_owned),
-            at: now,
-            text: shortened(text, TEXT_LENGTH),
-        };
+    pub(super) fn auth(code: AuthCode, text: &str, peer: Option<&str>, now: Timestamp) -> Fault {
+        let error = last_error(code, Stage::Auth, peer, now, text);
         Fault { scope: Scope::Host, reason: Reason::AuthFailed, error, lasting: false }
     }
 
     pub(super) fn connect(from: &ConnectError, peer: &str, now: Timestamp) -> Fault {
-        let number = from.errno();
-        let error = LastError {
-            code: number.map_or_else(|| "EIO".to_owned(), errno_name),
-            number,
-            stage: Stage::Connect,
-            peer: Some(peer.to_owned()),
-            at: now,
-            text: shortened(&from.to_string(), TEXT_LENGTH),
-        };
+        let error = last_error(from.code(), Stage::Connect, Some(peer), now, &from.to_string());
+        let number = error.number;
         let own = number.is_some_and(|number| OWN.iter().any(|errno| errno.raw_os_error() == number));
         let scope = match from {
             _ if own => Scope::Everything,
@@ -110,44 +86,34 @@ impl Fault {
     pub(super) fn client(error: &ClientError, peer: Option<&str>, now: Timestamp) -> Fault {
         let refused = error.reply().is_some_and(Reply::is_permanent);
         let (kind, at_stage) = (&error.kind, error.stage);
-        let (reason, code, number) = match kind {
+        let (reason, code) = match kind {
             ErrorKind::Reply(reply) => {
                 let reason = match at_stage {
                     client::Stage::StartTls => Reason::TlsFailed,
                     client::Stage::Auth => Reason::AuthFailed,
                     _ => Reason::HostRefused,
                 };
-                (reason, reply_code(reply), Some(i32::from(reply.code())))
+                (reason, reply_code(reply).into())
             }
-            ErrorKind::Tls(fault) => (Reason::TlsFailed, fault.code().to_owned(), fault.number()),
-            ErrorKind::Auth(AuthFault::Refused { reply, .. }) => {
-                (Reason::AuthFailed, reply_code(reply), Some(i32::from(reply.code())))
-            }
-            ErrorKind::Auth(fault) => (Reason::AuthFailed, fault.code().to_owned(), None),
-            ErrorKind::Protocol(_) => (Reason::HostRefused, "PROTOCOL".to_owned(), None),
-            ErrorKind::TimedOut(_) => {
-                let errno = Errno::TIMEDOUT.raw_os_error();
-                (Reason::ConnectionFailed, errno_name(errno), Some(errno))
-            }
-            ErrorKind::Closed => (Reason::ConnectionFailed, "CLOSED".to_owned(), None),
-            ErrorKind::Io(_) | ErrorKind::Body(_) => {
-                let number = error.errno();
-                (Reason::ConnectionFailed, number.map_or_else(|| "EIO".to_owned(), errno_name), number)
-            }
+            ErrorKind::Auth(AuthFault::Refused { reply, .. }) => (Reason::AuthFailed, reply_code(reply).into()),
+            ErrorKind::Auth(AuthFault::NotOffered) => (Reason::AuthFailed, AuthCode::NotOffered.into()),
+            ErrorKind::Auth(AuthFault::NoMechanism(_)) => (Reason::AuthFailed, AuthCode::NoMechanism.into()),
+            ErrorKind::Auth(AuthFault::Exchange(_)) => (Reason::AuthFailed, AuthCode::BrokenOff.into()),
+            ErrorKind::Tls(fault) => (Reason::TlsFailed, fault.code()),
+            ErrorKind::Protocol(_) => (Reason::HostRefused, OwnCode::Protocol.into()),
+            ErrorKind::TimedOut(_) => (Reason::ConnectionFailed, Errno::TIMED_OUT.into()),
+            ErrorKind::Closed => (Reason::ConnectionFailed, OwnCode::Closed.into()),
+            ErrorKind::Io(error) | ErrorKind::Body(error) => (Reason::ConnectionFailed, io_code(error)),
         };
-        let text = match &error.kind {
+        let text = match kind {
             ErrorKind::Reply(reply) => reply.to_string(),
             ErrorKind::Tls(fault) => fault.to_string(),
             _ => error.to_string(),
         };
-        let error = LastError {
-            code,
-            number,
-            stage: stage(error.stage),
-            peer: peer.map(str::to_owned),
-            at: now,
-            text: shortened(&text, TEXT_LENGTH),
-        };
+        let mut error = last_error(code, stage(at_stage), peer, now, &text);
+        if let ErrorKind::Tls(fault) = kind {
+            error.number = fault.number();
+        }
         let scope = match at_stage {
             _ if peer.is_none() => Scope::Host,
             client::Stage::Auth if refused => Scope::Host,
@@ -164,11 +130,8 @@ impl Fault {
     }
 
     /// The sentence for the Monitor's Problem.
-    pub(super) fn problem(&self, failures: u32, till: Timestamp) -> String {
-        let LastError { code, stage, peer, text, .. } = &self.error;
-        let attempts = if failures == 1 { "1 attempt".to_owned() } else { format!("{failures} attempts") };
-        let place = peer.as_ref().map(|peer| format!(" with {peer}")).unwrap_or_default();
-        shortened(&format!("{code} at {stage:?}{place} after {attempts}, next at {till:.0}: {text}"), TEXT_LENGTH)
+    pub(super) fn problem(&self, run: Run) -> String {
+        shortened(&format!("{}, {run}, next at {:.0}: {}", self.error.place(), run.till, self.error.text), TEXT_LENGTH)
     }
 }
 
@@ -182,23 +145,17 @@ fn is_lasting(kind: &ErrorKind, stage: client::Stage) -> bool {
     }
 }
 
-/// A reply that put a single message off.
-pub(super) fn refusal(reply: &Reply, at_stage: client::Stage, peer: &str, now: Timestamp) -> LastError {
-    LastError {
-        code: reply_code(reply),
-        number: Some(i32::from(reply.code())),
-        stage: stage(at_stage),
-        peer: Some(peer.to_owned()),
-        at: now,
-        text: shortened(&reply.to_string(), TEXT_LENGTH),
-    }
+fn last_error(code: impl Into<Code>, stage: Stage, peer: Option<&str>, at: Timestamp, text: &str) -> LastError {
+    LastError::new(code.into(), stage, peer.map(str::to_owned), at, shortened(text, TEXT_LENGTH))
 }
 
-fn reply_code(reply: &Reply) -> String {
-    match reply.enhanced_code() {
-        Some(EnhancedCode { class, subject, detail }) => format!("{} {class}.{subject}.{detail}", reply.code()),
-        None => reply.code().to_string(),
-    }
+/// A reply that put a single message off.
+pub(super) fn refusal(reply: &Reply, at_stage: client::Stage, peer: &str, now: Timestamp) -> LastError {
+    last_error(reply_code(reply), stage(at_stage), Some(peer), now, &reply.to_string())
+}
+
+fn reply_code(reply: &Reply) -> ReplyCode {
+    ReplyCode::new(reply.code(), reply.enhanced_code().map(|code| (code.subject, code.detail)))
 }
 
 /// The client's stage in the Monitor's words.
@@ -258,11 +215,11 @@ mod tests {
             assert_eq!(Fault::client(&error, Some("192.0.2.1:25"), Timestamp::UNIX_EPOCH).scope, scope, "{error}");
         }
         for (errno, scope) in [
-            (Errno::CONNREFUSED, Scope::Address),
-            (Errno::TIMEDOUT, Scope::Address),
-            (Errno::HOSTUNREACH, Scope::Address),
-            (Errno::MFILE, Scope::Everything),
-            (Errno::NETDOWN, Scope::Everything),
+            (System::CONNREFUSED, Scope::Address),
+            (System::TIMEDOUT, Scope::Address),
+            (System::HOSTUNREACH, Scope::Address),
+            (System::MFILE, Scope::Everything),
+            (System::NETDOWN, Scope::Everything),
         ] {
             let source = io::Error::from_raw_os_error(errno.raw_os_error());
             let error = ConnectError::Io { peer: ([192, 0, 2, 1], 25).into(), source };
@@ -286,6 +243,51 @@ mod tests {
         ] {
             let error = ClientError { stage, kind, fate: Fate::NotAccepted };
             assert_eq!(Fault::client(&error, None, Timestamp::UNIX_EPOCH).lasting, lasting, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_problem_has_its_facts_first_and_is_explained() {
+        let at = |seconds: i64| Timestamp::from_second(1_764_140_400 + seconds).unwrap();
+        let refused = ConnectError::Io { peer: ([192, 0, 2, 1], 25).into(), source: io::Error::from_raw_os_error(111) };
+        let fault = Fault::connect(&refused, "192.0.2.1:25", at(600));
+        let problem = |failures| fault.problem(Run { failures, since: at(0), till: at(1_200) });
+        assert_eq!(
+            problem(3),
+            "ECONNREFUSED at Connect with 192.0.2.1:25, 3 attempts since 2025-11-26T07:00:00Z, next at 2025-11-26T07:20:00Z: \
+             connect to 192.0.2.1:25: Connection refused (os error 111)"
+        );
+        assert!(problem(1).contains(", 1 attempt since 2025-11-26T07:00:00Z, next at "), "{}", problem(1));
+        let topics = mailsluice_crds::catalogue::topics(&[problem(3)]);
+        assert_eq!(topics, Ok(vec![mailsluice_crds::catalogue::Topic::Code(Errno::new(111).into())]));
+
+        let said = Reply::enhanced(451, (7, 1), "x".repeat(900));
+        let error = ClientError { stage: client::Stage::Banner, kind: ErrorKind::Reply(said), fate: Fate::NotAccepted };
+        let fault = Fault::client(&error, Some("[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"), at(0));
+        let problem = fault.problem(Run { failures: u32::MAX, since: at(0), till: at(1) });
+        assert_eq!(problem.chars().count(), TEXT_LENGTH);
+        assert!(problem.contains("next at 2025-11-26T07:00:01Z: 451 4.7.1 xxx"), "{problem}");
+    }
+
+    #[test]
+    fn a_code_keeps_the_number_of_what_it_names() {
+        let of = |stage, kind| {
+            let fault =
+                Fault::client(&ClientError { stage, kind, fate: Fate::NotAccepted }, None, Timestamp::UNIX_EPOCH);
+            (fault.error.code.to_string(), fault.error.number)
+        };
+        use client::Stage::{Body, StartTls};
+        let alert = rustls::AlertDescription::UnknownCA;
+        for (stage, kind, code, number) in [
+            (Body, ErrorKind::Io(io::Error::from_raw_os_error(32)), "EPIPE", Some(32)),
+            (Body, ErrorKind::Io(io::Error::other("no number")), "BROKEN", None),
+            (Body, ErrorKind::TimedOut(std::time::Duration::from_secs(1)), "ETIMEDOUT", Some(110)),
+            (Body, ErrorKind::Reply(Reply::new(421, "no")), "421", Some(421)),
+            (StartTls, ErrorKind::Reply(Reply::enhanced(454, (7, 0), "no")), "454 4.7.0", Some(454)),
+            (StartTls, ErrorKind::Tls(TlsFault::Alert(alert)), "TLS_ALERT 48", Some(48)),
+            (StartTls, ErrorKind::Tls(TlsFault::Io(io::Error::from_raw_os_error(104))), "TLS_BROKEN", Some(104)),
+        ] {
+            assert_eq!(of(stage, kind), (code.to_owned(), number));
         }
     }
 }

@@ -14,6 +14,7 @@ use std::{
 
 use mailsluice_crds::{
     LogLevel,
+    catalogue::AuthCode,
     relay::{Route, TlsPolicy},
 };
 
@@ -55,7 +56,7 @@ impl Session {
             Some(credentials) => Ok(Some(Login { secret: secret.to_owned(), credentials })),
             None => {
                 let text = format!("the Secret {secret} is missing, or cannot be used: the Monitor's problems say why");
-                Err(Fault::auth("AUTH_NOT_READY", &text, None, clock::now()))
+                Err(Fault::auth(AuthCode::NotReady, &text, None, clock::now()))
             }
         }
     }
@@ -84,7 +85,7 @@ impl Session {
             let text = format!(
                 "the credentials of Secret {secret} are shown only to a host whose certificate is verified, and here it is not"
             );
-            return Err(Fault::auth("AUTH_NOT_VERIFIED", &text, Some(&peer), clock::now()));
+            return Err(Fault::auth(AuthCode::NotVerified, &text, Some(&peer), clock::now()));
         }
         let channel = bindings.and_then(channel);
         let called = Called { host: target.name.trim_end_matches('.'), port: target.address.port(), channel };

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use mailsluice_crds::relay::TlsPolicy;
+use mailsluice_crds::{
+    catalogue::{Code, TlsCode},
+    relay::TlsPolicy,
+};
 
 use super::{fault::Fault, session::Session};
 use crate::{
@@ -44,14 +47,14 @@ impl Session {
         }
         let found = self.find_policy(domain).await;
         if let Some(why) = &found.failed {
-            self.tell_report(&self.sts(found.policy.as_ref()), Some(failure(why.result_type(), None, None)));
+            self.tell_report(&self.sts(found.policy.as_ref()), Some(failure(why.code().name(), None, None)));
         }
         let asks = self.asks.get_or_init(|| Asks { found });
         let Some(in_force) = &asks.found.policy else { return Ok(targets) };
         let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
         let strangers = targets.iter().filter(|target| !in_force.policy.names(&target.name));
         if let Some(stranger) = strangers.into_iter().next() {
-            let failure = failure("validation-failure", Some(stranger), Some("STS_OTHER_HOST"));
+            let failure = failure("validation-failure", Some(stranger), Some(TlsCode::StsOtherHost.into()));
             self.tell_report(&self.sts(Some(in_force)), Some(failure));
         }
         if in_force.policy.mode == Mode::Enforce {
@@ -65,7 +68,7 @@ impl Session {
                 names.join(", "),
                 in_force.policy.hosts.join(", ")
             );
-            return Err(Fault::policy("STS_OTHER_HOST", &text, clock::now()));
+            return Err(Fault::policy(TlsCode::StsOtherHost, &text, clock::now()));
         }
         Ok(targets)
     }
@@ -91,7 +94,7 @@ impl Session {
                 policy_domain: self.host.clone(),
                 mx_host: Vec::new(),
             };
-            self.tell_report(&policy, Some(failure("dnssec-invalid", None, Some(error.code.name()))));
+            self.tell_report(&policy, Some(failure("dnssec-invalid", None, Some(error.code.into()))));
         }
     }
 
@@ -156,12 +159,12 @@ fn tlsa_policy(base: &str, records: &[String]) -> Policy {
     }
 }
 
-fn failure(result_type: &str, target: Option<&Target>, code: Option<&str>) -> Failure {
+fn failure(result_type: &str, target: Option<&Target>, code: Option<Code>) -> Failure {
     Failure {
         result_type: result_type.to_owned(),
         sending_mta_ip: None,
         receiving_mx_hostname: target.map(|target| target.name.clone()),
         receiving_ip: target.map(|target| target.address.ip()),
-        failure_reason_code: code.map(str::to_owned),
+        failure_reason_code: code.map(|code| code.to_string()),
     }
 }

@@ -12,7 +12,7 @@
 //!   message that waits or fails, not the host.
 //! - A report is not lost (section 5): what no host can have as it should goes as other mail does, and does not say REQUIRETLS.
 
-use mailsluice_crds::{monitor::LastError, relay::TlsPolicy};
+use mailsluice_crds::{catalogue::TlsCode, monitor::LastError, relay::TlsPolicy};
 
 use super::{
     fault::{Fault, TEXT_LENGTH},
@@ -84,7 +84,7 @@ impl Unmet {
             return Unmet::Later(fault.error);
         }
         // In its own words it speaks of the route, which is not what asks for TLS here.
-        let why = if code == TlsFault::NotOffered.code() { "the host offers no STARTTLS" } else { text };
+        let why = if *code == TlsFault::NotOffered.code() { "the host offers no STARTTLS" } else { text };
         Unmet::NoTls(format!("{host}: {code}: {why}"))
     }
 }
@@ -244,7 +244,7 @@ impl Session {
                 names.join(", ")
             );
             if found.unknown || found.failed.is_some() {
-                return Err(later(Fault::policy("MX_NOT_PROVED", &text, clock::now())));
+                return Err(later(Fault::policy(TlsCode::MxNotProved, &text, clock::now())));
             }
             return Err(Unmet::NoTls(text));
         }
@@ -303,7 +303,7 @@ fn put_off(work: &Work, error: LastError) -> Outcome {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use mailsluice_crds::monitor::Stage;
+    use mailsluice_crds::{catalogue::OwnCode, monitor::Stage};
 
     use super::*;
     use crate::{
@@ -370,7 +370,7 @@ mod tests {
             assert!(text.ends_with(says), "{says}: {text}");
         }
         let Verdict::Later(error) = verdict(vec![clear(), away(), promise("b.test")]) else { panic!("it goes back") };
-        assert_eq!((error.code.as_str(), error.stage), ("CLOSED", Stage::StartTls));
+        assert_eq!((error.code.clone(), error.stage), (OwnCode::Closed.into(), Stage::StartTls));
         assert!(error.text.starts_with("the sender requires TLS all the way (REQUIRETLS), and whether"), "{error:?}");
     }
 }

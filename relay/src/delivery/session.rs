@@ -30,7 +30,7 @@ use crate::{
     errors::shortened,
     ids::SessionId,
     log::Tag,
-    queue::{HostId, InHand, Next, SessionHold, Settled, Suspension, Work},
+    queue::{HostId, InHand, Next, Run, SessionHold, Settled, Suspension, Work},
     route::{NextHop, RouteError, Target, Terms, Way, listens_at, next_race},
     smtp::client::{self, Client, ClientError, ErrorKind, Fate},
     spool::{self, Deferral, Mark, SpoolError},
@@ -278,10 +278,11 @@ impl Session {
             return Err(None);
         }
         match first_free {
-            Some((address, Held { till, reason, error, .. })) if targets.is_empty() => {
+            Some((_, Held { till, reason, error, failures, since })) if targets.is_empty() => {
+                let (place, run) = (error.place(), Run { failures, since, till });
                 let problem = format!(
-                    "{} at {:?} with {address}: its addresses are suspended, the first of them till {till:.0}: {}",
-                    error.code, error.stage, error.text
+                    "{place}, {run}; all its addresses are suspended, the first of them till {till:.0}: {}",
+                    error.text
                 );
                 let problem = shortened(&problem, TEXT_LENGTH);
                 Err(Some(Box::new((Suspension { till: Some(till), reason, problem }, error))))
@@ -489,7 +490,7 @@ impl Session {
         // The message waits for itself, so that one which a host cannot bear does not hold up those behind it.
         let attempts = work.attempts + 1;
         let till = courier.queue.read(|queue| queue.retry_at(attempts, now));
-        let at_fault = spool::LastError { code: fault.error.code.clone(), text: fault.error.text.clone(), at: now };
+        let at_fault = spool::LastError { code: fault.error.code.to_string(), text: fault.error.text.clone(), at: now };
         let outcomes = work
             .recipients
             .iter()
@@ -515,7 +516,7 @@ impl Session {
                 self.host_id,
                 clock::now(),
                 fault.reason,
-                |failures, till| fault.problem(failures, till),
+                |run| fault.problem(run),
                 fault.error.clone(),
             )
         });

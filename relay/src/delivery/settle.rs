@@ -1,7 +1,7 @@
 //! What became of a message, put on disk, into the queue and into the log, in that order.
 
 use jiff::Timestamp;
-use mailsluice_crds::LogLevel;
+use mailsluice_crds::{LogLevel, catalogue::OwnCode};
 
 use super::{
     fault::Fault,
@@ -54,8 +54,8 @@ impl Session {
         let till = courier.queue.read(|queue| queue.retry_at(attempts, now));
         let deferral = || {
             let (code, text) = outcome.error.as_ref().map_or_else(
-                || ("BOUNCE".to_owned(), "could not be returned to its sender".to_owned()),
-                |error| (error.code.clone(), error.text.clone()),
+                || (OwnCode::Bounce.to_string(), "could not be returned to its sender".to_owned()),
+                |error| (error.code.to_string(), error.text.clone()),
             );
             let error = spool::LastError { code, text, at: now };
             spool::Outcome::Deferred(Deferral { attempts, due: till, error, told: work.told })

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use mailsluice_crds::{
     LogLevel,
+    catalogue::OwnCode,
     monitor::{LastError, Stage},
 };
 
@@ -24,7 +25,7 @@ use crate::{
 const KEY_WAIT: SignedDuration = SignedDuration::from_mins(5);
 
 /// The code of mail that waits for a key.
-const NO_KEY: &str = "DKIM_NO_KEY";
+const NO_KEY: OwnCode = OwnCode::DkimNoKey;
 
 /// Why a text cannot be sent now.
 pub(super) enum Unsent {
@@ -107,7 +108,7 @@ impl Session {
         let attempts = work.attempts + 1;
         let till = courier.queue.read(|queue| queue.retry_at(attempts, now));
         let till = now.checked_add(KEY_WAIT).map_or(till, |latest| till.min(latest));
-        let error = spool::LastError { code: NO_KEY.into(), text: text.clone(), at: now };
+        let error = spool::LastError { code: NO_KEY.name().into(), text: text.clone(), at: now };
         let deferral = Deferral { attempts, due: till, error, told: work.told };
         let outcomes = work.recipients.iter().map(|recipient| (*recipient, spool::Outcome::Deferred(deferral.clone())));
         courier.spool.mark(Mark { id: work.id, location: work.location, outcomes: outcomes.collect() });

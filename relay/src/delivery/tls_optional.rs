@@ -27,7 +27,7 @@ impl Session {
     /// Whether a failure comes of what the recipients' domain asks of TLS.
     pub(super) fn is_of_policy(&self, reason: Reason, error: &LastError) -> bool {
         let asks = matches!(self.config.tls_to(&self.hop).0, TlsPolicy::Dane | TlsPolicy::MtaSts);
-        let bogus = error.code == RouteCode::DnssecBogus.name();
+        let bogus = error.code == RouteCode::DnssecBogus.into();
         asks && matches!(self.hop, NextHop::Mx(_)) && (reason == Reason::TlsFailed || bogus)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
+    catalogue::{Code, OwnCode},
     monitor::{LastError, Reason, Stage},
 };
 
@@ -84,12 +85,16 @@ fn status(host: &HostSummary) -> String {
         // None while it is being tried again.
         _ => host.last_error.as_ref(),
     };
-    match failure.map(|LastError { code, stage, .. }| (code.split_once(" 4."), stage)) {
-        None => "4.4.7".to_owned(),
-        Some((Some((_, detail)), _)) => format!("4.{detail}"),
-        Some((None, Stage::Dns)) => "4.4.3".to_owned(),
-        Some((None, Stage::Connect)) => "4.4.1".to_owned(),
-        Some((None, _)) => "4.4.2".to_owned(),
+    let Some(LastError { code, stage, .. }) = failure else { return "4.4.7".to_owned() };
+    let said = match code {
+        Code::Reply(reply) => reply.enhanced().filter(|enhanced| enhanced.class == 4),
+        _ => None,
+    };
+    match (said, stage) {
+        (Some(enhanced), _) => enhanced.to_string(),
+        (None, Stage::Dns) => "4.4.3".to_owned(),
+        (None, Stage::Connect) => "4.4.1".to_owned(),
+        (None, _) => "4.4.2".to_owned(),
     }
 }
 
@@ -98,9 +103,9 @@ fn write_down(courier: &Courier, late: &LateMessage, now: Timestamp) {
     for part in &late.parts {
         let summary = &part.host;
         let code = match (&summary.last_error, summary.reason) {
-            (Some(error), _) => error.code.clone(),
+            (Some(error), _) => error.code.to_string(),
             (None, Some(reason)) => reason.name().to_owned(),
-            (None, None) => "LATE".to_owned(),
+            (None, None) => OwnCode::Late.to_string(),
         };
         let text = summary.sentence().unwrap_or_else(|| "it waits for its turn".to_owned());
         let error = spool::LastError { code, text, at: now };
@@ -145,8 +150,9 @@ mod tests {
             suspended_till: None,
             reason,
             problem: None,
+            failing_since: None,
             last_error: (!code.is_empty()).then(|| LastError {
-                code: code.into(),
+                code: Code::from_name(code).unwrap(),
                 number: None,
                 stage,
                 peer: None,

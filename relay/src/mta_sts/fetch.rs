@@ -13,6 +13,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use mailsluice_crds::catalogue::TlsCode;
 use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsConnector;
@@ -64,13 +65,13 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// The result type of RFC 8460 section 4.3.2.2.
+    /// Its code, which is the result type of RFC 8460 section 4.3.2.2.
     #[must_use]
-    pub fn result_type(&self) -> &'static str {
+    pub fn code(&self) -> TlsCode {
         match self {
-            FetchError::Policy(_) => "sts-policy-invalid",
-            FetchError::Certificate(_) => "sts-webpki-invalid",
-            _ => "sts-policy-fetch-error",
+            FetchError::Policy(_) => TlsCode::StsInvalid,
+            FetchError::Certificate(_) => TlsCode::StsWebpkiInvalid,
+            _ => TlsCode::StsFetchError,
         }
     }
 }

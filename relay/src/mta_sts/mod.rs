@@ -163,7 +163,7 @@ impl Policies {
                 let kept =
                     if known.policy.is_some() { "; the one that is known stays in force till it is over" } else { "" };
                 at(LogLevel::Problems)
-                    .field("code", error.result_type())
+                    .field("code", error.code())
                     .say(format_args!("the domain's MTA-STS policy could not be fetched: {error}{kept}"));
                 let error = Arc::new(error);
                 known.failed = Some((id, clock::now(), error.clone()));

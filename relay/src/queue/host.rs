@@ -1,6 +1,9 @@
 //! One host's mail: what is ready, what is deferred till when, what is being sent, and whether the host is suspended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::monitor::{LastError, Reason};
@@ -25,6 +28,24 @@ pub struct Suspension {
     pub reason: Reason,
     /// Why, as a sentence with the facts.
     pub problem: String,
+}
+
+/// Failures in a row, as they stand after the last of them. Shown as `3 attempts since 2026-11-24T07:00:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// How many.
+    pub failures: u32,
+    /// When the first one was.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub till: Timestamp,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attempts = if self.failures == 1 { "attempt" } else { "attempts" };
+        write!(f, "{} {attempts} since {:.0}", self.failures, self.since)
+    }
 }
 
 /// Sessions that a host may have at a time before it has shown that it takes mail.
@@ -92,6 +113,8 @@ pub(super) struct Host {
     tls_optional: BTreeSet<MessageId>,
     pub(super) suspension: Option<Suspension>,
     pub(super) last_error: Option<LastError>,
+    /// When the first failure since then was, of the host or of one of its messages.
+    pub(super) failing_since: Option<Timestamp>,
     /// Failures of the host as a whole since it last took a message.
     pub(super) failures: u32,
     /// How many sessions it may have, as far as it has shown.
@@ -120,6 +143,7 @@ impl Host {
             tls_optional: BTreeSet::new(),
             suspension: None,
             last_error: None,
+            failing_since: None,
             failures: 0,
             window: FIRST_SESSIONS,
             credit: None,
@@ -332,6 +356,11 @@ impl Host {
         self.credit = Some(0);
     }
 
+    pub(super) fn note_error(&mut self, error: LastError) {
+        self.failing_since.get_or_insert(error.at);
+        self.last_error = Some(error);
+    }
+
     /// One of several sessions side by side failed: so many are too many.
     pub(super) fn crowded(&mut self) {
         self.window = self.sessions.saturating_sub(1).max(1);
@@ -341,6 +370,7 @@ impl Host {
     pub(super) fn succeeded(&mut self, most: u32) {
         self.failures = 0;
         self.last_error = None;
+        self.failing_since = None;
         match &mut self.credit {
             None => self.window += 1,
             Some(credit) => {
@@ -415,6 +445,14 @@ impl Host {
     pub(super) fn deferred_only_till(&self) -> Option<Timestamp> {
         let only = self.ready_count == 0 && self.sessions == 0 && self.deferred.len() == self.entries.len();
         if only { self.deferred.first().map(|(till, _)| till.timestamp()) } else { None }
+    }
+
+    /// The first message that is tried again: when, and how often it was tried; of one that is held alone, never.
+    pub(super) fn next_attempt(&self) -> Option<(Timestamp, u32)> {
+        let (till, id) = self.deferred.first()?;
+        let attempts =
+            self.entries.get(id).filter(|entry| entry.state == EntryState::Deferred).map(|entry| entry.attempts);
+        Some((till.timestamp(), attempts.unwrap_or_default()))
     }
 
     /// Messages that were put off.

@@ -29,7 +29,7 @@ use mailsluice_crds::monitor::{LastError, QueueTotals, Reason};
 pub use backoff::Backoff;
 pub use few::Few;
 use host::{Host, NewEntry};
-pub use host::{HostId, Suspension};
+pub use host::{HostId, Run, Suspension};
 pub use late::{LateMessage, LatePart};
 use messages::{Message, Messages};
 use moment::Moment;
@@ -366,7 +366,7 @@ impl Queue {
         id: HostId,
         now: Timestamp,
         reason: Reason,
-        problem: impl FnOnce(u32, Timestamp) -> String,
+        problem: impl FnOnce(Run) -> String,
         error: LastError,
     ) -> Option<Timestamp> {
         let backoff = self.limits.backoff;
@@ -376,13 +376,14 @@ impl Queue {
             && *till > now
             && *current == reason
         {
-            host.last_error = Some(error);
-            return Some(*till);
+            let till = *till;
+            host.note_error(error);
+            return Some(till);
         }
         host.failed();
         let till = backoff.till(host.failures, now);
-        let problem = problem(host.failures, till);
-        host.last_error = Some(error);
+        host.note_error(error);
+        let problem = problem(Run { failures: host.failures, since: host.failing_since.unwrap_or(now), till });
         self.suspend(id, Suspension { till: Some(till), reason, problem });
         Some(till)
     }
@@ -403,7 +404,7 @@ impl Queue {
     /// Notes what went wrong with a single message, for the Monitor.
     pub fn note_error(&mut self, id: HostId, error: LastError) {
         if let Some(host) = self.hosts.get_mut(&id) {
-            host.last_error = Some(error);
+            host.note_error(error);
         }
     }
 

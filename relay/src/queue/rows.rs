@@ -26,6 +26,8 @@ pub struct HostSummary {
     pub reason: Option<Reason>,
     /// Why it waits, in words.
     pub problem: Option<String>,
+    /// When the first failure was since the host last took a message.
+    pub failing_since: Option<Timestamp>,
     /// What went wrong last.
     pub last_error: Option<LastError>,
 }
@@ -99,6 +101,7 @@ impl Queue {
             suspended_till,
             reason,
             problem,
+            failing_since: host.failing_since,
             last_error: host.last_error.clone(),
         }
     }
@@ -123,15 +126,25 @@ fn held_problem(host: &Host) -> String {
     }
 }
 
+/// `451 4.7.1 at RcptTo with 192.0.2.1:25: 2 messages put off since …, next at … after 3 attempts: 451 4.7.1 greylisted`.
 fn deferred_problem(host: &Host) -> String {
     let count = host.deferred_count();
-    let what = if count == 1 { "message was".to_owned() } else { format!("{count} messages were") };
-    let held = match host.held_count() {
-        0 => String::new(),
-        held => format!("; {held} more are held because their senders want it (FUTURERELEASE)"),
-    };
+    let messages = if count == 1 { "message" } else { "messages" };
+    let mut facts = format!("{count} {messages} put off");
+    if let Some(since) = host.failing_since {
+        facts += &format!(" since {since:.0}");
+    }
+    match host.next_attempt() {
+        Some((till, 0)) => facts += &format!(", next at {till:.0}"),
+        Some((till, 1)) => facts += &format!(", next at {till:.0} after 1 attempt"),
+        Some((till, attempts)) => facts += &format!(", next at {till:.0} after {attempts} attempts"),
+        None => {}
+    }
+    if host.held_count() > 0 {
+        facts += &format!("; {} more are held because their senders want it (FUTURERELEASE)", host.held_count());
+    }
     match &host.last_error {
-        Some(error) => format!("{what} put off: {} at {:?}: {}{held}", error.code, error.stage, error.text),
-        None => format!("{what} put off by the host{held}"),
+        Some(error) => format!("{}: {facts}: {}", error.place(), error.text),
+        None => facts,
     }
 }

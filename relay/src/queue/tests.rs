@@ -1,7 +1,10 @@
 //! The queue's promises as scenarios, with the moment passed in.
 
 use jiff::{SignedDuration, Timestamp};
-use mailsluice_crds::monitor::{HostState, LastError, Reason, Stage};
+use mailsluice_crds::{
+    catalogue::Errno,
+    monitor::{HostState, LastError, Reason, Stage},
+};
 
 use super::*;
 
@@ -48,14 +51,7 @@ pub(crate) fn any_host(queue: &mut Queue) -> HostId {
 }
 
 fn error() -> LastError {
-    LastError {
-        code: "ECONNREFUSED".into(),
-        number: Some(111),
-        stage: Stage::Connect,
-        peer: None,
-        at: START,
-        text: "connection refused".into(),
-    }
+    LastError::new(Errno::new(111).into(), Stage::Connect, None, START, "connection refused".into())
 }
 
 fn closed_till(till: Timestamp) -> Suspension {
@@ -121,7 +117,7 @@ fn a_changed_schedule_releases_only_what_it_held() {
     let (closed, _) = queue.next_host().unwrap();
     queue.suspend(closed, closed_till(after(3_600)));
     let down = open(&mut queue);
-    queue.suspend_after_failure(down, START, Reason::ConnectionFailed, |_, _| String::new(), error());
+    queue.suspend_after_failure(down, START, Reason::ConnectionFailed, |_| String::new(), error());
     queue.session_closed(down);
     assert_eq!(queue.release(&[Reason::TcpScheduleClosed]), 1);
     assert_eq!(queue.next_host().map(|(id, _)| id), Some(closed));
@@ -137,7 +133,17 @@ fn a_host_that_fails_waits_longer_each_time_and_sessions_that_fail_together_coun
     let host = open(&mut queue);
     assert_eq!(open(&mut queue), host, "two sessions at first");
     let fail = |queue: &mut Queue, now| {
-        queue.suspend_after_failure(host, now, Reason::ConnectionFailed, |n, _| format!("failed {n} times"), error())
+        queue.suspend_after_failure(
+            host,
+            now,
+            Reason::ConnectionFailed,
+            |run| run.to_string(),
+            LastError { at: now, ..error() },
+        )
+    };
+    let shown = |queue: &Queue| {
+        let row = queue.rows(1).0.remove(0);
+        (row.problem.unwrap_or_default(), row.failing_since)
     };
     assert_eq!(fail(&mut queue, START), Some(after(300)));
     assert_eq!(fail(&mut queue, after(5)), Some(after(300)), "the second session's failure changes nothing");
@@ -147,6 +153,7 @@ fn a_host_that_fails_waits_longer_each_time_and_sessions_that_fail_together_coun
     assert_eq!(open(&mut queue), host);
     assert_eq!(queue.next_host(), None, "one session at a time after a failure");
     assert_eq!(fail(&mut queue, after(301)), Some(after(901)));
+    assert_eq!(shown(&queue), ("2 attempts since 1970-01-01T00:00:00Z".to_owned(), Some(START)));
     queue.session_closed(host);
     queue.advance(after(901));
     open(&mut queue);
@@ -154,6 +161,7 @@ fn a_host_that_fails_waits_longer_each_time_and_sessions_that_fail_together_coun
     queue.settle(&work, Settled::Gone);
     queue.succeeded(host);
     assert_eq!(fail(&mut queue, after(902)), Some(after(1_202)), "a success starts the count again");
+    assert_eq!(shown(&queue), ("1 attempt since 1970-01-01T00:15:02Z".to_owned(), Some(after(902))));
 }
 
 #[test]
@@ -166,11 +174,19 @@ fn a_deferred_message_waits_alone() {
     queue.settle(&first, Settled::Deferred { recipients: Recipients::one(0), till: after(300) });
     let second = queue.take(host, START).expect("the next message is not held back by it");
     queue.settle(&second, Settled::Gone);
+    queue.note_error(host, LastError { peer: Some("192.0.2.1:25".into()), ..error() });
     queue.session_closed(host);
     let (rows, _) = queue.rows(10);
     assert_eq!(
         (rows[0].state, rows[0].reason, rows[0].suspended_till),
         (HostState::Suspended, Some(Reason::MessagesDeferred), Some(after(300)))
+    );
+    assert_eq!(
+        rows[0].problem.as_deref(),
+        Some(
+            "ECONNREFUSED at Connect with 192.0.2.1:25: 1 message put off since 1970-01-01T00:00:00Z, \
+             next at 1970-01-01T00:05:00Z after 1 attempt: connection refused"
+        )
     );
     queue.advance(after(300));
     open(&mut queue);

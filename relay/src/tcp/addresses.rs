@@ -38,6 +38,8 @@ pub struct Held {
     pub error: LastError,
     /// Failures in a row.
     pub failures: u32,
+    /// When the first of them was.
+    pub since: Timestamp,
 }
 
 /// The suspended addresses, and those over which sessions go on.
@@ -111,6 +113,7 @@ impl Addresses {
             Blame::Address => record.everyone.as_ref(),
             Blame::HostThere => record.hosts.iter().find(|(name, _)| name == host).map(|(_, held)| held),
         });
+        let since = before.map_or(now, |held| held.since);
         let (failures, till) = match before {
             Some(held) if held.till > now => (held.failures, held.till),
             held => {
@@ -121,7 +124,7 @@ impl Addresses {
         if full {
             return till;
         }
-        let held = Held { till, reason, error, failures };
+        let held = Held { till, reason, error, failures, since };
         let record = self.records.entry(address).or_default();
         match blame {
             Blame::Address => record.everyone = Some(held),
@@ -240,7 +243,7 @@ impl Addresses {
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
-    use mailsluice_crds::monitor::Stage;
+    use mailsluice_crds::{catalogue::ReplyCode, monitor::Stage};
 
     use super::*;
 
@@ -254,7 +257,7 @@ mod tests {
 
     fn why(reason: Reason) -> (Reason, LastError) {
         let text = String::new();
-        let error = LastError { code: "421".into(), number: None, stage: Stage::Banner, peer: None, at: at(0), text };
+        let error = LastError::new(ReplyCode::new(421, None).into(), Stage::Banner, None, at(0), text);
         (reason, error)
     }
 

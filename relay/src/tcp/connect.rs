@@ -2,10 +2,16 @@
 
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
-use mailsluice_crds::relay::SourceAddress;
+use mailsluice_crds::{
+    catalogue::{Code, Errno},
+    relay::SourceAddress,
+};
 use tokio::{net::TcpStream, time};
 
-use crate::socket::{self, Failure};
+use crate::{
+    errors::io_code,
+    socket::{self, Failure},
+};
 
 /// How long a connection may take to open. RFC 5321 leaves it open; Postfix takes the same 30 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,13 +52,13 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// The errno, where the system gave one; a connection that timed out here counts as the system's own time-out.
+    /// The code: the system's errno; a connection that timed out here counts as the system's own time-out.
     #[must_use]
-    pub fn errno(&self) -> Option<i32> {
+    pub fn code(&self) -> Code {
         match self {
-            ConnectError::Io { source, .. } => source.raw_os_error(),
-            ConnectError::Source { error, .. } => error.raw_os_error(),
-            ConnectError::TimedOut { .. } => Some(rustix::io::Errno::TIMEDOUT.raw_os_error()),
+            ConnectError::Io { source, .. } => io_code(source),
+            ConnectError::Source { error, .. } => io_code(error),
+            ConnectError::TimedOut { .. } => Errno::TIMED_OUT.into(),
         }
     }
 }

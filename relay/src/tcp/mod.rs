@@ -183,11 +183,13 @@ impl Gate {
 
     /// Lets nothing out for a moment: the system refuses the relay itself what a connection needs.
     pub fn pause(&self, error: &LastError, now: Timestamp) -> Suspension {
+        let till = now.checked_add(PAUSE).unwrap_or(Timestamp::MAX);
         let problem = format!(
-            "the relay itself cannot open connections: {}: {}; nothing is sent anywhere meanwhile",
-            error.code, error.text
+            "{}: the relay itself cannot open connections, nothing is sent anywhere till {till:.0}: {}",
+            error.place(),
+            error.text
         );
-        let till = now.checked_add(PAUSE).ok();
+        let till = Some(till);
         let suspension = Suspension { till, reason: Reason::ConnectionFailed, problem };
         self.lock().paused = Some(suspension.clone());
         self.log

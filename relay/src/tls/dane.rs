@@ -12,6 +12,7 @@
 
 use std::{fmt, sync::Arc};
 
+use mailsluice_crds::catalogue::TlsCode;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -241,7 +242,7 @@ impl ServerCertVerifier for Verifier {
         match self.records.check(end_entity, intermediates, &self.names, now, self.algorithms) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(Mismatch::NoRecord) => Err(CertificateFault {
-                code: "DANE_MISMATCH",
+                code: TlsCode::DaneMismatch,
                 text: format!(
                     "none of the TLSA records of {base} names the host's certificate; it is {}",
                     Facts(end_entity)

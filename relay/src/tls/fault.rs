@@ -2,6 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use mailsluice_crds::catalogue::{Alert, Code, TlsCode};
 use rustls::{AlertDescription, CertificateError, OtherError, pki_types::CertificateDer};
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _};
 
@@ -38,18 +39,18 @@ pub enum TlsFault {
 }
 
 impl TlsFault {
-    /// The fault's own name, at most 32 characters.
+    /// The fault's code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            TlsFault::NotOffered => "TLS_NOT_OFFERED",
-            TlsFault::Injection => "TLS_INJECTION",
-            TlsFault::Certificate(fault) => fault.code,
-            TlsFault::Alert(_) => "TLS_ALERT",
-            TlsFault::Protocol(_) => "TLS_PROTOCOL",
-            TlsFault::Io(_) => "TLS_BROKEN",
-            TlsFault::TimedOut(_) => "TLS_TIMEOUT",
-            TlsFault::NotReady(_) => "TLS_NOT_READY",
+            TlsFault::NotOffered => TlsCode::NotOffered.into(),
+            TlsFault::Injection => TlsCode::Injection.into(),
+            TlsFault::Certificate(fault) => fault.code.into(),
+            TlsFault::Alert(alert) => Alert::new(u8::from(*alert)).into(),
+            TlsFault::Protocol(_) => TlsCode::Protocol.into(),
+            TlsFault::Io(_) => TlsCode::Broken.into(),
+            TlsFault::TimedOut(_) => TlsCode::Timeout.into(),
+            TlsFault::NotReady(_) => TlsCode::NotReady.into(),
         }
     }
 
@@ -57,23 +58,15 @@ impl TlsFault {
     #[must_use]
     pub fn number(&self) -> Option<i32> {
         match self {
-            TlsFault::Alert(alert) => Some(i32::from(u8::from(*alert))),
             TlsFault::Io(error) => error.raw_os_error(),
-            _ => None,
+            _ => self.code().number(),
         }
     }
 }
 
 /// `handshake_failure`, as RFC 8446 section 6 spells it.
 fn alert_name(alert: AlertDescription) -> String {
-    let mut name = String::new();
-    for letter in format!("{alert:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
+    Alert::new(u8::from(alert)).name()
 }
 
 impl From<io::Error> for TlsFault {
@@ -83,7 +76,7 @@ impl From<io::Error> for TlsFault {
             Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(other)))) => {
                 match other.downcast_ref::<CertificateFault>() {
                     Some(fault) => TlsFault::Certificate(fault.clone()),
-                    None => TlsFault::Certificate(CertificateFault { code: "CERT_BAD", text: other.to_string() }),
+                    None => TlsFault::Certificate(CertificateFault { code: TlsCode::Bad, text: other.to_string() }),
                 }
             }
             Some(other) => TlsFault::Protocol(other.clone()),
@@ -96,34 +89,44 @@ impl From<io::Error> for TlsFault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct CertificateFault {
-    /// Its own name, such as `CERT_EXPIRED`.
-    pub code: &'static str,
+    /// Its code, such as `CERT_EXPIRED`.
+    pub code: TlsCode,
     /// A sentence, with the names and dates of the certificate.
     pub text: String,
 }
 
 impl CertificateFault {
-    /// What a verifier says of this certificate, with the name that it was to have.
+    /// What a verifier says of this certificate, with the name that it was to have. What is wrong comes first, with the date, the
+    /// names or the issuer that make it wrong; then what else the certificate says of itself.
     #[must_use]
     pub fn new(error: &rustls::Error, certificate: &CertificateDer<'_>, wanted: &str) -> CertificateFault {
         use CertificateError as Why;
-        let (code, why) = match error {
-            rustls::Error::InvalidCertificate(why) => match why {
-                Why::Expired | Why::ExpiredContext { .. } => ("CERT_EXPIRED", "has expired".to_owned()),
+        let of = Facts(certificate);
+        let (code, text) = match (error, of.read()) {
+            (rustls::Error::InvalidCertificate(why), Some(Details { names, from, to, issuer })) => match why {
+                Why::Expired | Why::ExpiredContext { .. } => {
+                    (TlsCode::Expired, format!("expired at {to}; it is for {names}, issued by {issuer}"))
+                }
                 Why::NotValidYet | Why::NotValidYetContext { .. } => {
-                    ("CERT_NOT_YET_VALID", "is not valid yet".to_owned())
+                    (TlsCode::NotYetValid, format!("is not valid before {from}; it is for {names}, issued by {issuer}"))
                 }
-                Why::NotValidForName | Why::NotValidForNameContext { .. } => {
-                    ("CERT_WRONG_NAME", format!("is not for {wanted}"))
+                Why::NotValidForName | Why::NotValidForNameContext { .. } => (
+                    TlsCode::WrongName,
+                    format!("is for {names}, not for {wanted}; it is good from {from} to {to}, issued by {issuer}"),
+                ),
+                Why::UnknownIssuer => (
+                    TlsCode::UnknownIssuer,
+                    format!("is issued by {issuer}, who is not trusted; it is for {names}, from {from} to {to}"),
+                ),
+                Why::Revoked => (TlsCode::Revoked, format!("is revoked; it is {of}")),
+                Why::BadSignature => {
+                    (TlsCode::BadSignature, format!("has a signature that is not its issuer's; it is {of}"))
                 }
-                Why::UnknownIssuer => ("CERT_UNKNOWN_ISSUER", "is from nobody who is trusted".to_owned()),
-                Why::Revoked => ("CERT_REVOKED", "is revoked".to_owned()),
-                Why::BadSignature => ("CERT_BAD_SIGNATURE", "has a signature that is not its issuer's".to_owned()),
-                other => ("CERT_BAD", format!("cannot be used: {other}")),
+                other => (TlsCode::Bad, format!("cannot be used: {other}; it is {of}")),
             },
-            other => ("CERT_BAD", format!("cannot be used: {other}")),
+            (other, _) => (TlsCode::Bad, format!("cannot be used: {other}; it is {of}")),
         };
-        CertificateFault { code, text: format!("the host's certificate {why}; it is {}", Facts(certificate)) }
+        CertificateFault { code, text: format!("the host's certificate {text}") }
     }
 }
 
@@ -137,32 +140,55 @@ impl From<CertificateFault> for rustls::Error {
 #[derive(Debug)]
 pub struct Facts<'a>(pub &'a CertificateDer<'a>);
 
-impl fmt::Display for Facts<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok((_, certificate)) = x509_parser::certificate::X509Certificate::from_der(self.0) else {
-            return f.write_str("no X.509 certificate");
-        };
-        let names = match certificate.subject_alternative_name() {
+/// The same in words.
+struct Details {
+    names: String,
+    from: String,
+    to: String,
+    issuer: String,
+}
+
+impl Facts<'_> {
+    fn read(&self) -> Option<Details> {
+        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(self.0).ok()?;
+        let names: Vec<String> = match certificate.subject_alternative_name() {
             Ok(Some(extension)) => extension.value.general_names.iter().filter_map(name_of).collect(),
             _ => Vec::new(),
         };
-        match names.as_slice() {
-            [] => write!(f, "for no host")?,
-            names => {
-                let shown = names.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-                write!(f, "for {shown}")?;
-                if names.len() > NAMES_SHOWN {
-                    write!(f, " and {} more", names.len() - NAMES_SHOWN)?;
-                }
-            }
-        }
+        let shown = names.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let names = match names.len() {
+            0 => "no host".to_owned(),
+            count if count > NAMES_SHOWN => format!("{shown} and {} more", count - NAMES_SHOWN),
+            _ => shown,
+        };
         let day = |time: x509_parser::time::ASN1Time| {
             jiff::Timestamp::from_second(time.timestamp()).map_or_else(|_| "?".to_owned(), |at| format!("{at:.0}"))
         };
+        let itself = if certificate.issuer() == certificate.subject() { "itself, " } else { "" };
         let validity = certificate.validity();
-        write!(f, ", from {} to {}", day(validity.not_before), day(validity.not_after))?;
-        write!(f, ", issued by {}", certificate.issuer())
+        Some(Details {
+            names: clean(&names),
+            from: day(validity.not_before),
+            to: day(validity.not_after),
+            issuer: format!("{itself}{}", clean(&certificate.issuer().to_string())),
+        })
     }
+}
+
+impl fmt::Display for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.read() {
+            None => f.write_str("no X.509 certificate"),
+            Some(Details { names, from, to, issuer }) => {
+                write!(f, "for {names}, from {from} to {to}, issued by {issuer}")
+            }
+        }
+    }
+}
+
+/// A stranger wrote it.
+fn clean(text: &str) -> String {
+    text.replace(char::is_control, "?")
 }
 
 fn name_of(name: &GeneralName<'_>) -> Option<String> {
@@ -190,7 +216,7 @@ mod tests {
             assert_eq!(alert_name(alert), name);
         }
         let fault = TlsFault::from(io::Error::other(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)));
-        assert_eq!((fault.code(), fault.number()), ("TLS_ALERT", Some(40)));
+        assert_eq!((fault.code().name().as_ref(), fault.number()), ("TLS_ALERT 40", Some(40)));
     }
 
     #[test]
@@ -200,16 +226,40 @@ mod tests {
         wanted.not_after = rcgen::date_time_ymd(2024, 2, 1);
         let key = rcgen::KeyPair::generate().unwrap();
         let made = wanted.self_signed(&key).unwrap();
-        for (why, code, words) in [
-            (CertificateError::Expired, "CERT_EXPIRED", "has expired"),
-            (CertificateError::NotValidForName, "CERT_WRONG_NAME", "is not for other.test"),
-            (CertificateError::UnknownIssuer, "CERT_UNKNOWN_ISSUER", "is from nobody who is trusted"),
+        let (from, to) = ("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z");
+        let (names, issuer) = ("mail.test, 192.0.2.1", "itself, CN=rcgen self signed cert");
+        for (why, code, says) in [
+            (
+                CertificateError::Expired,
+                "CERT_EXPIRED",
+                format!("expired at {to}; it is for {names}, issued by {issuer}"),
+            ),
+            (
+                CertificateError::NotValidYet,
+                "CERT_NOT_YET_VALID",
+                format!("is not valid before {from}; it is for {names}, issued by {issuer}"),
+            ),
+            (
+                CertificateError::NotValidForName,
+                "CERT_WRONG_NAME",
+                format!("is for {names}, not for other.test; it is good from {from} to {to}, issued by {issuer}"),
+            ),
+            (
+                CertificateError::UnknownIssuer,
+                "CERT_UNKNOWN_ISSUER",
+                format!("is issued by {issuer}, who is not trusted; it is for {names}, from {from} to {to}"),
+            ),
+            (
+                CertificateError::Revoked,
+                "CERT_REVOKED",
+                format!("is revoked; it is for {names}, from {from} to {to}, issued by {issuer}"),
+            ),
         ] {
             let fault = CertificateFault::new(&rustls::Error::InvalidCertificate(why), made.der(), "other.test");
-            assert_eq!(fault.code, code);
-            let facts =
-                "it is for mail.test, 192.0.2.1, from 2024-01-01T00:00:00Z to 2024-02-01T00:00:00Z, issued by CN=";
-            assert!(fault.text.starts_with(&format!("the host's certificate {words}; {facts}")), "{}", fault.text);
+            assert_eq!(
+                (fault.code.name(), fault.text.as_str()),
+                (code, format!("the host's certificate {says}").as_str())
+            );
             // As a handshake hands it on.
             let seen = TlsFault::from(io::Error::other(rustls::Error::from(fault.clone())));
             assert!(matches!(&seen, TlsFault::Certificate(same) if *same == fault), "{seen:?}");

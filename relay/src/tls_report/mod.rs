@@ -20,7 +20,10 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use mailsluice_crds::LogLevel;
+use mailsluice_crds::{
+    LogLevel,
+    catalogue::{Code, TlsCode},
+};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
@@ -118,10 +121,10 @@ fn day(now: Timestamp) -> Date {
 #[must_use]
 pub fn result_type(fault: &TlsFault) -> &'static str {
     match fault.code() {
-        "TLS_NOT_OFFERED" => "starttls-not-supported",
-        "CERT_EXPIRED" | "CERT_NOT_YET_VALID" => "certificate-expired",
-        "CERT_WRONG_NAME" => "certificate-host-mismatch",
-        "CERT_UNKNOWN_ISSUER" | "CERT_REVOKED" | "CERT_BAD_SIGNATURE" => "certificate-not-trusted",
+        Code::Tls(TlsCode::NotOffered) => "starttls-not-supported",
+        Code::Tls(TlsCode::Expired | TlsCode::NotYetValid) => "certificate-expired",
+        Code::Tls(TlsCode::WrongName) => "certificate-host-mismatch",
+        Code::Tls(TlsCode::UnknownIssuer | TlsCode::Revoked | TlsCode::BadSignature) => "certificate-not-trusted",
         _ => "validation-failure",
     }
 }

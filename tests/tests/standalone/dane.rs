@@ -158,7 +158,7 @@ robbed-mx.signed. IN A 127.0.0.5
                 relay.row(domain).filter(|row| row.reason == Some(reason))
             });
             let error = row.last_error.unwrap_or_else(|| panic!("{domain} has an error"));
-            assert_eq!((error.code.as_str(), error.stage), (code, stage), "{domain}: {}", error.text);
+            assert_eq!((&*error.code.name(), error.stage), (code, stage), "{domain}: {}", error.text);
             assert!(row.suspended_till.is_some(), "{domain}");
         }
         assert_eq!(relay.monitor().queue.messages, 4);

@@ -143,7 +143,7 @@ fn what_another_answer_may_mend_waits_and_says_why() {
                 relay.row(domain).filter(|row| row.reason == Some(Reason::DnsFailed))
             });
             let error = row.last_error.unwrap_or_else(|| panic!("{domain} has an error"));
-            assert_eq!((error.code.as_str(), error.stage), (code, Stage::Dns), "{domain}");
+            assert_eq!((&*error.code.name(), error.stage), (code, Stage::Dns), "{domain}");
             assert!(error.text.contains(says), "{domain}: {}", error.text);
             assert!(
                 row.suspended_till.is_some() && row.problem.is_some_and(|problem| problem.contains(code)),

@@ -62,7 +62,7 @@ fn mail_leaves_from_the_address_of_its_route_and_waits_while_the_machine_has_non
                 let row = wait::until_some(PATIENCE, &format!("{says} in the Monitor"), || {
                     relay
                         .row("[fd00::2]:2525")
-                        .filter(|row| row.last_error.as_ref().is_some_and(|error| error.code == says))
+                        .filter(|row| row.last_error.as_ref().is_some_and(|error| error.code.name() == says))
                 });
                 let problem = row.problem.expect("a problem");
                 assert!(problem.contains("from the route's source"), "{problem}");

@@ -186,8 +186,8 @@ fn what_may_be_otherwise_soon_keeps_it_waiting_and_nothing_else() {
         relay.monitor().monitor.into_iter().find(|row| row.reason == Some(Reason::MessagesDeferred))
     });
     let problem = row.problem.unwrap_or_default();
-    let says = "454 4.7.0 at StartTls: the sender requires TLS all the way (REQUIRETLS), and whether a host has it is not known yet";
-    assert!(problem.contains(says), "{problem}");
+    let says = "the sender requires TLS all the way (REQUIRETLS), and whether a host has it is not known yet";
+    assert!(problem.starts_with("454 4.7.0 at StartTls with ") && problem.contains(says), "{problem}");
     send(&mut client, "", "b@one.test", &mail::text("other"));
     wait::until_equal(PATIENCE, "messages", vec![false], || host.messages());
 }
@@ -325,7 +325,7 @@ fn mail_that_waives_tls_goes_where_the_domains_policy_would_hold_it() {
             });
         }
         let error = relay.row("stranger.test").and_then(|row| row.last_error).expect("an error");
-        assert_eq!((error.code.as_str(), error.stage), ("CERT_EXPIRED", Stage::StartTls), "{error:?}");
+        assert_eq!((&*error.code.name(), error.stage), ("CERT_EXPIRED", Stage::StartTls), "{error:?}");
         assert!(arrived(&stranger, "held@stranger.test").is_empty());
     });
 }

@@ -66,7 +66,7 @@ fn await_waiting(relay: &Relay, domain: &str, code: &str, stage: Stage) {
         relay.row(&format!("{domain}.test")).filter(|row| row.reason == Some(Reason::TlsFailed))
     });
     let error = row.last_error.unwrap_or_else(|| panic!("{domain} has an error"));
-    assert_eq!((error.code.as_str(), error.stage), (code, stage), "{domain}: {}", error.text);
+    assert_eq!((&*error.code.name(), error.stage), (code, stage), "{domain}: {}", error.text);
 }
 
 fn reports(relay: &Relay) -> String {

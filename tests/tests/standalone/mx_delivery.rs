@@ -117,7 +117,7 @@ fn each_recipient_has_its_own_reply() {
         let row = wait::until_some(PATIENCE, "the Monitor shows who was put off", || {
             relay.row("replies.test").filter(|row| row.reason == Some(Reason::MessagesDeferred))
         });
-        assert!(row.last_error.is_some_and(|error| error.code == "452 4.2.2"));
+        assert!(row.last_error.is_some_and(|error| error.code.name() == "452 4.2.2"));
         let heard = third.heard();
         assert_eq!(heard.iter().filter(|line| *line == ".").count(), 1, "{heard:?}");
         wait::until_some(PATIENCE, "only the one that was put off is tried again", || {

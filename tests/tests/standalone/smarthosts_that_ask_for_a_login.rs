@@ -55,7 +55,7 @@ fn send(relay: &Relay, subject: &str) {
 fn await_suspended(relay: &Relay, reason: Reason, code: &str) -> HostRow {
     wait::until_some(PATIENCE, &format!("the host is suspended for {code}"), || {
         let found = |row: &HostRow| {
-            row.reason == Some(reason) && row.last_error.as_ref().is_some_and(|error| error.code == code)
+            row.reason == Some(reason) && row.last_error.as_ref().is_some_and(|error| error.code.name() == code)
         };
         relay.monitor().monitor.into_iter().find(found)
     })

@@ -169,7 +169,7 @@ fn a_site_that_asks_gets_what_failed_and_not_what_is_held() {
     let host = open(&mut queue);
     let work = queue.take(host, START).unwrap();
     queue.settle(&work, Settled::Deferred { recipients: Recipients::one(0), till: after(300) });
-    queue.suspend_after_failure(host, START, Reason::ConnectionFailed, |_, _| String::new(), error());
+    queue.suspend_after_failure(host, START, Reason::ConnectionFailed, |_| String::new(), error());
     queue.session_closed(host);
     let named = queue.hosts_named(["a.test", "b.test"]);
     assert_eq!(named, [host]);
@@ -189,7 +189,7 @@ fn a_site_that_asks_ends_the_wait_after_every_kind_of_failure_and_of_its_hosts_s
     for (id, reason) in (1..).zip(failures) {
         queue.insert(arrival(id, &[reason.name()]), START);
         let host = queue.hosts_named([reason.name()])[0];
-        queue.suspend_after_failure(host, START, reason, |_, _| String::new(), error());
+        queue.suspend_after_failure(host, START, reason, |_| String::new(), error());
         assert_eq!(queue.release_hosts(&[host], after(60)), Released::Now(1), "{reason:?}");
     }
     queue.insert(arrival(9, &["held.test"]), START);
@@ -223,7 +223,7 @@ fn everything_expires_in_its_minute_in_whatever_state_its_host_is() {
     let states: [(&str, Put); 5] = [
         ("closed", |queue, host| _ = queue.suspend(host, closed_till(after(100_000)))),
         ("failed", |queue, host| {
-            queue.suspend_after_failure(host, START, Reason::ConnectionFailed, |_, _| String::new(), error());
+            queue.suspend_after_failure(host, START, Reason::ConnectionFailed, |_| String::new(), error());
         }),
         ("rate", |queue, host| {
             let suspension = Suspension { till: Some(after(9_000)), reason: Reason::RateLimited, problem: "".into() };

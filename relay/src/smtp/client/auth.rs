@@ -57,19 +57,6 @@ pub enum AuthFault {
     Exchange(#[source] ExchangeFault),
 }
 
-impl AuthFault {
-    /// The fault's own name, at most 32 characters; a refusal's is its reply's.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            AuthFault::NotOffered => "AUTH_NOT_OFFERED",
-            AuthFault::NoMechanism(_) => "AUTH_NO_MECHANISM",
-            AuthFault::Refused { .. } => "AUTH_REFUSED",
-            AuthFault::Exchange(_) => "AUTH_BROKEN_OFF",
-        }
-    }
-}
-
 fn names(mechanisms: &[Mechanism]) -> String {
     mechanisms.iter().map(|mechanism| mechanism.name()).collect::<Vec<_>>().join(", ")
 }

@@ -212,7 +212,7 @@ fn a_handshake_goes_through_for_the_named_certificate_alone() {
     handshake(&world, set("mx.example.org", &[(2, 1, 1, data(&world.authority, 1, 1))])).unwrap();
     let error = handshake(&world, set("mx.example.org", &[(3, 1, 1, vec![9; 32])])).unwrap_err();
     let fault = crate::tls::TlsFault::from(error);
-    assert_eq!(fault.code(), "DANE_MISMATCH");
+    assert_eq!(fault.code().name(), "DANE_MISMATCH");
     let says = "none of the TLSA records of mx.example.org names the host's certificate; it is for mx.example.org";
     assert!(fault.to_string().starts_with(says), "{fault}");
 }
