@@ -9,7 +9,8 @@
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
 //! [`tls`] keeps connections from other eyes by what [`secrets`] hold and by what domains ask for ([`mta_sts`]), [`tls_report`]
 //! counts how that went, [`logins`] are what smarthosts are shown, [`dkim`] signs, and [`run`] puts it all together. [`sink`] is the other
-//! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open; [`clock`] and [`socket`] are
+//! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open, and [`explain`] says what a code
+//! means; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
 
 pub mod access;
@@ -19,6 +20,7 @@ pub mod config;
 pub mod delivery;
 pub mod dkim;
 pub mod errors;
+pub mod explain;
 pub mod header;
 pub mod hello;
 pub mod http;

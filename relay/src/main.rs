@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use mailsluice_relay::{
     access::{HashKind, user_line},
     dkim::tool::{MakeKey, ShowRecord},
+    explain::Explain,
     log::Log,
     route::TrustAnchors,
     run::{self, RunError},
@@ -44,6 +45,8 @@ enum Command {
     /// Read a spool that no relay has open: check it, list or show what waits, export messages.
     #[command(subcommand)]
     Spool(SpoolCommand),
+    /// Say what a reason or a code of the Monitor means, what usually causes it, and what to do.
+    Explain(Explain),
     /// Print the DNS record of a key that signs mail by DKIM.
     DkimRecord(ShowRecord),
     /// Make a key that signs mail by DKIM, and print its DNS record.
@@ -118,6 +121,7 @@ async fn main() -> ExitCode {
         Command::HashPassword(asked) => hash_password(&asked).map_err(Into::into),
         Command::DkimRecord(command) => command.run(&mut io::stdout()).map_err(Into::into),
         Command::DkimKey(command) => command.run(&mut io::stdout()).map_err(Into::into),
+        Command::Explain(command) => command.run(&mut io::stdout()).map_err(Into::into),
         Command::Spool(command) => spool_tool::run(command, &mut io::stdout()).await.map_err(Into::into),
     };
     match result {

@@ -1,6 +1,9 @@
 //! What fails for now is tried again: later each time, with the reason and the time for everyone to see.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use mailsluice_crds::monitor::{HostState, Reason, Stage};
 use mailsluice_tests::{
@@ -8,7 +11,7 @@ use mailsluice_tests::{
     mail,
     manifest::Manifest,
     process,
-    relay::{PATIENCE, Relay},
+    relay::{PATIENCE, Relay, program},
     scripted::Scripted,
     sink::Sink,
     wait,
@@ -29,6 +32,12 @@ fn a_host_that_puts_mail_off_is_asked_again_after_twice_the_time() {
     let error = row.last_error.clone().unwrap_or_else(|| unreachable!("it was looked for"));
     assert_eq!((&*error.code.name(), error.number, error.stage), ("451 4.7.1", Some(451), Stage::RcptTo), "{row:?}");
     assert!(error.text.contains("greylisted"), "{row:?}");
+    let row = wait::until_some(PATIENCE, "the sentence of what waits", || {
+        relay.row(&host.address.to_string()).filter(|row| row.reason == Some(Reason::MessagesDeferred))
+    });
+    let (problem, since) = (row.problem.expect("a problem"), row.failing_since.expect("a first failure"));
+    let start = format!("451 4.7.1 at RcptTo with {}: 1 message put off since {since:.0}, next at ", host.address);
+    assert!(problem.starts_with(&start) && problem.contains(" after "), "{problem}");
 
     relay.await_empty();
     let moments = host.moments("RCPT");
@@ -58,6 +67,15 @@ fn a_host_that_is_not_there_is_suspended_with_the_systems_own_error() {
     );
     assert_eq!(error.peer, Some(address.to_string()), "{row:?}");
     assert!(row.state == HostState::Suspended && row.suspended_till.is_some(), "{row:?}");
+    let (problem, since) = (row.problem.expect("a problem"), row.failing_since.expect("a first failure"));
+    assert!(problem.starts_with(&format!("ECONNREFUSED at Connect with {address}, ")), "{problem}");
+    assert!(problem.contains(&format!(" since {since:.0}, next at ")), "{problem}");
+    let explained = process::output(Command::new(program()).arg("explain").arg(&problem));
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(
+        explained.starts_with("ECONNREFUSED (111)") && explained.contains("nothing listens on that port"),
+        "{explained}"
+    );
     let record = relay.await_record("the suspension", |record| {
         record.marker.as_deref() == Some("TCP(SMTP)") && format!("{record:?}").contains("ECONNREFUSED")
     });
