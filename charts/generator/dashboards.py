@@ -157,6 +157,8 @@ def relay():
                       *quantiles("mailsluice_smtp_client_session_seconds", s)),
                 graph("TLS handshakes with hosts", "By the tls of the route, and their result.", PER_SECOND,
                       (rate("mailsluice_smtp_client_tls_handshakes_total", s, "policy, result"), "{{policy}} {{result}}")),
+                graph("Logins at smarthosts", "AUTH at smarthosts, by its result.", PER_SECOND,
+                      (rate("mailsluice_smtp_client_authentications_total", s, "result"), "{{result}}")),
                 graph("Sessions under DANE and MTA-STS", "By where the policy comes from, and how they went, in RFC 8460's words.", PER_SECOND,
                       (rate("mailsluice_tls_report_sessions_total", s, "policy, result"), "{{policy}} {{result}}")),
                 graph("Signed and told", "Messages signed by DKIM, and senders told that a message is late.", PER_SECOND,
