@@ -1,12 +1,13 @@
 //! TLS: certificates from Secrets, connections with and without it, and what a handshake agreed on.
 //!
-//! - [`certificates`]: those that listeners show; [`outgoing`]: what is wanted of hosts, by policy;
+//! - [`certificates`]: those that listeners show; [`outgoing`]: what is wanted of hosts, by policy; [`authorities`]: who vouches for them;
 //! - [`dane`]: hosts that TLSA records name; [`verify`]: whom to believe; [`binding`]: what SCRAM binds to; [`fault`]: why a handshake came to nothing; [`stream`]: the connection.
 //!
 //! The one provider of cryptography is aws-lc-rs, which brings key exchange that outlasts quantum computers; [`install`] makes
 //! it the process's own.
 
 mod asking;
+mod authorities;
 mod binding;
 mod certificates;
 pub mod dane;
@@ -19,6 +20,7 @@ use std::{fmt, time::Duration};
 
 use rustls::{CommonState, HandshakeKind, pki_types::CertificateDer};
 
+pub use authorities::{AuthoritiesError, authorities_config, read_authorities};
 pub use binding::Bindings;
 pub use certificates::{Acceptor, Certificates};
 pub use fault::{CertificateFault, Facts, TlsFault};

@@ -26,12 +26,13 @@ use mailsluice_crds::relay::{Route, SMTPRelaySpec, SecretRef, Smarthost, TlsMode
 use rustls::{
     ClientConfig, RootCertStore,
     client::{Resumption, danger::ServerCertVerifier},
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    pki_types::ServerName,
     sign::{CertifiedKey, SingleCertAndKey},
 };
 
 use super::{
     TlsFault,
+    authorities::read_authorities,
     certificates::{CHAIN, KEY},
     dane,
     verify::{Verifier, Witness, provider},
@@ -284,14 +285,7 @@ fn name_of(target: &Target, verified: bool) -> Result<ServerName<'static>, TlsFa
 fn load_authorities(secrets: &Secrets, name: &str) -> Result<Arc<Verifier>, SecretError> {
     let unusable = |fault: String| SecretError::Unusable { name: name.to_owned(), key: AUTHORITIES, fault };
     let text = secrets.read(name, AUTHORITIES)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| unusable(format!("not in PEM: {error}")))?;
-        roots.add(certificate).map_err(|error| unusable(format!("no certificate of an authority: {error}")))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("no certificate in it".into()));
-    }
+    let roots = read_authorities(&text).map_err(|error| unusable(error.to_string()))?;
     Verifier::authorities(roots).map(Arc::new).map_err(|error| unusable(error.to_string()))
 }
 
