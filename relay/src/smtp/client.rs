@@ -39,6 +39,7 @@ mod capabilities;
 mod error;
 mod observe;
 mod outcome;
+mod pass;
 mod require_tls;
 mod start_tls;
 mod timing;
