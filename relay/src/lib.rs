@@ -12,6 +12,8 @@
 //! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open, and [`explain`] says what a code
 //! means; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
+//!
+//! [`sidecar`] is another program in the same binary: it takes an application's mail on loopback and brings it to a relay.
 
 pub mod access;
 pub mod border;
@@ -39,6 +41,7 @@ pub mod report;
 pub mod route;
 pub mod run;
 pub mod secrets;
+pub mod sidecar;
 pub mod sink;
 pub mod smtp;
 pub mod socket;

@@ -119,7 +119,7 @@ pub struct Sample {
 /// Buckets for what takes from a tenth of a millisecond to a few seconds.
 const SYNC_BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 /// Buckets for sessions, from a few milliseconds to many minutes.
-const SESSION_BUCKETS: [f64; 10] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0];
+pub(crate) const SESSION_BUCKETS: [f64; 10] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0];
 
 const HOST_STATES: [&str; 4] = ["Sending", "Ready", "Suspended", "Held"];
 

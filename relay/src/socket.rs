@@ -74,7 +74,8 @@ fn bind(socket: &TcpSocket, source: &SourceAddress, target: SocketAddr) -> io::R
     }
 }
 
-fn lacks_family(error: &io::Error) -> bool {
+/// Whether an error says that the machine has no such address, nor perhaps any of its family.
+pub(crate) fn lacks_family(error: &io::Error) -> bool {
     [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`relay`]: the real relay, started on free ports, killed, restarted; its Monitor, metrics and log records;
 //! - [`manifest`]: the SMTPRelay and TCPSchedule that it is given;
+//! - [`sidecar`]: the real sidecar, beside an application that a test plays;
 //! - [`sink`]: where mail arrives, and what it then looks like;
 //! - [`scripted`]: a host that answers as a test tells it to;
 //! - [`dialogue`]: a client that sends exactly these octets; [`door`]: the ways in, in clear and under TLS; [`load`]: many clients at once, each answer noted;
@@ -41,6 +42,7 @@ pub mod record;
 pub mod relay;
 pub mod scripted;
 pub mod secure;
+pub mod sidecar;
 pub mod sink;
 pub mod tls_host;
 pub mod token;

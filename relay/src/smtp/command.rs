@@ -228,7 +228,7 @@ pub fn parse(line: &[u8], smtp_utf8: bool) -> Result<Command, CommandError> {
 }
 
 /// Octets that the line with this beginning may have, its CRLF counted: AUTH may carry a token.
-pub(super) fn line_max(start: &[u8]) -> usize {
+pub(crate) fn line_max(start: &[u8]) -> usize {
     let is_auth = start.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
     if is_auth { AUTH_LINE_MAX } else { COMMAND_LINE_MAX }
 }

@@ -67,12 +67,12 @@ use super::command::CommandError;
 use super::data::{Decoder, Fault, HeaderScan};
 use super::envelope::Envelope;
 use super::reply::Reply;
-use line::LineReader;
 use state::{Answer, Chunked, Question, State, Step};
 
 pub use auth::{AUTH_LINE_MAX, AuthOffer};
 pub use config::{COMMAND_TIMEOUT, Config, FutureRelease, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
 pub use event::{CloseReason, Credentials, Event, Hello, ScramAnswer};
+pub(crate) use line::{Line, LineReader};
 
 /// Octets of replies that pile up before they are to be written, so that a client which sends commands and reads nothing costs
 /// no memory.

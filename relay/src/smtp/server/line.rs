@@ -5,22 +5,25 @@ use bytes::{Buf, BytesMut};
 use crate::smtp::command::CommandError;
 
 /// What stands at the start of the input.
-pub(super) enum Line {
+pub(crate) enum Line {
+    /// A line, its CRLF included.
     Whole(BytesMut),
+    /// The rest of it is to come.
     Missing,
+    /// None that can be taken.
     Bad(CommandError),
 }
 
 /// Finds the lines in the input, wherever the network cut it.
 #[derive(Debug, Default)]
-pub(super) struct LineReader {
+pub(crate) struct LineReader {
     /// Whether the input stands inside a line that was too long.
     skipping: bool,
 }
 
 impl LineReader {
     /// Takes what stands at the start of the input; a line has at most so many octets.
-    pub(super) fn take(&mut self, input: &mut BytesMut, longest: usize) -> Line {
+    pub(crate) fn take(&mut self, input: &mut BytesMut, longest: usize) -> Line {
         if self.skipping {
             return self.skip_line(input);
         }
