@@ -3,12 +3,12 @@
 mod arrival;
 mod authenticate;
 mod draft;
-mod fair;
+mod etrn;
 mod guest;
 mod header;
 mod hold;
 mod session;
-mod turn;
+mod turns;
 
 use std::{
     collections::HashMap,
@@ -43,7 +43,7 @@ use crate::{
     tls::Certificates,
 };
 
-pub use fair::Turns;
+pub use turns::Turns;
 
 /// What sessions work with.
 pub struct Reception {

@@ -21,9 +21,9 @@ use super::{
     arrival::Guest,
     authenticate::{Judged, Shown},
     draft::draft,
-    fair::Turn,
+    etrn,
     guest::Known,
-    turn,
+    turns::Turn,
 };
 use crate::{
     access::Allowing,
@@ -264,7 +264,7 @@ impl Session {
                 Event::Turn { site } => {
                     let config = self.reception.config.borrow().clone();
                     let may_relay = config.access.check_client(&self.peer(shown, &config, tls.is_some())).is_ok();
-                    let reply = turn::answer(&self.reception, may_relay, site);
+                    let reply = etrn::answer(&self.reception, may_relay, site);
                     self.record(LogLevel::Major)
                         .field("site", site)
                         .say(format_args!("a site asks for its mail: {reply}"));

@@ -10,6 +10,7 @@
 //! Every future moment is in one ordered set, one entry per host: [`Queue::advance`] touches only what is due.
 
 mod backoff;
+mod etrn;
 mod few;
 mod host;
 mod late;
@@ -18,7 +19,6 @@ mod moment;
 mod ready;
 mod rows;
 mod shared;
-mod turn;
 mod turns;
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use mailsluice_crds::monitor::{LastError, QueueTotals, Reason};
 
 pub use backoff::Backoff;
+pub use etrn::Released;
 pub use few::Few;
 use host::{Host, NewEntry};
 pub use host::{HostId, Run, Suspension};
@@ -35,7 +36,6 @@ use messages::{Message, Messages};
 use moment::Moment;
 pub use rows::HostSummary;
 pub use shared::{Idle, InHand, Next, SessionHold, SharedQueue};
-pub use turn::Released;
 use turns::Turns;
 
 use crate::spool::{Location, MessageId, Timing, Told};

@@ -51,12 +51,12 @@ mod announce;
 mod auth;
 mod command;
 mod config;
+mod etrn;
 mod event;
 mod line;
 mod message;
 mod state;
 mod transaction;
-mod turn;
 mod xclient;
 
 use std::sync::Arc;
