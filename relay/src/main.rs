@@ -28,7 +28,10 @@ use mailsluice_relay::{
     tls,
 };
 use rustls::{RootCertStore, pki_types::ServerName};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 /// An SMTP relay that keeps mail safe on disk, lets it out when it is allowed to go, and says why it waits.
 #[derive(Parser)]
@@ -172,10 +175,29 @@ struct Sink {
     save: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     tls::install();
-    let result: Result<(), Box<dyn Error>> = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let mut runtime = match &command {
+        // It is to cost its pod little, and waits for its gateway most of the time: one thread does.
+        Command::Sidecar(_) => runtime::Builder::new_current_thread(),
+        _ => runtime::Builder::new_multi_thread(),
+    };
+    let result = match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(carry_out(command)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mailsluice-relay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
         Command::Run(run) => relay(run).await.map_err(Into::into),
         Command::Sink(sink) => sink_until_stopped(sink).await.map_err(Into::into),
         Command::Sidecar(sidecar) => beside_an_application(sidecar).await.map_err(Into::into),
@@ -184,13 +206,6 @@ async fn main() -> ExitCode {
         Command::DkimKey(command) => command.run(&mut io::stdout()).map_err(Into::into),
         Command::Explain(command) => command.run(&mut io::stdout()).map_err(Into::into),
         Command::Spool(command) => spool_tool::run(command, &mut io::stdout()).await.map_err(Into::into),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mailsluice-relay: {error}");
-            ExitCode::FAILURE
-        }
     }
 }
 

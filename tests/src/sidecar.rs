@@ -47,7 +47,8 @@ impl Sidecar {
             |path: &Path| -> File { OpenOptions::new().create(true).append(true).open(path).expect("open a log") };
         let process = Process::start(
             Command::new(program())
-                .args(["sidecar", "--gateway", gateway, "--tls-name", "mail.test", "--log-level", "AllInfo"])
+                .args(["sidecar", "--gateway", gateway, "--tls-name", "mail.test"])
+                .args(if more.contains(&"--log-level") { &[][..] } else { &["--log-level", "AllInfo"] })
                 .arg("--authorities")
                 .arg(authorities)
                 .arg("--token")

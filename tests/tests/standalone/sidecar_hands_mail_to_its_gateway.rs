@@ -202,7 +202,8 @@ fn a_gateway_that_is_away_is_told_with_the_reason_and_mail_goes_on_when_it_is_ba
     let sidecar = gateway.sidecar(&["--wait", "1"]);
     let mut client = Dialogue::open(sidecar.smtp);
     client.message(FROM, &["a@one.test"], &mail::text("before"));
-    gateway.relay.kill();
+    gateway.relay.await_empty();
+    gateway.relay.terminate();
     let begun = Instant::now();
     let reply = client.expect(&format!("MAIL FROM:<{FROM}>"), "451 4.4.1 ");
     assert!(
@@ -263,46 +264,102 @@ fn a_gateway_that_restarts_under_load_costs_no_application_an_error() {
     assert_eq!(sidecar.metric("mailsluice_sidecar_unanswered_total"), 0.0);
 }
 
-#[test]
-fn another_replica_goes_on_where_one_died() {
-    let name = "sidecar_hands_mail_to_its_gateway::another_replica_goes_on_where_one_died";
-    let hosts = "hosts=$(mktemp) && printf '127.0.0.1 mail.test\\n127.0.0.2 mail.test\\n' > \"$hosts\" && \
-                 mount --bind \"$hosts\" /etc/hosts && rm \"$hosts\"";
-    namespace::alone(name, &["--mount"], hosts, || {
-        let Gateway { relay, sink, cluster } = Gateway::start();
-        let port = relay.smtp.port();
+/// Two replicas of a gateway, which have the two addresses of `mail.test`, and one port.
+struct Replicas {
+    relays: [Relay; 2],
+    sink: Sink,
+    place: String,
+    token: String,
+}
+
+impl Replicas {
+    /// To be called where [`two_addresses`] has made the name.
+    fn start() -> Replicas {
+        let gateway = Gateway::start();
+        let (token, authorities) = (gateway.token(), gateway.authorities());
+        let Gateway { relay, sink, .. } = gateway;
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("relay.yaml");
         for part in ["relay.yaml", "service-account-keys.json"] {
             fs::copy(relay.folder().join(part), folder.path().join(part)).expect("copy a file");
         }
-        fs::create_dir(folder.path().join(TLS)).expect("make a Secret");
+        let secret = folder.path().join(TLS);
+        fs::create_dir(&secret).expect("make a Secret");
         for key in ["tls.crt", "tls.key"] {
-            fs::copy(relay.folder().join(TLS).join(key), folder.path().join(TLS).join(key)).expect("copy a key");
+            fs::copy(authorities.with_file_name(key), secret.join(key)).expect("copy a key");
         }
         let other = Relay::start_on(folder, &file, &Manifest::to(sink.address), &["--bind", "127.0.0.2"]);
-        let authorities = other.folder().join(TLS).join("tls.crt");
-        let token = cluster.token("shop", "checkout", "mailsluice", 3600);
-        let sidecar =
-            Sidecar::start(&format!("mail.test:{port}"), &authorities, &token, &["--warm", "0", "--wait", "0"]);
+        let place = format!("mail.test:{}", relay.smtp.port());
+        Replicas { relays: [relay, other], sink, place, token }
+    }
+
+    fn sidecar(&self, more: &[&str]) -> Sidecar {
+        let authorities = self.relays[0].folder().join(TLS).join("tls.crt");
+        Sidecar::start(&self.place, &authorities, &self.token, more)
+    }
+}
+
+/// Runs the rest of a test where `mail.test` has two addresses; `name` is that of its function.
+fn two_addresses(name: &str, body: impl FnOnce()) {
+    let name = format!("sidecar_hands_mail_to_its_gateway::{name}");
+    let hosts = "hosts=$(mktemp) && printf '127.0.0.1 mail.test\\n127.0.0.2 mail.test\\n' > \"$hosts\" && \
+                 mount --bind \"$hosts\" /etc/hosts && rm \"$hosts\"";
+    namespace::alone(&name, &["--mount"], hosts, body);
+}
+
+#[test]
+fn another_replica_goes_on_where_one_died() {
+    two_addresses("another_replica_goes_on_where_one_died", || {
+        let mut replicas = Replicas::start();
+        let sidecar = replicas.sidecar(&["--warm", "0", "--wait", "0"]);
         let mut client = Dialogue::open(sidecar.smtp);
         // What EHLO had to ask is given back, and used.
         client.expect(&format!("MAIL FROM:<{FROM}>"), "250");
         client.expect("RCPT TO:<a@one.test>", "250");
         let serves = |relay: &Relay| relay.metric("mailsluice_smtp_server_sessions") > 0.0;
-        let mut replicas = [relay, other];
-        let serving = replicas.iter().position(serves).expect("one of the two serves");
-        assert!(!serves(&replicas[1 - serving]));
-        replicas[serving].kill();
+        let serving = replicas.relays.iter().position(serves).expect("one of the two serves");
+        assert!(!serves(&replicas.relays[1 - serving]));
+        replicas.relays[serving].kill();
         client.expect("RCPT TO:<b@one.test>", "250 2.1.5 ");
         client.expect("DATA", "354");
         client.send(&stuffed(&mail::text("by the other")));
         assert!(client.reply().starts_with("250 2.0.0 queued as "));
         client.message(FROM, &["a@one.test"], &mail::text("by the other, too"));
         assert_eq!(sidecar.metric("mailsluice_sidecar_resumed_total"), 1.0);
-        let arrived = sink.await_messages(2, PATIENCE);
+        let arrived = replicas.sink.await_messages(2, PATIENCE);
         assert_eq!(arrived[0].envelope.recipients, ["a@one.test", "b@one.test"]);
-        assert_eq!(replicas[1 - serving].metric("mailsluice_messages_accepted_total"), 2.0);
+        assert_eq!(replicas.relays[1 - serving].metric("mailsluice_messages_accepted_total"), 2.0);
+    });
+}
+
+#[test]
+fn a_rolling_update_of_the_gateway_costs_no_application_an_error() {
+    two_addresses("a_rolling_update_of_the_gateway_costs_no_application_an_error", || {
+        let mut replicas = Replicas::start();
+        let sidecars: Vec<_> = (0..8).map(|_| replicas.sidecar(&[])).collect();
+        let loads: Vec<_> = sidecars.iter().map(|sidecar| Load::start(sidecar.smtp, 1, &["a@one.test"])).collect();
+        let goes_on = |loads: &[Load]| {
+            for load in loads {
+                let before = load.answered();
+                wait::until_some(PATIENCE, "mail is taken", || (load.answered() > before + 5).then_some(()));
+            }
+        };
+        goes_on(&loads);
+        for replica in &mut replicas.relays {
+            replica.terminate();
+            goes_on(&loads);
+            replica.restart();
+            goes_on(&loads);
+        }
+        // Each load counts its messages by itself, and so their subjects are those of others, too.
+        let answered: usize = loads.into_iter().map(|load| load.stop().len()).sum();
+        replicas.relays.iter().for_each(|relay| relay.await_empty_for(Duration::from_secs(60)));
+        println!("{answered} answered");
+        assert_eq!(replicas.sink.count(), answered, "none lost, none twice");
+        for sidecar in &sidecars {
+            assert!(!sidecar.log_text().contains("refused: "), "an application saw an error:\n{}", sidecar.log_text());
+            assert_eq!(sidecar.metric("mailsluice_sidecar_unanswered_total"), 0.0);
+        }
     });
 }
 
