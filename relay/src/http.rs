@@ -1,4 +1,4 @@
-//! HTTP: health, readiness, metrics, the Monitor and what is counted for TLS reports.
+//! HTTP: health, readiness, metrics, the Monitor with its page and the TCP Schedule's week, and what is counted for TLS reports.
 //!
 //! The Monitor names mail addresses' domains and hosts, so it answers to loopback, and off loopback only to a credential
 //! that the operator holds: the relay knows its SHA-256 and never the credential itself.
@@ -35,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     metrics::Metrics,
     monitor::Monitor,
+    page,
+    tcp::Timetable,
     tls_report::{Report, TlsReports},
 };
 
@@ -67,8 +69,11 @@ pub async fn serve(socket: TcpListener, endpoints: Endpoints) -> io::Result<()> 
     let guarded = Router::new()
         .route("/monitor", get(monitor))
         .route("/monitor/stream", get(monitor_stream))
+        .route("/schedule", get(schedule))
         .route("/tls-reports", get(tls_reports))
-        .route_layer(middleware::from_fn_with_state(endpoints.clone(), authorize));
+        .merge(page::routes())
+        .route_layer(middleware::from_fn_with_state(endpoints.clone(), authorize))
+        .route_layer(middleware::from_fn(page::protect));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -99,6 +104,10 @@ async fn metrics(State(endpoints): State<Endpoints>) -> Response {
 
 async fn monitor(State(endpoints): State<Endpoints>) -> axum::Json<Snapshot> {
     axum::Json(endpoints.monitor.whole())
+}
+
+async fn schedule(State(endpoints): State<Endpoints>) -> axum::Json<Timetable> {
+    axum::Json(endpoints.monitor.timetable())
 }
 
 async fn tls_reports(State(endpoints): State<Endpoints>) -> axum::Json<Vec<Report>> {

@@ -6,7 +6,7 @@
 //!
 //! At its door, [`border`] and [`proxy_protocol`] tell who a client is, and [`limiter`] how much it may take.
 //!
-//! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`] and [`http`] let it be seen,
+//! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`], [`http`] and its page let it be seen,
 //! [`tls`] keeps connections from other eyes by what [`secrets`] hold and by what domains ask for ([`mta_sts`]), [`tls_report`]
 //! counts how that went, [`logins`] are what smarthosts are shown, [`dkim`] signs, and [`run`] puts it all together. [`sink`] is the other
 //! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open, and [`explain`] says what a code
@@ -35,6 +35,7 @@ pub mod logins;
 pub mod metrics;
 pub mod monitor;
 pub mod mta_sts;
+mod page;
 pub mod proxy_protocol;
 pub mod queue;
 pub mod report;

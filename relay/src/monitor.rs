@@ -15,7 +15,7 @@ use crate::{
     metrics::Sample,
     queue::SharedQueue,
     spool::{DamageSummary, Health, Spool},
-    tcp::{Gate, Table},
+    tcp::{Gate, Table, Timetable},
 };
 
 /// Hosts in each line of the stream: enough for a merged status of 32 rows to be right, and bounded.
@@ -135,6 +135,12 @@ impl Monitor {
         let mut changes = self.latest.subscribe();
         changes.mark_unchanged();
         (self.snapshot(STREAM_HOSTS), changes)
+    }
+
+    /// What the TCP Schedule says now, and its week.
+    #[must_use]
+    pub fn timetable(&self) -> Timetable {
+        self.gate.timetable(Timestamp::now())
     }
 
     /// Sends subscribers a snapshot at each change, until the relay stops.

@@ -1,6 +1,7 @@
 //! HTTP, as little of it as the relay's endpoints need.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead, BufReader, Read, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -11,6 +12,8 @@ use std::{
 pub struct Answer {
     /// Its status code.
     pub status: u16,
+    /// Its headers, by their names in lower case.
+    pub headers: BTreeMap<String, String>,
     /// Its body.
     pub body: String,
 }
@@ -20,10 +23,10 @@ pub struct Answer {
 /// # Errors
 /// When the server cannot be reached.
 pub fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<Answer> {
-    let (status, mut reader) = open(address, path, token)?;
+    let (status, headers, mut reader) = open(address, path, token)?;
     let mut body = String::new();
     reader.read_to_string(&mut body)?;
-    Ok(Answer { status, body })
+    Ok(Answer { status, headers, body })
 }
 
 /// Gets a page of any octets: its status code, and its body.
@@ -31,7 +34,7 @@ pub fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<A
 /// # Errors
 /// When the server cannot be reached.
 pub fn get_octets(address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
-    let (status, mut reader) = open(address, path, None)?;
+    let (status, _, mut reader) = open(address, path, None)?;
     let mut body = Vec::new();
     reader.read_to_end(&mut body)?;
     Ok((status, body))
@@ -42,7 +45,7 @@ pub fn get_octets(address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)>
 /// # Errors
 /// When the server cannot be reached or does not answer 200.
 pub fn lines(address: SocketAddr, path: &str, patience: Duration) -> io::Result<impl Iterator<Item = String>> {
-    let (status, reader) = open(address, path, None)?;
+    let (status, _, reader) = open(address, path, None)?;
     if status != 200 {
         return Err(io::Error::other(format!("{path}: {status}")));
     }
@@ -50,7 +53,9 @@ pub fn lines(address: SocketAddr, path: &str, patience: Duration) -> io::Result<
     Ok(reader.lines().map_while(Result::ok))
 }
 
-fn open(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<(u16, BufReader<TcpStream>)> {
+type Opened = (u16, BTreeMap<String, String>, BufReader<TcpStream>);
+
+fn open(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<Opened> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -60,9 +65,13 @@ fn open(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<(u16
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let mut headers = BTreeMap::new();
     while !line.trim_end().is_empty() {
         line.clear();
         reader.read_line(&mut line)?;
+        if let Some((name, value)) = line.split_once(':') {
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
     }
-    Ok((status, reader))
+    Ok((status, headers, reader))
 }

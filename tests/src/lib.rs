@@ -7,6 +7,7 @@
 //! - [`scripted`]: a host that answers as a test tells it to;
 //! - [`dialogue`]: a client that sends exactly these octets; [`door`]: the ways in, in clear and under TLS; [`load`]: many clients at once, each answer noted;
 //! - [`clients`]: the programs that people send mail with, from swaks to lettre;
+//! - [`browser`]: a real browser, which is shown the Monitor page;
 //! - [`token`]: a cluster that signs tokens of service accounts;
 //! - [`certificate`]: certificates, and the Secrets that hold them;
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
@@ -20,6 +21,7 @@
 pub mod api;
 pub mod audit;
 pub mod authority;
+pub mod browser;
 pub mod certificate;
 pub mod clients;
 pub mod cluster;

@@ -2,7 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, ChildStdout, Command, ExitStatus, Output},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -35,6 +35,11 @@ impl Process {
     /// Its standard output, where that is piped and not taken yet.
     pub fn output(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
+    }
+
+    /// Its standard input, where that is piped and not taken yet.
+    pub fn input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// Sends it a signal.

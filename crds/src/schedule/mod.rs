@@ -9,6 +9,7 @@ mod moments;
 mod rule;
 pub(crate) mod texts;
 mod verdict;
+mod week;
 mod words;
 mod zone;
 
@@ -26,6 +27,7 @@ pub use compiled::{Decision, Schedule, ScheduleError};
 pub use day::Day;
 pub use rule::{Rule, RuleSource};
 pub use verdict::Verdict;
+pub use week::{CalendarDay, Stretch};
 pub use zone::UnknownZone;
 
 pub(crate) use compiled::LONGEST_PAUSE;

@@ -6,6 +6,7 @@ use mailsluice_crds::{
     schedule::{LinkState, Schedule, Verdict},
 };
 
+use super::Timetable;
 use crate::{config::TcpSchedule, queue::Suspension};
 
 /// A session every so often is one for all hosts together: it lasts while connections are open, and so much longer, so
@@ -33,7 +34,7 @@ pub enum Answer {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Link {
     schedule: TcpSchedule,
     /// When the present or last session began. Not kept over a restart: a relay that starts may begin one at once.
@@ -58,10 +59,7 @@ impl Link {
         let schedule = match &self.schedule {
             TcpSchedule::None => return Answer::Open { schedule: None, rule: None },
             TcpSchedule::Missing(name) => {
-                let problem = format!(
-                    "mail is held: the relay refers to TCP Schedule {name}, which does not exist; create it, or correct scheduleRef"
-                );
-                let suspension = Suspension { till: None, reason: Reason::ScheduleNotFound, problem };
+                let suspension = Suspension { till: None, reason: Reason::ScheduleNotFound, problem: missing(name) };
                 return Answer::Wait { schedule: Some(name.clone()), rule: None, suspension };
             }
             TcpSchedule::Known(schedule) => schedule,
@@ -102,6 +100,10 @@ impl Link {
         self.began.is_some() && self.idle_since.is_none_or(|since| now < since + SESSION_LINGER)
     }
 
+    pub(super) fn timetable(&self, now: Timestamp) -> Timetable {
+        Timetable::new(&self.schedule, self.began, now)
+    }
+
     pub(super) fn describe(&mut self, now: Timestamp) -> monitor::Link {
         match &self.schedule {
             TcpSchedule::None => monitor::Link { state: LinkState::Open, schedule: None, changes_at: None },
@@ -114,6 +116,13 @@ impl Link {
             }
         }
     }
+}
+
+/// The problem of mail that a TCP Schedule holds which is not there.
+pub(super) fn missing(name: &str) -> String {
+    format!(
+        "mail is held: the relay refers to TCP Schedule {name}, which does not exist; create it, or correct scheduleRef"
+    )
 }
 
 /// The link's state and its next change; asked before every message, so the schedule is only asked when that has passed.

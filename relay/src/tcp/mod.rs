@@ -6,12 +6,13 @@
 //!
 //! - [`addresses`]: the addresses that are left alone for a while (pure);
 //! - [`connect`]: a connection to the first of two addresses that answers;
-//! - [`link`]: what the TCP Schedule says (pure); [`table`]: the open connections, for the Monitor.
+//! - [`link`]: what the TCP Schedule says (pure); [`timetable`]: its week, for the Monitor (pure); [`table`]: the open connections, for the Monitor.
 
 mod addresses;
 mod connect;
 mod link;
 mod table;
+mod timetable;
 
 use std::{
     net::SocketAddr,
@@ -30,6 +31,7 @@ pub use addresses::{Addresses, Blame, Held};
 pub use connect::{ConnectError, Race, connect};
 pub use link::Answer;
 pub use table::{Entry, Table};
+pub use timetable::Timetable;
 
 use crate::{
     clock,
@@ -216,6 +218,14 @@ impl Gate {
     #[must_use]
     pub fn link(&self, now: Timestamp) -> monitor::Link {
         self.lock().link.describe(now)
+    }
+
+    /// What the TCP Schedule says at `now`, and its week.
+    #[must_use]
+    pub fn timetable(&self, now: Timestamp) -> Timetable {
+        // A week of a long schedule takes a while to draw up: not under the lock that every session asks for.
+        let link = self.lock().link.clone();
+        link.timetable(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -26,6 +26,7 @@ mod mail_that_requires_tls;
 mod mail_waits_for_its_time;
 mod mail_without_a_sender;
 mod monitor_needs_credential_off_loopback;
+mod monitor_page;
 mod mta_sts;
 mod mx_delivery;
 mod one_destination_delays_no_other;

@@ -43,9 +43,11 @@ fn off_loopback_the_monitor_wants_its_credential() {
         assert_ne!(status("/monitor", Some("secret")), 200, "no credential yet");
         for (hash, token, other) in [(SECRET, "secret", "other"), (OTHER, "other", "secret")] {
             fs::write(&file, hash).expect("write the credential");
-            assert_eq!(status("/monitor", Some(token)), 200);
+            for path in ["/", "/page/main.js", "/schedule", "/explain/EIO", "/monitor"] {
+                assert_eq!(status(path, Some(token)), 200, "{path}");
+            }
             for wrong in [None, Some(other), Some(""), Some(hash)] {
-                for path in ["/monitor", "/monitor/stream"] {
+                for path in ["/monitor", "/monitor/stream", "/", "/page/main.js", "/schedule", "/explain/EIO"] {
                     assert_eq!(status(path, wrong), 401, "{path} with {wrong:?}");
                 }
             }

@@ -3,6 +3,7 @@
 mod cases;
 mod property;
 mod walk;
+mod week;
 
 use super::{Schedule, TCPScheduleSpec};
 use jiff::Timestamp;

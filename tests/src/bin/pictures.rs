@@ -1,0 +1,202 @@
+//! Takes the pictures of the Monitor page that are in `docs/pictures`: a relay with hosts in trouble, for a desk and a phone, in the
+//! light and in the dark; and one whose link is down.
+//!
+//! `tests/page/build && cargo run -p mailsluice-tests --bin pictures [FOLDER]`, as root or with user namespaces: the hosts are on
+//! port 25 of a network of their own. It takes about two minutes, in which mail comes and goes, and needs, beside what `tests/install fast`
+//! installs, the packages pngquant and fonts-inter.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use mailsluice_crds::{
+    TCPScheduleSpec,
+    quantity::Interval,
+    relay::{Mx, PrivateAddresses, Route, SecretRef, Smarthost, TlsPolicy},
+    schedule::{LinkState, Schedule},
+};
+use mailsluice_tests::{
+    browser::{Browser, Window},
+    dialogue::Dialogue,
+    dns::{Dns, Trouble},
+    mail,
+    manifest::{Manifest, SCHEDULE},
+    namespace, process,
+    relay::Relay,
+    scripted::Scripted,
+    workspace,
+};
+
+/// The hosts, each by the address of its exchanger.
+const ZONE: &str = "
+bluewater.example.   IN MX 10 mx.bluewater.example.
+mx.bluewater.example. IN A 127.0.0.2
+harbour.example.     IN MX 10 mail.harbour.example.
+mail.harbour.example. IN A 127.0.0.3
+oldtown.example.     IN MX 10 mx1.oldtown.example.
+oldtown.example.     IN MX 20 mx2.oldtown.example.
+mx1.oldtown.example. IN A 127.0.0.4
+mx2.oldtown.example. IN A 127.0.0.5
+vault.example.       IN MX 10 mx.vault.example.
+mx.vault.example.    IN A 127.0.0.6
+pier.example.        IN MX 10 mx.pier.example.
+mx.pier.example.     IN A 127.0.0.7
+smtp.provider.example. IN A 127.0.0.8
+";
+
+/// How long the queue is watched, with mail that comes and goes.
+const WAVES: u32 = 16;
+const WAVE: Duration = Duration::from_secs(5);
+
+/// More than a desk's window shows of the page, and two screens of a phone.
+const HEIGHT: u32 = 2000;
+
+fn main() {
+    namespace::enter(&["--net"], "ip link set lo up");
+    let folder = std::env::args().nth(1).map_or_else(|| workspace().join("docs/pictures"), PathBuf::from);
+    std::fs::create_dir_all(&folder).expect("the folder of the pictures");
+    trouble(&folder);
+    link_down(&folder);
+}
+
+/// Hosts that fail in different ways, and one that takes its mail slowly.
+fn trouble(folder: &Path) {
+    let slow = |line: &str, at: &str, wait: u64| {
+        if line.starts_with(at) {
+            thread::sleep(Duration::from_millis(wait));
+        }
+    };
+    let _hosts = [
+        Scripted::start_at(at(2), move |line| {
+            slow(line, "RCPT", 600_000);
+            line.is_empty().then(|| "220 mx.bluewater.example ESMTP".into())
+        }),
+        Scripted::start_at(at(3), |line| {
+            line.starts_with("RCPT").then(|| "451 4.7.1 Greylisted, please try again in 300 seconds".into())
+        }),
+        Scripted::start_at(at(6), |line| line.is_empty().then(|| "220 mx.vault.example ESMTP".into())),
+        Scripted::start_at(at(7), move |line| {
+            slow(line, ".", 700);
+            line.is_empty().then(|| "220 mx.pier.example ESMTP".into())
+        }),
+    ];
+    let dns = Dns::start(ZONE);
+    dns.trouble("lighthouse.example", Some(Trouble::ServFail));
+    let mut manifest = scheduled(Manifest::by_mx(), LinkState::Open);
+    let mx = Some(Mx { private_addresses: PrivateAddresses::Allow });
+    let vault = Route { domains: vec!["vault.example".into()], mx, tls: Some(TlsPolicy::Required), ..Route::default() };
+    let credentials = Some(SecretRef { secret_name: "provider-login".into() });
+    let provider = Smarthost { credentials, ..Smarthost::new("smtp.provider.example", 587) };
+    let provider = Route {
+        domains: vec!["customers.example".into()],
+        smarthost: Some(provider),
+        tls: Some(TlsPolicy::Verified),
+        ..Route::default()
+    };
+    manifest.relay.routes.splice(0..0, [vault, provider]);
+    manifest.relay.retry.first = Interval::from_secs(300);
+    manifest.relay.retry.longest = Interval::from_secs(14_400);
+    manifest.relay.limits.connections_per_host = 2;
+    let relay = Relay::start_with(&manifest, &["--resolver", &dns.address.to_string()]);
+    let windows = [
+        ("desktop-light", Window::DESKTOP),
+        ("desktop-dark", Window::DESKTOP.dark()),
+        ("phone-light", Window::PHONE),
+        ("phone-dark", Window::PHONE.dark()),
+    ];
+    let mut browsers = windows.map(|(name, window)| (name, open(&relay, window)));
+    let mut client = Dialogue::open(relay.smtp);
+    let mut send = |host: &str, count: u32| {
+        for number in 0..count {
+            client.message("shop@example.org", &[&format!("customer-{number}@{host}")], &mail::text("Your order"));
+        }
+    };
+    for (host, count) in [
+        ("oldtown.example", 14),
+        ("harbour.example", 3),
+        ("lighthouse.example", 6),
+        ("vault.example", 2),
+        ("customers.example", 41),
+        ("bluewater.example", 5),
+    ] {
+        send(host, count);
+        thread::sleep(WAVE / 2);
+    }
+    for wave in 0..WAVES {
+        if wave % 5 == 0 {
+            send("pier.example", 60 - wave * 2);
+        }
+        thread::sleep(WAVE);
+    }
+    for (name, browser) in &mut browsers {
+        browser.evaluate(
+            "[...document.querySelectorAll('button.host')].find((host) => host.innerText === 'oldtown.example').click()",
+        );
+        browser.await_text(".details", |text| text.matches("To do").count() == 2);
+        take(browser, &folder.join(format!("monitor-{name}.png")));
+    }
+}
+
+/// A relay that may send nothing now.
+fn link_down(folder: &Path) {
+    let relay = Relay::start(&scheduled(Manifest::by_mx(), LinkState::Closed));
+    let mut client = Dialogue::open(relay.smtp);
+    let mut browser = open(&relay, Window::DESKTOP);
+    for (host, count) in [("bluewater.example", 12), ("harbour.example", 4), ("pier.example", 1)] {
+        for number in 0..count {
+            client.message("shop@example.org", &[&format!("customer-{number}@{host}")], &mail::text("Your order"));
+            thread::sleep(Duration::from_millis(700));
+        }
+    }
+    browser.await_count("#hosts tbody", 3);
+    thread::sleep(Duration::from_secs(2));
+    take(&mut browser, &folder.join("monitor-link-down.png"));
+}
+
+/// With 256 colours: it has fewer that can be told apart, and is a third as long.
+fn take(browser: &mut Browser, file: &Path) {
+    browser.picture(file, HEIGHT);
+    process::run(Command::new("pngquant").args(["--speed", "1", "--strip", "--force", "--output"]).args([file, file]));
+}
+
+fn at(number: u8) -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([127, 0, 0, number], 25))
+}
+
+fn open(relay: &Relay, window: Window) -> Browser {
+    let mut browser = Browser::start(window);
+    browser.open(&format!("http://{}/", relay.http));
+    browser.await_text("#live", |text| text == "Live");
+    browser
+}
+
+/// A schedule with all that one can have, in a zone in which it says that now.
+fn scheduled(mut manifest: Manifest, link: LinkState) -> Manifest {
+    let now = Timestamp::now();
+    let closed = now + jiff::SignedDuration::from_hours(3 * 24);
+    let spec = |zone: &str| -> TCPScheduleSpec {
+        serde_json::from_value(serde_json::json!({
+            "timeZone": zone,
+            "windows": [
+                {"days": ["Mon", "Tue", "Wed", "Thu", "Fri"], "from": "08:00", "to": "19:30", "link": "Open"},
+                {"days": ["Sat", "Sun"], "from": "09:00", "to": "13:00", "link": "Open"},
+                {"days": ["Mon", "Tue", "Wed", "Thu", "Fri"], "from": "22:00", "to": "02:00", "link": "Open", "pause": "30m"},
+            ],
+            "exceptions": [{"dates": [closed.in_tz(zone).expect("a zone").date().to_string()], "link": "Closed"}],
+        }))
+        .expect("a schedule")
+    };
+    let zones = ["Europe/Rome", "Asia/Kolkata", "Australia/Sydney", "America/New_York", "America/Los_Angeles"];
+    let wanted = |zone: &&&str| {
+        let decision = Schedule::new(SCHEDULE, &spec(zone)).expect("a schedule").decide(now);
+        decision.link == link && decision.pause.is_none()
+    };
+    let zone = zones.iter().find(wanted).unwrap_or_else(|| panic!("a zone in which the link is {link:?} now"));
+    manifest = manifest.scheduled(link, Vec::new());
+    manifest.schedule = Some(spec(zone));
+    manifest
+}
