@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -132,10 +133,9 @@ impl Dns {
             .expect("a runtime for the DNS server");
         let (address, server) = runtime.block_on(async {
             let mut server = Server::new(zones);
-            let socket = UdpSocket::bind((IpAddr::from([127, 0, 0, 1]), 0)).await.expect("a UDP port");
+            let (socket, listener) = sockets().await;
             let address = socket.local_addr().expect("its address");
             server.register_socket(socket);
-            let listener = TcpListener::bind(address).await.expect("the same TCP port");
             server.register_listener(listener, Duration::from_secs(5), 16);
             (address, server)
         });
@@ -166,6 +166,18 @@ impl Dns {
         let path = folder.join("root.key");
         std::fs::write(&path, self.anchor.as_ref().expect("a signed root")).expect("write the root's key");
         path
+    }
+}
+
+/// A port of loopback that is free for UDP and for TCP.
+async fn sockets() -> (UdpSocket, TcpListener) {
+    loop {
+        let socket = UdpSocket::bind((IpAddr::from([127, 0, 0, 1]), 0)).await.expect("a UDP port");
+        match TcpListener::bind(socket.local_addr().expect("its address")).await {
+            Ok(listener) => return (socket, listener),
+            // Somebody has it for TCP: another one, then.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}"),
+        }
     }
 }
 

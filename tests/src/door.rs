@@ -1,5 +1,7 @@
 //! The ways into a relay, so that a test can go through all of them: in clear, by STARTTLS, and under TLS from the start.
 
+use std::path::Path;
+
 use mailsluice_crds::relay::{ListenerTls, TlsMode};
 use tempfile::TempDir;
 
@@ -37,6 +39,12 @@ impl Door {
     /// Starts a relay with this way in.
     #[must_use]
     pub fn start(way: Way, manifest: &Manifest) -> Door {
+        Door::start_with(way, manifest, |_| {})
+    }
+
+    /// The same, with Secrets and other files that `prepare` puts beside the manifests before the relay starts.
+    #[must_use]
+    pub fn start_with(way: Way, manifest: &Manifest, prepare: impl FnOnce(&Path)) -> Door {
         let mode = match way {
             Way::Plain => None,
             Way::StartTls => Some(TlsMode::StartTls),
@@ -47,6 +55,7 @@ impl Door {
         let folder = TempDir::new().expect("a temporary folder");
         let certificate = Certificate::of("mail.test");
         let _ = certificate.put(folder.path(), SECRET);
+        prepare(folder.path());
         let file = folder.path().join("relay.yaml");
         Door { relay: Relay::start_on(folder, &file, &manifest, &[]), way, certificate }
     }

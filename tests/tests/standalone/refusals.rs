@@ -58,11 +58,11 @@ fn bad_authentication_gets_the_reply_that_says_what_is_wrong() {
     for way in Way::ALL {
         // A relay for some rows: whoever fails too often is not answered any more.
         for rows in AUTHENTICATION.chunks(5) {
-            let door = Door::start(way, &manifest);
-            let folder = door.relay.folder().join("outbound-users");
-            fs::create_dir(&folder).expect("make a Secret");
-            fs::write(folder.join("users"), USERS).expect("write a Secret");
-            door.relay.await_record("the users", |record| record.msg == "the Secrets are read");
+            let door = Door::start_with(way, &manifest, |folder| {
+                let secret = folder.join("outbound-users");
+                fs::create_dir(&secret).expect("make a Secret");
+                fs::write(secret.join("users"), USERS).expect("write a Secret");
+            });
             checked += refuses(&door, rows);
         }
     }

@@ -290,9 +290,9 @@ fn a_token_is_shown_and_the_next_one_on_a_connection_of_its_own() {
     put(relay.folder(), &[("token", "new")]);
     relay.await_empty();
     let read = || relay.records().iter().filter(|record| record.msg == "the Secrets are read").count();
-    let before = read();
+    wait::until_equal(PATIENCE, "readings of the Secret, the first at the start", 2, read);
     put(relay.folder(), &[("token", "newer")]);
-    wait::until_equal(PATIENCE, "readings of the Secret", before + 1, read);
+    wait::until_equal(PATIENCE, "readings of the Secret", 3, read);
     // Though the connection before it may still be open.
     send(&relay, "two");
     wait::until_equal(PATIENCE, "messages", 2, || heard(&host, ".").len());
