@@ -250,9 +250,12 @@ async fn what_an_application_leaves_behind_is_reset_before_the_next() {
     for leave in ["QUIT\r\n", "HELO app\r\n", ""] {
         let stage = Stage::with(vec![left.to_vec()]).await;
         let reception = stage.run(vec![Says(MAIL), Hears(OK), Says(leave)]).await;
-        while reception.pool.count_ready() == 0 {
-            time::sleep(Duration::from_millis(5)).await;
-        }
+        let given_back = async {
+            while reception.pool.count_ready() == 0 {
+                time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        time::timeout(Duration::from_secs(10), given_back).await.unwrap();
     }
 }
 

@@ -1,0 +1,211 @@
+//! Measures what a sidecar costs: its memory, the time that it adds to the gateway's answers, and the rate through it beside that of
+//! clients which log in at the gateway themselves, under TLS with the same token; and the processor time of each message.
+//!
+//! `cargo run --release -p mailsluice-tests --bin sidecar`. The two ways take turns, and the medians of their rounds are compared. All of
+//! it, the gateway and the clients included, shares this machine: where its processors are the limit, what the sidecar takes is missing
+//! at the gateway.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use mailsluice_crds::{
+    LogLevel,
+    relay::{Client, ListenerTls, ServiceAccount, TlsMode},
+    schedule::LinkState,
+};
+use mailsluice_tests::{
+    certificate::Certificate,
+    dialogue::{Dialogue, stuffed},
+    mail,
+    manifest::Manifest,
+    relay::{self, Relay},
+    sidecar::Sidecar,
+    token::Issuer,
+};
+use tempfile::TempDir;
+
+const TLS: &str = "outbound-tls";
+const ROUNDS: usize = 5;
+const MESSAGES: usize = 300;
+const CLIENTS: usize = 20;
+const ROUND_TIME: Duration = Duration::from_secs(5);
+const SIZE: usize = 2_000;
+
+/// One way to the gateway.
+#[derive(Clone)]
+enum Way {
+    Direct { gateway: SocketAddr, certificate: Arc<Certificate>, token: Arc<str> },
+    Sidecar(SocketAddr),
+}
+
+impl Way {
+    fn open(&self) -> Dialogue {
+        match self {
+            Way::Sidecar(address) => Dialogue::open(*address),
+            Way::Direct { gateway, certificate, token } => {
+                let mut client = Dialogue::open(*gateway);
+                client.expect("STARTTLS", "220");
+                client.secure(certificate);
+                client.expect("EHLO client.test", "250");
+                let shown = BASE64_STANDARD.encode(format!("n,,\x01auth=Bearer {token}\x01\x01"));
+                client.expect(&format!("AUTH OAUTHBEARER {shown}"), "235");
+                client
+            }
+        }
+    }
+}
+
+fn main() {
+    println!("{}", relay::program().display());
+    let cluster = Issuer::new("one");
+    // What is taken stays: to send it on would take its share of the machine.
+    let mut manifest = Manifest::to(SocketAddr::from(([127, 0, 0, 1], 1))).scheduled(LinkState::Closed, Vec::new());
+    manifest.relay.log.level = LogLevel::Problems;
+    manifest.relay.clients = vec![Client {
+        service_accounts: vec![ServiceAccount { namespace: "shop".into(), name: "checkout".into() }],
+        ..Client::default()
+    }];
+    manifest.tls = Some(ListenerTls { secret_name: TLS.into(), mode: TlsMode::StartTls });
+    let folder = TempDir::new().expect("a temporary folder");
+    let certificate = Arc::new(Certificate::of("mail.test"));
+    let _: PathBuf = certificate.put(folder.path(), TLS);
+    fs::write(folder.path().join("service-account-keys.json"), cluster.keys_file()).expect("write the keys");
+    let file = folder.path().join("relay.yaml");
+    let gateway = Relay::start_on(folder, &file, &manifest, &[]);
+    let token: Arc<str> = cluster.token("shop", "checkout", "mailsluice", 3600).into();
+    let authorities = gateway.folder().join(TLS).join("tls.crt");
+    let sidecar = Sidecar::start(&gateway.smtp.to_string(), &authorities, &token, &["--log-level", "Problems"]);
+    // So that its warm connections are there.
+    sidecar.await_metric("mailsluice_smtp_client_sessions", 2.0);
+    tell_memory("at idle", sidecar.id());
+
+    let ways = [Way::Direct { gateway: gateway.smtp, certificate, token }, Way::Sidecar(sidecar.smtp)];
+    let mut latencies: [Vec<Duration>; 2] = Default::default();
+    for _ in 0..ROUNDS {
+        for (way, all) in ways.iter().zip(&mut latencies) {
+            all.extend(answers(way));
+        }
+    }
+    let medians = latencies.map(|all| median(all).as_secs_f64() * 1e3);
+    println!(
+        "answer to a message, p50: {:.2} ms at the gateway, {:.2} ms through the sidecar, {:.2} ms more",
+        medians[0],
+        medians[1],
+        medians[1] - medians[0]
+    );
+
+    let mut rates: [Vec<Rate>; 2] = Default::default();
+    for _ in 0..ROUNDS {
+        for (way, all) in ways.iter().zip(&mut rates) {
+            all.push(rate(way, [gateway.id(), sidecar.id()]));
+        }
+    }
+    let medians = rates.map(|mut all| {
+        all.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
+        all.swap_remove(all.len() / 2)
+    });
+    for (Rate { per_second, micros: [gateway, sidecar] }, way) in
+        medians.iter().zip(["at the gateway", "through the sidecar"])
+    {
+        println!(
+            "{CLIENTS} clients {way}: {per_second:.0} messages a second; processor time of one: gateway {gateway:.0} µs, sidecar {sidecar:.0} µs"
+        );
+    }
+    println!(
+        "the rate through the sidecar is {:.0} % of the gateway's",
+        medians[1].per_second / medians[0].per_second * 100.0
+    );
+    tell_memory("after it", sidecar.id());
+}
+
+/// How long each of some messages takes from its end to its answer, on one session.
+fn answers(way: &Way) -> Vec<Duration> {
+    let mut client = way.open();
+    let text = stuffed(&mail::text_of_size("latency", SIZE));
+    let took = (0..MESSAGES).map(|_| {
+        client.expect("MAIL FROM:<shop@example.org> BODY=8BITMIME", "250");
+        client.expect("RCPT TO:<a@one.test>", "250");
+        client.expect("DATA", "354");
+        let begun = Instant::now();
+        client.send(&text);
+        let reply = client.reply();
+        assert!(reply.starts_with("250"), "{reply}");
+        begun.elapsed()
+    });
+    took.collect()
+}
+
+/// What many clients have answered, each on one session.
+struct Rate {
+    /// Messages a second.
+    per_second: f64,
+    /// Processor time of each in the gateway and in the sidecar, in microseconds.
+    micros: [f64; 2],
+}
+
+/// Has many clients send for a while.
+fn rate(way: &Way, processes: [u32; 2]) -> Rate {
+    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let text: Arc<[u8]> = mail::text_of_size("rate", SIZE).into();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (way, stop, count, text) = (way.clone(), stop.clone(), count.clone(), text.clone());
+            thread::spawn(move || {
+                let mut client = way.open();
+                while !stop.load(Ordering::Relaxed) {
+                    client.message("shop@example.org", &["a@one.test"], &text);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(500));
+    let (begun, before, used) = (Instant::now(), count.load(Ordering::Relaxed), processes.map(micros_used));
+    thread::sleep(ROUND_TIME);
+    let messages = (count.load(Ordering::Relaxed) - before) as f64;
+    let per_second = messages / begun.elapsed().as_secs_f64();
+    let [gateway, sidecar] = processes.map(micros_used);
+    let micros = [(gateway - used[0]) / messages, (sidecar - used[1]) / messages];
+    stop.store(true, Ordering::Relaxed);
+    clients.into_iter().for_each(|client| client.join().expect("a client ends"));
+    Rate { per_second, micros }
+}
+
+/// Processor time that a process has used, in microseconds.
+fn micros_used(id: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("the process");
+    // Behind the name, which may hold blanks; in ticks, of which Linux shows 100 a second.
+    let (_, fields) = stat.rsplit_once(") ").expect("a name");
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks: f64 = fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("a number")).sum();
+    ticks * 10_000.0
+}
+
+fn median(mut all: Vec<Duration>) -> Duration {
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+/// Memory of its own, and all that is in memory, pages of its program included.
+fn tell_memory(when: &str, id: u32) {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process");
+    let mebi = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1_024.0
+    };
+    println!(
+        "memory {when}: {:.1} MiB of its own, {:.1} MiB with the pages of its program",
+        mebi("RssAnon:"),
+        mebi("VmRSS:")
+    );
+}
