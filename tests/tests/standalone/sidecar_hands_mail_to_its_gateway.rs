@@ -435,6 +435,39 @@ fn a_stop_finishes_the_message_under_way_and_is_told_to_the_others() {
 }
 
 #[test]
+fn a_large_text_waits_at_the_application_while_the_gateway_reads_nothing() {
+    let gateway = Gateway::start();
+    let sidecar = gateway.sidecar(&[]);
+    let own_memory = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", sidecar.id())).expect("the process");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    };
+    let mut client = Dialogue::open(sidecar.smtp);
+    client.message(FROM, &["a@one.test"], &mail::text("before"));
+    let before = own_memory();
+    let text = mail::text_of_size("large", 40 << 20);
+    client.expect(&format!("MAIL FROM:<{FROM}>"), "250");
+    client.expect("RCPT TO:<a@one.test>", "250");
+    client.expect("DATA", "354");
+    let tell = |signal: &str| process::run(Command::new("kill").args([signal, &gateway.relay.id().to_string()]));
+    let _ = tell("-STOP");
+    let wire = stuffed(&text);
+    let sending = thread::spawn(move || {
+        client.send(&wire);
+        client.reply()
+    });
+    thread::sleep(Duration::from_secs(1));
+    let (waits, grown) = (!sending.is_finished(), own_memory().saturating_sub(before));
+    let _ = tell("-CONT");
+    assert!(waits, "the application is read no faster than the gateway reads");
+    assert!(grown < 2 << 20, "{grown} octets are held");
+    assert!(sending.join().expect("an answer").starts_with("250 2.0.0 queued as "));
+    let arrived = gateway.sink.await_messages(2, PATIENCE);
+    assert!(arrived[1].text() == text, "not an octet is changed");
+}
+
+#[test]
 fn a_token_that_is_refused_is_told_and_a_new_one_is_read() {
     let gateway = Gateway::start();
     let stranger = Issuer::new("one").token("shop", "checkout", "mailsluice", 3600);
