@@ -12,7 +12,7 @@
 //!
 //! Seen by a clock in each session: with turns that end before the disk, a single session beside two hundred waits in the runtime's
 //! line and for a commit, and hardly for anything else. Turns for single steps change nothing: a step is over before another can ask
-//! for a turn. `docs/performance.md` has the rates: it is no equal share yet, so `limits.perClient` protects better.
+//! for a turn. `docs/performance.md` has the rates: an equal share on a machine of one's own, less where others use its processors.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},

@@ -2,8 +2,8 @@
 //! the table of goals.
 //!
 //! `cargo run --release -p mailsluice-tests --bin bench [--rounds N] [--scale F] [--plots DIR] [ROW...]`, as root, with Postfix's
-//! package installed, and Exim's unpacked by `tests/peers/build`. Without a row it measures all of them, which takes about a
-//! quarter of an hour. Everything happens in a network of its own.
+//! package installed, and Exim's unpacked by `tests/peers/build`. Without a row it measures all of them, which takes some
+//! eleven minutes. Everything happens in a network of its own.
 //!
 //! Each relay begins each round afresh, with an empty queue and a fresh sink, in an order that rotates. What is counted is what
 //! the sink has, never what the source thinks. A slow relay gets fewer messages: its rate does not depend on how many.
