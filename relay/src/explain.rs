@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mailsluice_crds::catalogue::{Explanation, NotFound, explain_all, topics};
+
+use crate::output::Output;
 
 /// Explains reasons and codes.
 #[derive(Debug, Args)]
@@ -18,16 +20,6 @@ pub struct Explain {
     /// How to write it.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-}
-
-/// How something is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Why nothing was explained.

@@ -35,6 +35,7 @@ pub mod logins;
 pub mod metrics;
 pub mod monitor;
 pub mod mta_sts;
+mod output;
 mod page;
 pub mod proxy_protocol;
 pub mod queue;

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use crate::spool::Recovered;
+use crate::{output::Output, spool::Recovered};
 
-use super::{Contents, Output, ToolError, view};
+use super::{Contents, ToolError, view};
 
 pub(super) fn run(contents: &Contents, output: Output, out: &mut (dyn io::Write + Send)) -> Result<(), ToolError> {
     match output {

@@ -14,9 +14,12 @@ mod view;
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use crate::spool::{Disk, Inspection, MessageId, Recovered, RecoveryReport, SpoolError};
+use crate::{
+    output::Output,
+    spool::{Disk, Inspection, MessageId, Recovered, RecoveryReport, SpoolError},
+};
 
 /// What is to be done with a spool.
 #[derive(Debug, Subcommand)]
@@ -80,16 +83,6 @@ pub struct Export {
     /// The messages' ids; all messages where none is given.
     #[arg(value_name = "ID")]
     ids: Vec<MessageId>,
-}
-
-/// How something is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Why something could not be done.

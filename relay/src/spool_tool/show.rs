@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::{Contents, Output, ToolError, view};
+use super::{Contents, ToolError, view};
 use crate::{
+    output::Output,
     smtp::extensions::timing::Late,
     spool::{BodyReader, MessageId, Recovered},
 };

@@ -45,7 +45,7 @@ impl Session {
             Command::Mail(from, parameters) => return self.mail(from, parameters, output),
             Command::Rcpt(path, extensions) => return self.rcpt(Recipient { path, extensions }, output),
             Command::Data => return self.data(output),
-            Command::Etrn(site) => return self.turn(site, output),
+            Command::Etrn(site) => return self.etrn(site, output),
             Command::Ehlo(name) => {
                 self.introduce(true, name);
                 ehlo_reply(&self.config, self.tls, self.authenticated).render(output);

@@ -12,7 +12,7 @@ use super::{
 use crate::smtp::{command::Site, reply::Reply};
 
 impl Session {
-    pub(super) fn turn(&mut self, site: Site, output: &mut BytesMut) -> Option<Step> {
+    pub(super) fn etrn(&mut self, site: Site, output: &mut BytesMut) -> Option<Step> {
         if !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             return self.out_of_order("Send EHLO first", output);
         }
