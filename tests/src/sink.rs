@@ -152,19 +152,20 @@ pub fn count(folder: &Path) -> usize {
 /// The messages in a folder in which a sink keeps them.
 #[must_use]
 pub fn read(folder: &Path) -> Vec<Received> {
-    read_after(folder, 0)
+    names(folder).iter().filter_map(|name| read_one(name)).collect()
 }
 
+/// The messages with the numbers after `known`, up to the first that is not whole yet. Lists no folder, which may hold very many.
 fn read_after(folder: &Path, known: usize) -> Vec<Received> {
+    (known + 1..).map_while(|number| read_one(&folder.join(format!("{number}.json")))).collect()
+}
+
+fn read_one(envelope: &Path) -> Option<Received> {
     let read = |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    names(folder)
-        .into_iter()
-        .skip(known)
-        .map(|name| Received {
-            envelope: serde_json::from_slice(&read(&name)).expect("an envelope in JSON"),
-            octets: read(&name.with_extension("eml")),
-        })
-        .collect()
+    envelope.exists().then(|| Received {
+        envelope: serde_json::from_slice(&read(envelope)).expect("an envelope in JSON"),
+        octets: read(&envelope.with_extension("eml")),
+    })
 }
 
 /// The envelopes, which have their names when the message is whole, by their number.

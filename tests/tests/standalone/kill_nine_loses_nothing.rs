@@ -68,6 +68,8 @@ fn waiting(relay: &Relay) -> BTreeSet<String> {
 struct Delivered {
     read: usize,
     copies: BTreeMap<String, usize>,
+    /// Those of `copies` that still waited at every kill: the only ones that a kill has to look at.
+    open: BTreeSet<String>,
     /// With the copies that had arrived then: there must never be more.
     done: BTreeMap<String, usize>,
 }
@@ -77,17 +79,20 @@ impl Delivered {
         let new = sink.received_after(self.read);
         self.read += new.len();
         for message in new {
-            *self.copies.entry(message.id().expect("an id")).or_default() += 1;
+            let id = message.id().expect("an id");
+            if !self.done.contains_key(&id) {
+                self.open.insert(id.clone());
+            }
+            *self.copies.entry(id).or_default() += 1;
         }
     }
 
     /// After a kill, with what waits then by the spool.
     fn look(&mut self, sink: &Sink, waiting: &BTreeSet<String>) {
         self.read(sink);
-        for (id, copies) in &self.copies {
-            if !waiting.contains(id) {
-                self.done.entry(id.clone()).or_insert(*copies);
-            }
+        for id in self.open.extract_if(.., |id| !waiting.contains(id)) {
+            let copies = self.copies[&id];
+            self.done.insert(id, copies);
         }
     }
 
