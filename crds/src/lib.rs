@@ -7,7 +7,7 @@
 //! - [`log_level`]: the six Log Levels;
 //! - [`crd`]: the definitions for the API server, with the rules of admission;
 //! - [`manifest`]: manifests read without an API server, by the same rules;
-//! - [`quantity`]: the sizes and times that manifests are written in.
+//! - [`quantity`]: the sizes and times that manifests are written in; [`yaml`]: how values are written.
 //!
 //! Nothing here does I/O or reads the clock: the operator and the relay share it and pass the moment in.
 
@@ -22,7 +22,7 @@ pub mod quantity;
 pub mod relay;
 pub mod schedule;
 mod spelling;
-mod yaml;
+pub mod yaml;
 
 pub use log_level::LogLevel;
 pub use relay::{SMTPRelay, SMTPRelaySpec, SMTPRelayStatus};

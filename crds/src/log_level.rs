@@ -1,5 +1,7 @@
 //! The six Log Levels, in their order, and what each one lets through.
 
+use std::str::FromStr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,5 +53,19 @@ impl LogLevel {
             LogLevel::LowLevel => "LowLevel",
             LogLevel::AllInfo => "AllInfo",
         }
+    }
+}
+
+/// Text that names none of the six.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write one of {}", LogLevel::ALL.map(LogLevel::name).join(", "))]
+pub struct NotALevel;
+
+/// By its name, however it is capitalised.
+impl FromStr for LogLevel {
+    type Err = NotALevel;
+
+    fn from_str(name: &str) -> Result<LogLevel, NotALevel> {
+        LogLevel::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name)).ok_or(NotALevel)
     }
 }

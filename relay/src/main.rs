@@ -126,7 +126,7 @@ struct Sidecar {
     #[arg(long, value_name = "NUMBER", default_value_t = 2)]
     warm: u16,
     /// How much is logged: CrashesOnly, Failures, Major, Problems, LowLevel or AllInfo.
-    #[arg(long, value_name = "LEVEL", default_value = "Problems", value_parser = log_level)]
+    #[arg(long, value_name = "LEVEL", default_value = "Problems")]
     log_level: LogLevel,
     /// In what form.
     #[arg(long, value_enum, default_value_t = Format::Json)]
@@ -249,12 +249,6 @@ fn trust_anchors(file: &str) -> Result<TrustAnchors, String> {
 fn authorities(file: &str) -> Result<RootCertStore, String> {
     let text = fs::read(file).map_err(|error| error.to_string())?;
     tls::read_authorities(&text).map_err(|error| error.to_string())
-}
-
-fn log_level(name: &str) -> Result<LogLevel, String> {
-    let names = || LogLevel::ALL.map(LogLevel::name).join(", ");
-    let found = LogLevel::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("one of {}", names()))
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, String> {

@@ -1,11 +1,12 @@
-//! Values as YAML, for the generated definitions: block style, in the order of the value's fields.
+//! Values as YAML: block style, in the order of the value's fields.
 
 use serde_json::Value;
 
 use super::scalar;
 
 /// The YAML of a value, with a line feed at its end.
-pub(crate) fn emit(value: &Value) -> String {
+#[must_use]
+pub fn emit(value: &Value) -> String {
     let mut out = String::new();
     match value {
         Value::Object(fields) if !fields.is_empty() => block(&mut out, value, 0),

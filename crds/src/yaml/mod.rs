@@ -9,5 +9,5 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use emit::emit;
+pub use emit::emit;
 pub(crate) use tree::{Content, Field, Node, SyntaxError, parse, plain};
