@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Writer;
 use crate::spool::batch::Command;
@@ -11,6 +12,13 @@ use crate::spool::shared::Shared;
 
 /// Commands that one turn takes at most, so that a flood of them cannot put the answers off for ever.
 const TURN_MAX: usize = 8192;
+
+/// Commands in a turn from which on many sessions are known to be at work, so that a pause will gather some more.
+const BUSY: usize = 8;
+
+/// How long a busy writer lets commands gather before its next turn: more of them then share one write and one sync, and none
+/// has to wake it. A client that sends alone never waits for it.
+const GATHER: Duration = Duration::from_micros(400);
 
 /// The writer with the commands that are sent to it.
 #[derive(Debug)]
@@ -22,7 +30,7 @@ pub(in crate::spool) struct Engine {
 impl Engine {
     /// Starts the thread. It ends when it is told to close, or when nobody is left who could tell it.
     pub(in crate::spool) fn start(self) -> Result<(), SpoolError> {
-        let thread = std::thread::Builder::new().name("spool".to_owned());
+        let thread = thread::Builder::new().name("spool".to_owned());
         thread
             .spawn(move || self.run())
             .map(drop)
@@ -37,10 +45,14 @@ impl Engine {
             match next(&commands, due) {
                 Next::Command(first) => {
                     // Those that came while the disk was busy with the last turn: they share one write and one sync.
-                    let turn = std::iter::once(first).chain(commands.try_iter()).take(TURN_MAX);
+                    let mut taken = 0;
+                    let turn = std::iter::once(first).chain(commands.try_iter()).take(TURN_MAX).inspect(|_| taken += 1);
                     if let Some(reply) = writer.turn(turn) {
                         let _ = reply.send(writer.finish());
                         return;
+                    }
+                    if (BUSY..TURN_MAX).contains(&taken) {
+                        thread::sleep(GATHER);
                     }
                 }
                 Next::Tick => {
@@ -85,7 +97,7 @@ struct Guard(Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.0.set_health(Health::Failing("the writer has stopped by a fault of its own".into()));
         }
     }
