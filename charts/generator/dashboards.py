@@ -82,6 +82,8 @@ def fleet():
                       (rate(f"{operator}_snapshots_total", ""), "snapshots"), (rate(f"{operator}_monitor_failures_total", ""), "failures")),
                 graph("Reconciles", "Reconciles, by kind and result.", PER_SECOND,
                       (rate(f"{operator}_reconciles_total", "", "kind, result"), "{{kind}} {{result}}")),
+                graph("Reconcile time", "How long reconciles took.", "s", *quantiles("mailsluice_operator_reconcile_seconds", "")),
+                graph("Leaders", "Operators that lead: one, but for the moments of a hand-over.", "short", (f"sum({operator}_leader)", "leaders")),
                 graph("Writes", "Writes to the API server, by what was written. When nothing changes there are none.", PER_SECOND,
                       (rate(f"{operator}_writes_total", "", "object"), "{{object}}")),
                 graph("Versions", "Pods by the version of the relay's program.", "short",

@@ -10,12 +10,15 @@
 //! - [`token_keys`]: what relays verify their clients' service account tokens by;
 //! - [`credential`], [`names`]: what relays know the operator by, and what things are called;
 //! - [`metrics`], [`http`]: what is counted, and where it is served;
-//! - [`run`](mod@run): starts and stops all of it.
+//! - [`lease`]: which one of several operators leads, and that nobody else writes;
+//! - [`term`]: what runs as long as this one leads;
+//! - [`run`](mod@run): starts and stops the process.
 
 pub mod controller;
 pub mod credential;
 pub mod events;
 pub mod http;
+pub mod lease;
 pub mod metrics;
 pub mod monitor;
 pub mod names;
@@ -23,5 +26,6 @@ pub mod resources;
 pub mod run;
 pub mod schedule;
 pub mod status;
+pub mod term;
 pub mod token_keys;
 pub mod watch;

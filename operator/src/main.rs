@@ -22,6 +22,9 @@ struct Cli {
     /// A file with 32 or more random octets, from which the credentials of relays' Monitors are derived.
     #[arg(long, env = "MAILSLUICE_MONITOR_KEY_FILE", value_name = "FILE")]
     monitor_key_file: PathBuf,
+    /// The name of the Lease, in the operator's own namespace, that the one operator holds which does the work.
+    #[arg(long, env = "MAILSLUICE_LEASE", value_name = "NAME", default_value = "mailsluice-operator")]
+    lease: String,
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "MAILSLUICE_HTTP", value_name = "ADDRESS:PORT", default_value = "[::]:8080")]
     http: SocketAddr,
@@ -33,7 +36,7 @@ struct Cli {
 // An operator waits most of the time: two threads are enough, and a small machine has no more.
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Cli { relay_image, watch_namespace, monitor_key_file, http, log_level } = Cli::parse();
+    let Cli { relay_image, watch_namespace, monitor_key_file, lease, http, log_level } = Cli::parse();
     let filter = match EnvFilter::try_new(&log_level) {
         Ok(filter) => filter,
         Err(error) => {
@@ -51,7 +54,7 @@ async fn main() -> ExitCode {
     // One provider for the whole process; a second installation is the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let watch_namespace = Some(watch_namespace).filter(|namespace| !namespace.is_empty());
-    let options = Options { relay_image, watch_namespace, monitor_key_file, http };
+    let options = Options { relay_image, watch_namespace, lease, monitor_key_file, http };
     let stop = async {
         let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
         else {

@@ -3,19 +3,25 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// The kinds that are reconciled.
 const KINDS: [&str; 2] = ["SMTPRelay", "TCPSchedule"];
 /// How a reconcile ends.
 const RESULTS: [&str; 2] = ["done", "failed"];
+/// Seconds: one that finds nothing to do takes microseconds, one that writes a few round trips to the API server.
+const RECONCILE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// What the operator counts. No label has more values than the code names, but for those that name an SMTPRelay.
 pub struct Metrics {
     registry: Registry,
     reconciles: IntCounterVec,
+    reconcile_seconds: HistogramVec,
     writes: IntCounterVec,
     /// Snapshots that came from pods' Monitors.
     pub snapshots: IntCounter,
@@ -23,6 +29,8 @@ pub struct Metrics {
     pub stream_failures: IntCounter,
     /// Pods whose Monitor is followed.
     pub pods_followed: IntGauge,
+    /// 1 while this operator leads.
+    pub leader: IntGauge,
     replicas: Replicas,
 }
 
@@ -51,6 +59,15 @@ impl Metrics {
                 reconciles.with_label_values(&[kind, result]);
             }
         }
+        let reconcile_seconds = HistogramVec::new(
+            HistogramOpts::new("mailsluice_operator_reconcile_seconds", "How long reconciles took, by kind.")
+                .buckets(RECONCILE_BUCKETS.to_vec()),
+            &["kind"],
+        )?;
+        for kind in KINDS {
+            reconcile_seconds.with_label_values(&[kind]);
+        }
+        let leader = IntGauge::new("mailsluice_operator_leader", "1 while this operator leads; the others stand by.")?;
         let writes = IntCounterVec::new(
             Opts::new("mailsluice_operator_writes_total", "Writes to the API server, by what was written."),
             &["object"],
@@ -74,6 +91,8 @@ impl Metrics {
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(reconciles.clone()))?;
+        registry.register(Box::new(reconcile_seconds.clone()))?;
+        registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(writes.clone()))?;
         registry.register(Box::new(snapshots.clone()))?;
         registry.register(Box::new(stream_failures.clone()))?;
@@ -81,7 +100,17 @@ impl Metrics {
         registry.register(Box::new(replicas.wanted.clone()))?;
         registry.register(Box::new(replicas.ready.clone()))?;
         registry.register(Box::new(build))?;
-        Ok(Metrics { registry, reconciles, writes, snapshots, stream_failures, pods_followed, replicas })
+        Ok(Metrics {
+            registry,
+            reconciles,
+            reconcile_seconds,
+            writes,
+            snapshots,
+            stream_failures,
+            pods_followed,
+            leader,
+            replicas,
+        })
     }
 
     /// Notes how many pods an SMTPRelay asks for, and how many of them are ready.
@@ -109,6 +138,11 @@ impl Metrics {
     /// Counts a reconcile.
     pub fn reconciled(&self, kind: &str, result: &str) {
         self.reconciles.with_label_values(&[kind, result]).inc();
+    }
+
+    /// Notes how long a reconcile took.
+    pub fn reconcile_took(&self, kind: &str, time: Duration) {
+        self.reconcile_seconds.with_label_values(&[kind]).observe(time.as_secs_f64());
     }
 
     /// Counts a write to the API server.
@@ -162,5 +196,6 @@ mod tests {
                 assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");
             }
         }
+        assert!(text.lines().any(|shown| shown == "mailsluice_operator_leader 0"), "{text}");
     }
 }

@@ -1,33 +1,26 @@
-//! Starts the parts, and stops them in order.
+//! Starts the process, and lets it lead when it may.
 
 use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use futures::channel::mpsc;
-use kube::Client;
-use tokio::time;
-use tracing::{error, info, warn};
+use kube::{Client, Config};
+use tracing::{info, warn};
 
 use crate::{
-    controller::{self, Context, Parts},
     credential::{KeyError, MonitorKey},
     http::{self, Endpoints},
+    lease::Candidate,
     metrics::Metrics,
-    monitor::Monitors,
-    token_keys::TokenKeys,
-    watch::{self, Queues},
+    term::{self, End, Term},
 };
-
-/// Reconciles under way are given so long to finish; a pod is given 30 s.
-const STOP: Duration = Duration::from_secs(10);
 
 /// What the operator is started with.
 #[derive(Debug, Clone)]
@@ -36,6 +29,8 @@ pub struct Options {
     pub relay_image: String,
     /// The namespace to watch; all, where it is absent.
     pub watch_namespace: Option<String>,
+    /// The name of the Lease that the leader holds, in the operator's own namespace.
+    pub lease: String,
     /// The file with the key that Monitors' credentials are derived from.
     pub monitor_key_file: PathBuf,
     /// Where health and metrics are served.
@@ -67,69 +62,50 @@ pub enum RunError {
     Ended,
 }
 
+impl From<kube::Error> for RunError {
+    fn from(error: kube::Error) -> Self {
+        RunError::Client(Box::new(error))
+    }
+}
+
 /// Runs until `stop` comes.
 ///
 /// # Errors
 /// See [`RunError`].
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Options { relay_image, watch_namespace, monitor_key_file, http } = options;
-    let monitor_key = MonitorKey::read(monitor_key_file)?;
+    let Options { relay_image, watch_namespace, lease, monitor_key_file, http } = options;
+    let monitor_key = Arc::new(MonitorKey::read(monitor_key_file)?);
     let metrics = Arc::new(Metrics::new()?);
     let socket = http::bind(http).await.map_err(|source| RunError::Http { address: http, source })?;
-    let client = Client::try_default().await.map_err(|error| RunError::Client(Box::new(error)))?;
+    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    let client = Client::try_from(config.clone())?;
     let ready = Arc::new(AtomicBool::new(false));
     let server = tokio::spawn(http::serve(socket, Endpoints { metrics: metrics.clone(), ready: ready.clone() }));
+    let mut candidate = Candidate::new(client, lease, ready.clone());
+    let namespace = watch_namespace.as_deref().unwrap_or("all");
+    info!(version = env!("CARGO_PKG_VERSION"), namespace, "started");
 
-    let (relays, relay_queue) = mpsc::unbounded();
-    let (schedules, schedule_queue) = mpsc::unbounded();
-    let queues = Queues { relays: relays.clone(), schedules: schedules.clone() };
-    let (stores, watches) = watch::watch(&client, watch_namespace.as_deref(), &queues);
-    drop(queues);
-    let mut watches = tokio::spawn(watches);
-    let monitors = Monitors::new(relays.clone(), metrics.clone());
-    let token_keys = TokenKeys::default();
-    let keys = tokio::spawn(token_keys.clone().keep_fresh(client.clone(), stores.clone(), relays.clone()));
-    let parts = Parts { client, stores: stores.clone(), monitors, relay_image, monitor_key, token_keys, metrics };
-    let context = Arc::new(Context::new(parts));
-
-    info!(version = env!("CARGO_PKG_VERSION"), namespace = watch_namespace.as_deref().unwrap_or("all"), "started");
-    let work = tokio::spawn({
-        let (context, ready) = (context.clone(), ready.clone());
-        async move {
-            // A status drawn before everything is known would be wrong, and written.
-            if stores.ready().await.is_err() {
-                return;
-            }
-            ready.store(true, Ordering::Relaxed);
-            info!("caches are filled");
-            let relays = controller::run_relays(context.clone(), relay_queue);
-            let schedules = controller::run_schedules(context, schedule_queue);
-            tokio::join!(relays, schedules);
+    let term =
+        Term { config, watch_namespace, relay_image, monitor_key, metrics: metrics.clone(), ready: ready.clone() };
+    let mut stop = pin!(stop);
+    let result = loop {
+        let gate = tokio::select! {
+            () = &mut stop => break Ok(()),
+            gate = candidate.win() => gate,
+        };
+        info!("this operator leads");
+        metrics.leader.set(1);
+        let end = term::serve(&term, &mut candidate, &gate, stop.as_mut()).await;
+        metrics.leader.set(0);
+        match end {
+            Ok(End::Lost) => warn!("this operator does not lead any more"),
+            Ok(End::Stopped) => break Ok(()),
+            Err(error) => break Err(error),
         }
-    });
-
-    let ended = tokio::select! {
-        () = stop => None,
-        _ = &mut watches => Some(RunError::Ended),
     };
-    info!("stopping");
-    // First nobody counts on it; then nothing new is asked for; then what is under way ends; the streams end with it.
     ready.store(false, Ordering::Relaxed);
-    watches.abort();
-    keys.abort();
-    relays.close_channel();
-    schedules.close_channel();
-    let aborter = work.abort_handle();
-    match time::timeout(STOP, work).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => error!(%error, "a reconcile panicked"),
-        Err(_) => {
-            warn!("reconciles under way did not end in time and are given up");
-            aborter.abort();
-        }
-    }
-    context.monitors.retain(|_| false);
+    candidate.release().await;
     server.abort();
     info!("stopped");
-    ended.map_or(Ok(()), Err)
+    result
 }

@@ -57,6 +57,9 @@ class Handler(BaseHTTPRequestHandler):
             value = RELAY | {"status": value.get("status")}
         self.answer(status, value)
 
+    def do_PUT(self):
+        self.take(200)
+
     def do_PATCH(self):
         self.take(200)
 

@@ -59,6 +59,7 @@ OPTIONS = {
 ALL = merged(IMAGES, *OPTIONS.values())
 MATRIX = {name: merged(IMAGES, values) for name, values in OPTIONS.items()} | {
     "all at once": ALL,
+    "one operator": merged(IMAGES, {"operator": {"replicas": 1}}),
     "all at once, every namespace": merged(ALL, {"watchNamespace": ""}),
     "observed and fenced in one namespace": merged(IMAGES, OBSERVED, OPTIONS["fenced"], OPTIONS["one namespace"]),
 }
@@ -150,6 +151,30 @@ def selected():
     check(len(out) == 1 and out[0]["to"][0]["podSelector"]["matchLabels"] == labels, "NetworkPolicy: the way to Monitors")
 
 
+def stands_by():
+    """Of two operators one leads, by a Lease that both may write and nobody else's; a drain takes one of them at a time."""
+    for name, values in MATRIX.items():
+        documents = objects(values)
+        deployment, = of_kind(documents, "Deployment")
+        spec, own = deployment["spec"]["template"]["spec"], deployment["metadata"]["name"]
+        check(f"--lease={own}" in spec["containers"][0]["args"], f"{name}: {spec['containers'][0]['args']}")
+        role, = [role for role in of_kind(documents, "Role") if role["metadata"]["name"] == f"{own}-lease"]
+        check(role["metadata"]["namespace"] == deployment["metadata"]["namespace"], f"{name}: another namespace's Leases")
+        unnamed = [rule["verbs"] for rule in role["rules"] if "resourceNames" not in rule]
+        check(unnamed == [["create"]], f"{name}: {unnamed} on any Lease")
+        check([rule.get("resourceNames") for rule in role["rules"]] == [None, [own]], f"{name}: {role['rules']}")
+        elsewhere = [role["metadata"]["name"] for kind in ("ClusterRole", "Role") for role in of_kind(documents, kind)
+                     for rule in role.get("rules") or () if "leases" in rule.get("resources", ())]
+        check(set(elsewhere) == {f"{own}-lease"}, f"{name}: {elsewhere}")
+        budgets = of_kind(documents, "PodDisruptionBudget")
+        check(len(budgets) == (deployment["spec"]["replicas"] > 1), f"{name}: {budgets}")
+        for budget in budgets:
+            selector = budget["spec"]["selector"]
+            check(selector == deployment["spec"]["selector"] and budget["spec"]["maxUnavailable"] == 1, f"{name}: {budget}")
+    apart = of_kind(objects(IMAGES), "Deployment")[0]["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+    check(list(apart) == ["preferredDuringSchedulingIgnoredDuringExecution"], f"on one node there would be one: {apart}")
+
+
 def restricted():
     """The operator's pod keeps to the Pod Security Standard `restricted`, whatever else is set."""
     for name, values in MATRIX.items():
@@ -223,4 +248,4 @@ def kustomized():
 
 
 if __name__ == "__main__":
-    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, restricted, refused, plain_manifests, kustomized)
+    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, stands_by, restricted, refused, plain_manifests, kustomized)

@@ -197,7 +197,7 @@ def what_values_change():
     check(long["annotations"]["runbook_url"] == "https://runbooks.example/MailsluiceQueueLong.md", "its runbook")
     # An operator of one namespace is told of that namespace alone, and its own is its release's.
     check('{job="mailsluice-relay",namespace="shop"}' in long["expr"], long["expr"])
-    check('up{job="mailsluice-operator",namespace="mail-system"}' in alerts["MailsluiceOperatorDown"]["expr"], "the operator")
+    check('mailsluice_operator_leader{job="mailsluice-operator",namespace="mail-system"}' in alerts["MailsluiceOperatorDown"]["expr"], "the operator")
     for wrong in ({"MailsluiceQueueLnog": {"enabled": False}}, {"MailsluiceRelayDown": {"threshold": 1}}):
         try:
             objects(merged(IMAGES, OBSERVED, {"prometheusRule": {"alerts": wrong}}))

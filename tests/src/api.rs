@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -28,7 +29,7 @@ pub struct ApiServer {
     _apiserver: Process,
     _etcd: Process,
     address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl ApiServer {
@@ -65,7 +66,7 @@ impl ApiServer {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
         );
-        let server = ApiServer { _apiserver: apiserver, _etcd: etcd, address, _folder: folder };
+        let server = ApiServer { _apiserver: apiserver, _etcd: etcd, address, folder };
         wait::until_some(START, "the API server is ready", || {
             server.kubectl(&["get", "namespace", "default"], "").status.success().then_some(())
         });
@@ -79,6 +80,37 @@ impl ApiServer {
         let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
         let output = self.kubectl(&wait, "");
         assert!(output.status.success(), "the CRDs: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A kubeconfig of the one user, who may do anything; without a context's namespace, which then is `default`.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        let file = self.folder.path().join("kubeconfig");
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://{}", self.address), "insecure-skip-tls-verify": true,
+            }}],
+            "users": [{"name": "test", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        fs::write(&file, config.to_string()).expect("write the kubeconfig");
+        file
+    }
+
+    /// Applies manifests.
+    pub fn apply(&self, manifests: &str) {
+        let output = self.kubectl(&["apply", "-f", "-"], manifests);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// An object of the namespace `default` as JSON, if it exists.
+    #[must_use]
+    pub fn object(&self, kind: &str, name: &str) -> Option<Value> {
+        let output = self.kubectl(&["get", kind, name, "-o", "json", "--ignore-not-found"], "");
+        serde_json::from_slice(&output.stdout).ok()
     }
 
     /// Runs kubectl against it, with something on its standard input.

@@ -21,6 +21,14 @@ pub struct Write {
     pub stage_timestamp: Timestamp,
 }
 
+impl Write {
+    /// Whether it took, renewed or let go a Lease.
+    #[must_use]
+    pub fn is_of_lease(&self) -> bool {
+        self.object_ref.as_ref().is_some_and(|object| object.resource == "leases")
+    }
+}
+
 /// Who wrote.
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {

@@ -172,7 +172,8 @@ impl Namespace {
             let output = try_kubectl(&[&["-n", self.name()], arguments].concat(), "");
             eprintln!("--- kubectl {arguments:?}\n{}", String::from_utf8_lossy(&output.stdout));
         }
-        let output = try_kubectl(&["-n", RELEASE, "logs", "deployment/mailsluice", "--tail=40"], "");
+        let selector = "app.kubernetes.io/name=mailsluice-operator";
+        let output = try_kubectl(&["-n", RELEASE, "logs", "-l", selector, "--tail=40", "--prefix"], "");
         eprintln!("--- the operator's log\n{}", String::from_utf8_lossy(&output.stdout));
     }
 }

@@ -12,6 +12,7 @@
 //! - [`certificate`]: certificates, and the Secrets that hold them;
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
+//! - [`operator`]: the real operator, beside an API server alone;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
 //! - [`postfix`]: a private Postfix to measure against;
 //! - [`letter`]: what a client is given to send; [`peers`]: the matrix of mail servers and clients that it goes through.
@@ -36,6 +37,7 @@ pub mod mail;
 pub mod manifest;
 pub mod namespace;
 pub mod network;
+pub mod operator;
 pub mod peers;
 pub mod pod;
 pub mod postfix;

@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -9,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait;
+use crate::{wait, workspace};
 
 /// A process that is killed when it is dropped.
 #[derive(Debug)]
@@ -75,6 +76,23 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program of the workspace's: what the variable names, or built now, for release where this is.
+#[must_use]
+pub fn program(package: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
+        return path.into();
+    }
+    // What cargo prints last about a binary names it.
+    let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let printed = run(Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "-p", package, "--message-format=json-render-diagnostics"])
+        .args(release)
+        .current_dir(workspace()));
+    let artifacts = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut programs = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+    programs.next_back().expect("cargo names the program")
 }
 
 /// Runs a command to its end; its output, or a panic that shows what it said.

@@ -19,7 +19,7 @@ use crate::{
     manifest::Manifest,
     process::{self, Process},
     record::{self, Record},
-    wait, workspace,
+    wait,
 };
 
 /// How long a start, a delivery or any other single step may take on a busy machine.
@@ -213,20 +213,5 @@ fn launch(arguments: &[OsString], log: &Path) -> Process {
 #[must_use]
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        if let Some(path) = std::env::var_os("MAILSLUICE_RELAY") {
-            return path.into();
-        }
-        // What cargo prints last about a binary names it.
-        let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
-        let printed = process::run(
-            Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "-p", "mailsluice-relay", "--message-format=json-render-diagnostics"])
-                .args(release)
-                .current_dir(workspace()),
-        );
-        let artifacts = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let mut programs = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-        programs.next_back().expect("cargo names the relay's program")
-    })
+    PROGRAM.get_or_init(|| process::program("mailsluice-relay", "MAILSLUICE_RELAY"))
 }

@@ -20,7 +20,11 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt as _, Stream, StreamExt as _, channel::mpsc::UnboundedReceiver};
 use kube::{
@@ -57,7 +61,7 @@ pub struct Context {
     /// The image of relay pods.
     pub relay_image: String,
     /// What credentials are derived from.
-    pub monitor_key: MonitorKey,
+    pub monitor_key: Arc<MonitorKey>,
     /// The cluster's keys of service account tokens.
     pub token_keys: TokenKeys,
     /// What is counted.
@@ -79,7 +83,7 @@ pub struct Parts {
     /// The image of relay pods.
     pub relay_image: String,
     /// What credentials are derived from.
-    pub monitor_key: MonitorKey,
+    pub monitor_key: Arc<MonitorKey>,
     /// The cluster's keys of service account tokens.
     pub token_keys: TokenKeys,
     /// What is counted.
@@ -162,7 +166,7 @@ async fn reconcile(relay: Arc<SMTPRelay>, context: Arc<Context>) -> Result<Actio
 pub async fn run_relays(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<SMTPRelay>>) {
     let relays = context.stores.relays.clone();
     let runs = applier(
-        |relay, context: Arc<Context>| reconcile(relay, context).boxed(),
+        |relay, context: Arc<Context>| timed("SMTPRelay", context.metrics.clone(), reconcile(relay, context)).boxed(),
         |_, _, _| Action::requeue(RETRY),
         context.clone(),
         relays,
@@ -176,7 +180,9 @@ pub async fn run_relays(context: Arc<Context>, queue: UnboundedReceiver<ObjectRe
 pub async fn run_schedules(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<TCPSchedule>>) {
     let schedules = context.stores.schedules.clone();
     let runs = applier(
-        |schedule, context: Arc<Context>| schedule::reconcile(schedule, context).boxed(),
+        |schedule, context: Arc<Context>| {
+            timed("TCPSchedule", context.metrics.clone(), schedule::reconcile(schedule, context)).boxed()
+        },
         |_, _, _| Action::requeue(RETRY),
         context.clone(),
         schedules,
@@ -184,6 +190,14 @@ pub async fn run_schedules(context: Arc<Context>, queue: UnboundedReceiver<Objec
         Config::default().concurrency(CONCURRENCY),
     );
     drain("TCPSchedule", &context, runs).await;
+}
+
+/// Notes how long a reconcile took.
+async fn timed<T>(kind: &'static str, metrics: Arc<Metrics>, reconcile: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let result = reconcile.await;
+    metrics.reconcile_took(kind, start.elapsed());
+    result
 }
 
 async fn drain<K>(
