@@ -14,11 +14,11 @@ use crate::spool::shared::Shared;
 const TURN_MAX: usize = 8192;
 
 /// Commands in a turn from which on many sessions are known to be at work, so that a pause will gather some more.
-const BUSY: usize = 8;
+const BUSY: usize = 16;
 
 /// How long a busy writer lets commands gather before its next turn: more of them then share one write and one sync, and none
 /// has to wake it. A client that sends alone never waits for it.
-const GATHER: Duration = Duration::from_micros(400);
+const GATHER: Duration = Duration::from_micros(800);
 
 /// The writer with the commands that are sent to it.
 #[derive(Debug)]
