@@ -5,8 +5,8 @@
 //! - Where PIPELINING is offered, MAIL, RCPT and DATA go out as one write (RFC 2920), many recipients in batches of
 //!   [`BATCH_COMMANDS`], all of whose replies are read before the next batch is written. What the host says is read while a write
 //!   waits, so that the two never wait for each other with full buffers. If no recipient is accepted and DATA is answered with 354 nevertheless, a lone dot ends it.
-//! - A transaction that fails midway is ended by RSET, which goes out in front of the next MAIL; after the last message
-//!   QUIT does it.
+//! - A transaction that fails, midway or at its end, is ended by RSET, which goes out in front of the next MAIL; after the last
+//!   message QUIT does it.
 //! - A 421 at any place is the connection's end, as an error that carries it. Any other 4yz or 5yz is the message's or the
 //!   recipient's, and the connection goes on (after 521 it does not).
 //! - A body with octets above 127 towards a host without 8BITMIME fails with 5.6.3 without being sent (RFC 6152 section 3): the
@@ -521,6 +521,8 @@ where
             return Err(self.wire.unexpected(reply));
         }
         self.wire.fate = Fate::NotAccepted;
+        // Postfix keeps a transaction open whose text it refused by smtpd_end_of_data_restrictions.
+        self.reset_first = !reply.is_success();
         Ok((Stage::Reply, reply))
     }
 

@@ -177,7 +177,7 @@ async fn each_recipient_has_its_own_verdict() {
             "Hi\r\n.\r\n",
             "554 f\r\n",
             [(RcptTo, 450), (Reply, 554), (RcptTo, 571)],
-            false,
+            true,
         ),
         (
             "250\r\n251\r\n252\r\n250\r\n354\r\n",
