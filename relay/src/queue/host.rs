@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use mailsluice_crds::monitor::{LastError, Reason};
+use mailsluice_crds::monitor::{LastError, Reason, Stage};
 
 use super::{Recipients, moment::Moment, ready::Ready};
 use crate::{
@@ -369,8 +369,10 @@ impl Host {
 
     pub(super) fn succeeded(&mut self, most: u32) {
         self.failures = 0;
-        self.last_error = None;
-        self.failing_since = None;
+        if !self.knows_what_puts_off() {
+            self.last_error = None;
+            self.failing_since = None;
+        }
         match &mut self.credit {
             None => self.window += 1,
             Some(credit) => {
@@ -382,6 +384,12 @@ impl Host {
             }
         }
         self.window = self.window.min(most.max(1));
+    }
+
+    /// Whether the last error is what put messages off that still wait, which other messages that are taken do not end.
+    fn knows_what_puts_off(&self) -> bool {
+        let of_message = |error: &LastError| (Stage::MailFrom..=Stage::Reply).contains(&error.stage);
+        self.deferred_count() > 0 && self.last_error.as_ref().is_some_and(of_message)
     }
 
     pub(super) fn has_mail(&self) -> bool {

@@ -194,6 +194,29 @@ fn a_deferred_message_waits_alone() {
 }
 
 #[test]
+fn what_puts_a_message_off_is_known_until_it_goes_whatever_else_is_taken() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["a.test"]), START);
+    let host = open(&mut queue);
+    let first = queue.take(host, START).unwrap();
+    queue.note_error(host, LastError { stage: Stage::RcptTo, ..error() });
+    queue.settle(&first, Settled::Deferred { recipients: Recipients::one(0), till: after(300) });
+    queue.insert(arrival(2, &["a.test"]), after(1));
+    let second = queue.take(host, after(1)).unwrap();
+    queue.succeeded(host);
+    queue.settle(&second, Settled::Gone);
+    queue.session_closed(host);
+    let row = queue.rows(10).0.remove(0);
+    assert_eq!((row.last_error.map(|error| error.stage), row.failing_since), (Some(Stage::RcptTo), Some(START)));
+
+    queue.advance(after(300));
+    open(&mut queue);
+    queue.take(host, after(300)).unwrap();
+    queue.succeeded(host);
+    assert_eq!(queue.rows(10).0.remove(0).last_error, None, "it has gone");
+}
+
+#[test]
 fn an_idle_session_is_woken_instead_of_a_new_one_opened() {
     let mut queue = queue();
     queue.insert(arrival(1, &["a.test"]), START);
