@@ -196,7 +196,7 @@ impl LastError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
-    /// The address and port of the other side.
+    /// The address and port of the other side; the host's name while they are looked up.
     #[schemars(length(max = 64))]
     pub peer: String,
     /// What the connection is doing.

@@ -6,14 +6,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use mailsluice_crds::monitor::{HostRow, ProblemReason, RelayProblem, Snapshot};
+use mailsluice_crds::monitor::{HostRow, HostState, ProblemReason, Reason, RelayProblem, Snapshot};
 use tokio::{sync::watch, time};
 
 use crate::{
     config::{Config, TcpSchedule},
     log::Log,
     metrics::Sample,
-    queue::SharedQueue,
+    queue::{HostSummary, SharedQueue},
     spool::{DamageSummary, Health, Spool},
     tcp::{Gate, Table, Timetable},
 };
@@ -94,11 +94,13 @@ impl Monitor {
             let (rows, left_out) = queue.rows(hosts);
             (rows, left_out, queue.totals())
         });
+        let full = self.gate.is_full();
         let monitor = rows
             .into_iter()
+            .map(|row| crowded_out(row, full))
             .map(|row| HostRow {
                 addresses: self.gate.addresses(|addresses| addresses.rows(&row.host, now)),
-                connections: self.table.of(row.id, CONNECTIONS_SHOWN),
+                connections: self.table.of(row.id, &row.host, CONNECTIONS_SHOWN),
                 host: row.host,
                 state: row.state,
                 messages: row.messages,
@@ -228,6 +230,18 @@ impl Monitor {
     fn lock(&self) -> MutexGuard<'_, Vec<RelayProblem>> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A host that could be sent to and has no session waits for a connection, where all are in use.
+fn crowded_out(mut row: HostSummary, full: Option<u32>) -> HostSummary {
+    if let Some(limit) = full
+        && row.state == HostState::Ready
+    {
+        row.reason = Some(Reason::ConnectionsLimited);
+        row.problem =
+            Some(format!("limits.connections is {limit}, and so many are open; it goes as soon as one of them ends"));
+    }
+    row
 }
 
 /// Keeps the list ordered by reason, the worst first, and each problem's `since` for as long as it is there.

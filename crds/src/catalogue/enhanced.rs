@@ -134,7 +134,7 @@ const KNOWN: &[Numbered<Number>] = &[
     ((4, 4), "Unable to route", entry("The host knows no way to the recipient.", "A missing MX, or a missing route at the host.", "Look at the domain's MX, and at the host's routes.")),
     ((4, 5), "Mail system congestion", entry("The host is overloaded.", "More mail than it can take.", "Wait; lower limits.messagesPerHostPerMinute if it is this relay's mail.")),
     ((4, 6), "Routing loop detected", entry("The message goes in a circle.", "Two hosts that hand it to each other, each taking the other for its destination.", "Follow its Received lines, and correct the route at which it turns back.")),
-    ((4, 7), "Delivery time expired", entry("The message is too old to be tried on.", "The host could not deliver it in its time.", "See what delayed it; the sender may send it again.")),
+    ((4, 7), "Delivery time expired", entry("The message is too old to be tried on.", "The host could not deliver it in its time.", "See what delayed it, which the report says at its end; raise retry.expireAfter if hosts are known to be away for longer.")),
     ((5, 0), "Other or undefined protocol status", entry("Something is wrong in the conversation.", "A fault that the host does not name.", "Set the log of the host to LowLevel and look at the conversation.")),
     ((5, 1), "Invalid command", entry("The command is not valid here.", "Commands out of order, or authentication that is needed first.", "Set the log of the host to LowLevel and look at the reply before this one.")),
     ((5, 2), "Syntax error", entry("The host could not read the command.", "A firewall that changes commands, or too long a line.", "Look for inspection of SMTP on the way.")),

@@ -131,8 +131,8 @@ const KNOWN: [Numbered<i32>; 26] = [
         "EINVAL",
         entry(
             "The system takes what was asked for as wrong.",
-            "An address that cannot be connected to, such as a link-local one without its interface.",
-            "Look at the address in the text, and where it comes from: the route, or the domain's DNS.",
+            "The node has a blackhole route for the address; or it cannot be connected to, as a link-local one without its interface.",
+            "See what `ip route get ADDRESS` says on the node; network plugins make blackhole routes. Else look where the address comes from.",
         ),
     ),
     (

@@ -139,6 +139,10 @@ reasons! {
             "messagesPerHostPerMinute is reached.";
             "When the minute is over.";
             "Nothing is wrong; raise limits.messagesPerHostPerMinute if the host takes more.",
+        ConnectionsLimited [Everything], "limits.connections is":
+            "As many connections are open as limits.connections allows.";
+            "As soon as one of them ends.";
+            "Look at the outgoing connections, those first that have been in their stage the longest; raise limits.connections if the machine bears more.",
         HeldBySender [Message], "(FUTURERELEASE)":
             "Nothing waits but messages that their senders want held till a moment (FUTURERELEASE, RFC 4865).";
             "At that moment.";

@@ -214,6 +214,13 @@ impl Gate {
         self.lock().connections
     }
 
+    /// The limit of sessions, where as many are open.
+    #[must_use]
+    pub fn is_full(&self) -> Option<u32> {
+        let state = self.lock();
+        (state.connections >= state.limit).then_some(state.limit)
+    }
+
     /// Whether connections are allowed at `now`, by which schedule, and till when.
     #[must_use]
     pub fn link(&self, now: Timestamp) -> monitor::Link {

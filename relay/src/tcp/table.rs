@@ -48,19 +48,19 @@ impl Table {
         Entry { table: self.clone(), host, state }
     }
 
-    /// A host's connections that have a peer, at most `most`.
+    /// A host's connections, at most `most`. One whose address is still being looked up has the host's `name` for it.
     #[must_use]
-    pub fn of(&self, host: HostId, most: usize) -> Vec<Connection> {
+    pub fn of(&self, host: HostId, name: &str, most: usize) -> Vec<Connection> {
         let hosts = lock(&self.hosts);
         let states = hosts.get(&host).map(Vec::as_slice).unwrap_or_default();
         states
             .iter()
-            .filter_map(|state| {
-                let state = lock(state);
-                let peer = state.peer?.to_string();
-                Some(Connection { peer, stage: state.stage, since: state.since, last_reply: state.last_reply.clone() })
-            })
             .take(most)
+            .map(|state| {
+                let state = lock(state);
+                let peer = state.peer.map_or_else(|| name.to_owned(), |peer| peer.to_string());
+                Connection { peer, stage: state.stage, since: state.since, last_reply: state.last_reply.clone() }
+            })
             .collect()
     }
 }
