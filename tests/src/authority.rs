@@ -69,6 +69,15 @@ impl Authority {
 }
 
 impl Issued {
+    /// One that no authority issued: its own key signed it.
+    #[must_use]
+    pub fn self_signed(name: &str) -> Issued {
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("make a certificate").der().clone();
+        Issued { authority: certificate.clone(), certificate, key }
+    }
+
     /// What serves it.
     #[must_use]
     pub fn server(&self) -> Arc<ServerConfig> {

@@ -23,7 +23,10 @@ use hickory_server::{
             rdata::{DNSKEY, DNSSECRData, DS},
         },
         op::{Header, HeaderCounts, Metadata, ResponseCode},
-        rr::{Name, RData, Record, RecordType, rdata::NS},
+        rr::{
+            Name, RData, Record, RecordType,
+            rdata::{NS, SOA},
+        },
         serialize::txt::Parser,
     },
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
@@ -51,6 +54,10 @@ pub enum Trouble {
     Slow(Duration),
     /// It says that there is nothing, and gives the SOA of this zone for it.
     Denies(&'static str),
+    /// It says that there is no such name, which is to be believed for a second.
+    NoName,
+    /// It gives these records, in the format of zone files, of the type that is asked for, and no others.
+    Gives(String),
 }
 
 /// How a zone is signed, and what the root says of it.
@@ -190,6 +197,19 @@ fn zone(origin: &str, records: &str) -> ZoneHandler {
     ZoneHandler::new(origin, records, ZoneType::Primary, AxfrPolicy::Deny, proof).expect("a zone with a SOA")
 }
 
+/// What stands beside a denial: how many seconds it is to be believed.
+fn soa(origin: &str, seconds: u32) -> Record {
+    let soa = SOA::new(name("ns."), name("hostmaster."), 1, 3_600, 600, 86_400, seconds);
+    Record::from_rdata(name(origin), seconds, RData::SOA(soa))
+}
+
+/// Those of the records that are of this type.
+fn records(text: &str, wanted: RecordType) -> Vec<Record> {
+    let (_, sets) = Parser::new(format!("{text}\n"), None, Some(Name::root())).parse().expect("records");
+    let all = sets.values().flat_map(|set| set.records_without_rrsigs().cloned());
+    all.filter(|record| record.record_type() == wanted).collect()
+}
+
 fn name(text: &str) -> Name {
     let mut name = Name::from_ascii(text).expect("a name");
     name.set_fqdn(true);
@@ -237,21 +257,24 @@ impl RequestHandler for Zones {
                 return ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() });
             }
             Some(Trouble::Denies(zone)) => {
-                let soa = Record::from_rdata(
-                    name(zone),
-                    60,
-                    RData::SOA(hickory_server::proto::rr::rdata::SOA::new(
-                        name("ns."),
-                        name("hostmaster."),
-                        1,
-                        3_600,
-                        600,
-                        86_400,
-                        60,
-                    )),
-                );
                 let metadata = Metadata::response_from_request(&request.metadata);
+                let soa = soa(zone, 60);
                 let answer = builder().build(metadata, [], [&soa], [], []);
+                return response.send_response(answer).await.expect("send an answer");
+            }
+            Some(Trouble::NoName) => {
+                let mut metadata = Metadata::response_from_request(&request.metadata);
+                metadata.response_code = ResponseCode::NXDomain;
+                let soa = soa(".", 1);
+                let answer = builder().build(metadata, [], [&soa], [], []);
+                return response.send_response(answer).await.expect("send an answer");
+            }
+            Some(Trouble::Gives(text)) => {
+                let metadata = Metadata::response_from_request(&request.metadata);
+                let records = records(&text, query.query_type());
+                let soa = soa(".", 1);
+                let authority = records.is_empty().then_some(&soa);
+                let answer = builder().build(metadata, &records, authority, [], []);
                 return response.send_response(answer).await.expect("send an answer");
             }
             Some(Trouble::Slow(wait)) => {

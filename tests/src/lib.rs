@@ -15,6 +15,7 @@
 //! - [`operator`]: the real operator, beside an API server alone;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
 //! - [`postfix`]: a private Postfix to measure against;
+//! - [`faults`]: ways in which mail gets stuck, and what is seen of each;
 //! - [`letter`]: what a client is given to send; [`peers`]: the matrix of mail servers and clients that it goes through.
 //!
 //! Everything here panics when it cannot go on: that is how a test fails, with the fact that is wrong.
@@ -30,6 +31,7 @@ pub mod dialogue;
 pub mod disk;
 pub mod dns;
 pub mod door;
+pub mod faults;
 pub mod http;
 pub mod letter;
 pub mod load;

@@ -77,7 +77,7 @@ impl Peer for PostfixPeer {
 }
 
 /// Writes a database of one user for Cyrus SASL into this folder; gives the configuration for it.
-fn add_user(folder: &Path) -> String {
+pub(crate) fn add_user(folder: &Path) -> String {
     let database = folder.join("sasldb2");
     let configuration = format!(
         "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: SCRAM-SHA-256 PLAIN LOGIN\nsasldb_path: {}\n",
