@@ -12,6 +12,8 @@ use mailsluice_ctl::{Output, words::explain};
                         mailsluice-relay explain 451 4.7.1\n  \
                         mailsluice-relay explain 'CERT_EXPIRED at StartTls with 192.0.2.1:25, 3 attempts since …'\n  \
                         mailsluice-relay explain -o json | jq -r '.[].name'")]
+// The words that it shares with others have a group of that name.
+#[group(skip)]
 pub struct Explain {
     #[command(flatten)]
     asked: explain::Explain,

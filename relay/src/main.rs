@@ -309,3 +309,15 @@ async fn sink_until_stopped(sink: Sink) -> Result<(), RunError> {
     sink::run(sink::Options { address, quiet, save }, stopped).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
