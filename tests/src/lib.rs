@@ -14,6 +14,7 @@
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
 //! - [`operator`]: the real operator, beside an API server alone;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
+//! - [`plugin`]: `kubectl mailsluice`, and the people who run it;
 //! - [`postfix`]: a private Postfix to measure against;
 //! - [`faults`]: ways in which mail gets stuck, and what is seen of each;
 //! - [`letter`]: what a client is given to send; [`peers`]: the matrix of mail servers and clients that it goes through.
@@ -41,6 +42,7 @@ pub mod namespace;
 pub mod network;
 pub mod operator;
 pub mod peers;
+pub mod plugin;
 pub mod pod;
 pub mod postfix;
 pub mod process;

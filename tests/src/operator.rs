@@ -35,7 +35,8 @@ impl Operator {
     #[must_use]
     pub fn start(server: &ApiServer, name: &str) -> Operator {
         static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-        let program = PROGRAM.get_or_init(|| process::program("mailsluice-operator", "MAILSLUICE_OPERATOR"));
+        let program = PROGRAM
+            .get_or_init(|| process::program("mailsluice-operator", "mailsluice-operator", "MAILSLUICE_OPERATOR"));
         let folder = TempDir::new().expect("a temporary folder");
         let http = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
         let key = folder.path().join("key");

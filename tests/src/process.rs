@@ -78,16 +78,16 @@ impl Drop for Process {
     }
 }
 
-/// A program of the workspace's: what the variable names, or built now, for release where this is.
+/// A program of the package's: what the variable names, or built now, for release where this is.
 #[must_use]
-pub fn program(package: &str, variable: &str) -> PathBuf {
+pub fn program(package: &str, name: &str, variable: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable) {
         return path.into();
     }
     // What cargo prints last about a binary names it.
     let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
     let printed = run(Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "-p", package, "--message-format=json-render-diagnostics"])
+        .args(["build", "--quiet", "-p", package, "--bin", name, "--message-format=json-render-diagnostics"])
         .args(release)
         .current_dir(workspace()));
     let artifacts = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

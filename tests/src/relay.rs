@@ -213,5 +213,5 @@ fn launch(arguments: &[OsString], log: &Path) -> Process {
 #[must_use]
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| process::program("mailsluice-relay", "MAILSLUICE_RELAY"))
+    PROGRAM.get_or_init(|| process::program("mailsluice-relay", "mailsluice-relay", "MAILSLUICE_RELAY"))
 }
