@@ -208,6 +208,20 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_reply: Option<String>,
+    /// What has gone over it. It changes with every write, so it is at `/monitor` alone: no line of the stream has it, and no status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub octets: Option<Octets>,
+}
+
+/// Octets that have gone over a connection, as SMTP has them: without those of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Octets {
+    /// Those that the relay sent.
+    pub sent: u64,
+    /// Those that came in.
+    pub received: u64,
 }
 
 /// Where an attempt to deliver mail is, or failed.

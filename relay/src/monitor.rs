@@ -85,9 +85,17 @@ impl Monitor {
         set(&mut self.lock(), reason, message, Timestamp::now());
     }
 
-    /// The Monitor with at most `hosts` rows.
+    /// The Monitor with at most `hosts` rows, and without the octets of connections: they change all the time, and are no reason to say
+    /// anything.
     #[must_use]
     pub fn snapshot(&self, hosts: usize) -> Snapshot {
+        let mut snapshot = self.draw(hosts);
+        let connections = snapshot.monitor.iter_mut().flat_map(|row| &mut row.connections);
+        connections.for_each(|connection| connection.octets = None);
+        snapshot
+    }
+
+    fn draw(&self, hosts: usize) -> Snapshot {
         let now = Timestamp::now();
         let config = self.config.borrow().clone();
         let (rows, left_out, totals) = self.queue.read(|queue| {
@@ -124,10 +132,10 @@ impl Monitor {
         }
     }
 
-    /// The Monitor with all its rows.
+    /// The Monitor with all its rows, and with what has gone over each connection.
     #[must_use]
     pub fn whole(&self) -> Snapshot {
-        self.snapshot(usize::MAX)
+        self.draw(usize::MAX)
     }
 
     /// The bounded Monitor of this moment, and the ones that follow as it changes.

@@ -26,6 +26,8 @@ pub fn row(mut row: HostRow) -> HostRow {
     for connection in &mut row.connections {
         connection.peer = shortened(&connection.peer, PEER);
         connection.last_reply = connection.last_reply.take().map(|reply| shortened(&reply, TEXT));
+        // What changes with every write is no status.
+        connection.octets = None;
     }
     row
 }

@@ -87,8 +87,13 @@ fn merged(snapshots: Vec<Snapshot>) -> super::Merged {
 
 #[test]
 fn a_hosts_rows_become_one_that_shows_the_worst_and_counts_all() {
-    let connection =
-        |peer: &str, second| Connection { peer: peer.into(), stage: Stage::Data, since: at(second), last_reply: None };
+    let connection = |peer: &str, second| Connection {
+        peer: peer.into(),
+        stage: Stage::Data,
+        since: at(second),
+        last_reply: None,
+        octets: None,
+    };
     let a = HostRow {
         messages: 3,
         oldest: Some(at(5)),

@@ -6,15 +6,20 @@ import { setTime } from "./clock.js";
 /** Connections shown at most, those that have been in their stage the longest first. */
 const MOST = 50;
 
-const COLUMNS = ["Host", "Peer", "Stage", "In stage", "Last reply"];
-const LOOKS = { "In stage": "number", "Last reply": "reply" };
+const COLUMNS = ["Host", "Peer", "Stage", "In stage", "Octets", "Last reply"];
+const LOOKS = { "In stage": "number", Octets: "number", "Last reply": "reply" };
+
+/** Octets that went out, and those that came in. */
+function counts({ sent, received }) {
+  return `${sent.toLocaleString("en")} out, ${received.toLocaleString("en")} in`;
+}
 
 /** A row for one connection. */
 function make() {
   const cell = (look) => el("td", { role: "cell", class: look });
   const time = el("time");
   const cells = [el("th", { scope: "row", role: "rowheader" }), ...COLUMNS.slice(1).map((name) => cell(LOOKS[name]))];
-  const [host, peer, stage, since, reply] = cells;
+  const [host, peer, stage, since, octets, reply] = cells;
   since.append(time);
   // On a phone each cell says what it is.
   cells.forEach((one, place) => (one.dataset.label = COLUMNS[place]));
@@ -24,6 +29,9 @@ function make() {
     setText(peer, connection.peer);
     setText(stage, connection.stage);
     setTime(time, connection.since, "stage");
+    // The stream leaves them out; what was asked for last stays until it is asked for again.
+    if (connection.octets) setText(octets, counts(connection.octets));
+    else if (octets.textContent === "") setText(octets, "–");
     const { lastReply } = connection;
     setContent(reply, lastReply ?? "", () => (lastReply ? foreign(lastReply) : "–"));
   };

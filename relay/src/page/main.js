@@ -13,6 +13,8 @@ import { follow } from "./stream.js";
 const TIMETABLE_AGE = 60_000;
 /** How often all hosts are asked for while a filter may mean some that the stream leaves out. */
 const WHOLE_AGE = 5000;
+/** How often it is asked what has gone over connections, while there are some. */
+const OCTETS_AGE = 2000;
 
 const week = new Week(byId("schedule"));
 const totals = new Totals(byId("totals"));
@@ -61,6 +63,7 @@ setInterval(() => {
 }, 1000);
 setInterval(() => lost || askTimetable().catch(() => {}), TIMETABLE_AGE);
 setInterval(() => lost || searchAll(), WHOLE_AGE);
+setInterval(() => lost || document.hidden || askOctets().catch(() => {}), OCTETS_AGE);
 
 async function askTimetable() {
   const asked = Date.now();
@@ -71,6 +74,17 @@ async function askTimetable() {
   setZone(timetable.timeZone ?? "UTC");
   week.show(timetable);
   setText(byId("link-said"), timetable.said);
+}
+
+/** Asks what has gone over the connections that the stream told of: it changes all the time, so the stream does not say it. */
+async function askOctets() {
+  if (!snapshot?.monitor.some((row) => row.connections?.length)) return;
+  const response = await fetch("monitor", { cache: "no-store" });
+  if (!response.ok) return;
+  const { monitor } = await response.json();
+  const open = new Map(monitor.map((row) => [row.host, row.connections]));
+  for (const row of snapshot.monitor) row.connections = open.get(row.host);
+  drawSoon();
 }
 
 /** Looks through all hosts, where the stream has but the worst of them and somebody looks for others. */

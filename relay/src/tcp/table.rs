@@ -3,11 +3,14 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
-use mailsluice_crds::monitor::{Connection, Stage};
+use mailsluice_crds::monitor::{Connection, Octets, Stage};
 
 use crate::queue::HostId;
 
@@ -17,7 +20,14 @@ pub struct Table {
     hosts: Arc<Mutex<HashMap<HostId, Vec<Shared>>>>,
 }
 
-type Shared = Arc<Mutex<State>>;
+type Shared = Arc<Row>;
+
+struct Row {
+    state: Mutex<State>,
+    /// Counted beside the state, so that whoever sends takes no lock for it.
+    sent: AtomicU64,
+    received: AtomicU64,
+}
 
 struct State {
     peer: Option<SocketAddr>,
@@ -30,7 +40,7 @@ struct State {
 pub struct Entry {
     table: Table,
     host: HostId,
-    state: Shared,
+    row: Shared,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -42,33 +52,43 @@ impl Table {
     /// Adds a connection that begins with looking up where the mail goes.
     #[must_use]
     pub fn add(&self, host: HostId) -> Entry {
-        let state =
-            Arc::new(Mutex::new(State { peer: None, stage: Stage::Dns, since: Timestamp::now(), last_reply: None }));
-        lock(&self.hosts).entry(host).or_default().push(state.clone());
-        Entry { table: self.clone(), host, state }
+        let state = State { peer: None, stage: Stage::Dns, since: Timestamp::now(), last_reply: None };
+        let row =
+            Arc::new(Row { state: Mutex::new(state), sent: AtomicU64::default(), received: AtomicU64::default() });
+        lock(&self.hosts).entry(host).or_default().push(row.clone());
+        Entry { table: self.clone(), host, row }
     }
 
     /// A host's connections, at most `most`. One whose address is still being looked up has the host's `name` for it.
     #[must_use]
     pub fn of(&self, host: HostId, name: &str, most: usize) -> Vec<Connection> {
         let hosts = lock(&self.hosts);
-        let states = hosts.get(&host).map(Vec::as_slice).unwrap_or_default();
-        states
-            .iter()
+        let rows = hosts.get(&host).map(Vec::as_slice).unwrap_or_default();
+        rows.iter()
             .take(most)
-            .map(|state| {
-                let state = lock(state);
-                let peer = state.peer.map_or_else(|| name.to_owned(), |peer| peer.to_string());
-                Connection { peer, stage: state.stage, since: state.since, last_reply: state.last_reply.clone() }
+            .map(|row| {
+                let (sent, received) = row.octets();
+                let State { peer, stage, since, last_reply } = &*lock(&row.state);
+                let peer = peer.map_or_else(|| name.to_owned(), |peer| peer.to_string());
+                let octets = Some(Octets { sent, received });
+                Connection { peer, stage: *stage, since: *since, last_reply: last_reply.clone(), octets }
             })
             .collect()
+    }
+}
+
+impl Row {
+    fn octets(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
     }
 }
 
 impl Entry {
     /// Another address is being tried.
     pub fn connecting(&self, peer: SocketAddr) {
-        let mut state = lock(&self.state);
+        self.row.sent.store(0, Ordering::Relaxed);
+        self.row.received.store(0, Ordering::Relaxed);
+        let mut state = lock(&self.row.state);
         state.peer = Some(peer);
         state.stage = Stage::Connect;
         state.since = Timestamp::now();
@@ -77,7 +97,7 @@ impl Entry {
 
     /// The connection is doing something else now.
     pub fn stage(&self, stage: Stage) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.row.state);
         if state.stage != stage {
             state.stage = stage;
             state.since = Timestamp::now();
@@ -87,12 +107,30 @@ impl Entry {
     /// What the connection is doing now.
     #[must_use]
     pub fn now_at(&self) -> Stage {
-        lock(&self.state).stage
+        lock(&self.row.state).stage
     }
 
     /// A reply came.
     pub fn reply(&self, text: String) {
-        lock(&self.state).last_reply = Some(text);
+        lock(&self.row.state).last_reply = Some(text);
+    }
+}
+
+impl Entry {
+    /// So many octets went out.
+    pub fn sent(&self, octets: usize) {
+        self.row.sent.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    /// So many octets came in.
+    pub fn received(&self, octets: usize) {
+        self.row.received.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    /// The octets that went out over the connection, and those that came in.
+    #[must_use]
+    pub fn octets(&self) -> (u64, u64) {
+        self.row.octets()
     }
 }
 
@@ -100,7 +138,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut hosts = lock(&self.table.hosts);
         if let Some(states) = hosts.get_mut(&self.host) {
-            states.retain(|state| !Arc::ptr_eq(state, &self.state));
+            states.retain(|row| !Arc::ptr_eq(row, &self.row));
             if states.is_empty() {
                 hosts.remove(&self.host);
             }

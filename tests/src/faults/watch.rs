@@ -55,7 +55,7 @@ pub fn look(row: &Row, snapshot: &Snapshot, ended: bool) -> Result<Sighting, Str
         Seen::Hangs(_, Ending::Within(_, waits)) if ended => waiting(row, &waits, host().ok_or("no row")?, snapshot),
         Seen::Hangs(stage, ending) => {
             let shown = host().ok_or("no row")?;
-            let [Connection { stage: found, peer, since, last_reply }, ..] = shown.connections.as_slice() else {
+            let [Connection { stage: found, peer, since, last_reply, .. }, ..] = shown.connections.as_slice() else {
                 return Err(format!("no connection: {shown:?}"));
             };
             require(*found == stage && shown.state == HostState::Sending, || format!("{shown:?}"))?;

@@ -72,6 +72,16 @@ pub trait Observer {
         let _ = reply;
     }
 
+    /// So many octets went out.
+    fn sent(&mut self, octets: usize) {
+        let _ = octets;
+    }
+
+    /// So many octets came in.
+    fn received(&mut self, octets: usize) {
+        let _ = octets;
+    }
+
     /// A command goes out, here without its CRLF. Never holds a secret nor message content.
     fn command(&mut self, line: &str) {
         let _ = line;
@@ -90,5 +100,11 @@ impl<O: Observer + ?Sized> Observer for &mut O {
     }
     fn command(&mut self, line: &str) {
         (**self).command(line);
+    }
+    fn sent(&mut self, octets: usize) {
+        (**self).sent(octets);
+    }
+    fn received(&mut self, octets: usize) {
+        (**self).received(octets);
     }
 }

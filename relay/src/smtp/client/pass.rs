@@ -52,8 +52,7 @@ where
         let mut replies = Vec::with_capacity(lines.len());
         for batch in lines.chunks(batch_max) {
             for line in batch {
-                self.wire.output.extend_from_slice(line);
-                self.wire.output.extend_from_slice(b"\r\n");
+                self.wire.command_octets(line);
             }
             self.wire.enter(batch.first().map_or(Stage::Idle, |line| stage_of(line)));
             self.wire.flush(timeouts.block).await?;

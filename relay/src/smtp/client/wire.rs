@@ -83,6 +83,15 @@ where
         self.output.extend_from_slice(b"\r\n");
     }
 
+    /// Puts a command, as it was written, into the next flight.
+    pub(super) fn command_octets(&mut self, line: &[u8]) {
+        if let Ok(line) = std::str::from_utf8(line) {
+            self.observer.command(line);
+        }
+        self.output.extend_from_slice(line);
+        self.output.extend_from_slice(b"\r\n");
+    }
+
     /// Puts a line that holds a secret into the next flight; the observer is told of `shown` in its place.
     pub(super) fn secret(&mut self, parts: &[&str], shown: &str) {
         for part in parts {
@@ -119,12 +128,15 @@ where
                 }
                 match Pin::new(&mut self.stream).poll_write(context, rest) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(ErrorKind::Closed)),
-                    Poll::Ready(Ok(count)) => written += count,
+                    Poll::Ready(Ok(count)) => {
+                        written += count;
+                        self.observer.sent(count);
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(ErrorKind::Io(error))),
                     Poll::Pending if self.input.len() >= READ_AHEAD_MAX => return Poll::Pending,
                     Poll::Pending => match ready!(poll_fill(&mut self.stream, &mut self.input, context)) {
                         Ok(0) => return Poll::Ready(Err(ErrorKind::Closed)),
-                        Ok(_) => {}
+                        Ok(count) => self.observer.received(count),
                         Err(error) => return Poll::Ready(Err(ErrorKind::Io(error))),
                     },
                 }
@@ -181,7 +193,7 @@ where
             self.input.reserve(READ_SIZE);
             match self.stream.read_buf(&mut self.input).await {
                 Ok(0) => return Err(self.error(ErrorKind::Closed)),
-                Ok(_) => {}
+                Ok(count) => self.observer.received(count),
                 Err(error) => return Err(self.error(ErrorKind::Io(error))),
             }
             if let Some(reply) = self.parse()? {
@@ -199,6 +211,9 @@ where
             })
         })
         .await;
+        if let Some(Ok(count)) = &heard {
+            self.observer.received(*count);
+        }
         if self.input.is_empty() && !self.parser.is_midway() {
             return match heard {
                 Some(Err(error)) => Err(self.error(ErrorKind::Io(error))),
