@@ -63,6 +63,9 @@ const HTTP_STOP_TIME: Duration = Duration::from_secs(1);
 /// How often the files of Secrets are looked at: a changed certificate is in force within the second.
 const SECRETS_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Why hosts that wait for want of TLS or of a login are tried again.
+const SECRETS_CHANGED: &str = "the Secrets have changed";
+
 /// The version of the relay.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -278,7 +281,7 @@ impl Relay {
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
         let sender = watch::Sender::new(config.clone());
-        let queue = SharedQueue::new(Queue::new(queue_limits(&config.spec)));
+        let queue = SharedQueue::new(Queue::new(queue_limits(&config.spec)), log.clone());
         let gate = Gate::new(config.schedule.clone(), config.spec.limits.connections, log.clone());
         let table = Table::default();
         let monitor = Monitor::new(
@@ -372,11 +375,11 @@ impl Relay {
     fn look_at_secrets(&self, config: &Config) -> bool {
         let outgoing = self.courier.tls.look(&config.spec);
         if outgoing {
-            self.try_again(&[Reason::TlsFailed]);
+            self.try_again(&[Reason::TlsFailed], SECRETS_CHANGED);
         }
         let logins = self.courier.logins.look(&config.spec);
         if logins {
-            self.try_again(&[Reason::AuthFailed]);
+            self.try_again(&[Reason::AuthFailed], SECRETS_CHANGED);
         }
         let Reception { certificates, accounts, .. } = &*self.reception;
         let certificates_changed = certificates.look(&config.spec);
@@ -407,10 +410,10 @@ impl Relay {
         changed
     }
 
-    /// Lets hosts that are suspended for one of these reasons be tried at once.
-    fn try_again(&self, reasons: &[Reason]) {
-        self.gate.addresses(|addresses| addresses.release(reasons));
-        self.queue.change(|queue| queue.release(reasons));
+    /// Lets hosts that are suspended for one of these reasons be tried at once; `why`, for the records.
+    fn try_again(&self, reasons: &[Reason], why: &'static str) {
+        self.gate.addresses(|addresses| addresses.release(reasons, why));
+        self.queue.change(|queue| queue.release(reasons, why));
     }
 
     /// Opens and closes ports after a change of the Secrets.
@@ -423,21 +426,19 @@ impl Relay {
     fn apply(&self, config: Arc<Config>, listeners: &mut Listeners) {
         self.courier.keys.prepare(&self.config.borrow().spec, &config.spec);
         self.courier.logins.prepare(&self.config.borrow().spec, &config.spec);
-        let before = self.config.send_replace(config.clone());
         self.log.configure(&config.name, &config.spec.log, config.schedule_log);
-        self.queue.change(|queue| queue.configure(queue_limits(&config.spec)));
+        // Before the others hear of the change: they look at the link, and at what may be logged.
         self.gate.configure(config.schedule.clone(), config.spec.limits.connections);
+        let before = self.config.send_replace(config.clone());
+        self.queue.change(|queue| queue.configure(queue_limits(&config.spec)));
         // What the schedule held asks again, and the new one answers.
         self.queue.change(|queue| {
-            queue.release(&[
-                Reason::TcpScheduleClosed,
-                Reason::TcpSchedulePause,
-                Reason::ScheduleNotFound,
-                Reason::RateLimited,
-            ])
+            let held =
+                [Reason::TcpScheduleClosed, Reason::TcpSchedulePause, Reason::ScheduleNotFound, Reason::RateLimited];
+            queue.release(&held, "the configuration has changed, and what held it is asked again")
         });
         if before.spec.routes != config.spec.routes || before.spec.tls != config.spec.tls {
-            self.try_again(&[Reason::TlsFailed, Reason::AuthFailed]);
+            self.try_again(&[Reason::TlsFailed, Reason::AuthFailed], "the routes have changed");
         }
         if before.spec.routes != config.spec.routes {
             tokio::spawn(reroute::run(self.courier.clone()));

@@ -1,6 +1,7 @@
 //! Whole-system tests of Mailsluice: the harness that they are written with.
 //!
 //! - [`relay`]: the real relay, started on free ports, killed, restarted; its Monitor, metrics and log records;
+//! - [`replay`]: Suspended Tills, replayed from log records alone;
 //! - [`manifest`]: the SMTPRelay and TCPSchedule that it is given;
 //! - [`sidecar`]: the real sidecar, beside an application that a test plays;
 //! - [`sink`]: where mail arrives, and what it then looks like;
@@ -48,6 +49,7 @@ pub mod postfix;
 pub mod process;
 pub mod record;
 pub mod relay;
+pub mod replay;
 pub mod scripted;
 pub mod secure;
 pub mod sidecar;

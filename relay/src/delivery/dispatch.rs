@@ -8,7 +8,7 @@ use mailsluice_crds::relay::Retry;
 use tokio::{task::JoinSet, time};
 
 use super::{Courier, expire, session::Session, warn};
-use crate::{clock, tcp::Permission};
+use crate::{clock, ids::SessionId, tcp::Permission};
 
 /// The longest sleep. The clock on the wall may be set while the relay sleeps; it is late by no more than this then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -44,14 +44,15 @@ fn give_turns(courier: &Arc<Courier>, now: Timestamp) -> bool {
     loop {
         let next = courier.queue.dispatch(|queue| queue.next_host().map(|(id, name)| (id, name.to_owned())));
         let Some((id, host)) = next else { return true };
-        match courier.gate.ask(&host, now) {
+        let session = SessionId::next();
+        match courier.gate.ask(&host, session, now) {
             Permission::Granted(lease) => {
                 let hold = courier.queue.hold(id);
-                let session = Session::new(courier.clone(), id, host, hold, lease);
+                let session = Session::new(courier.clone(), (id, host), session, hold, lease);
                 courier.sessions.spawn(session.run());
             }
-            Permission::Suspended(suspension) => {
-                courier.queue.change(|queue| queue.suspend(id, suspension));
+            Permission::Suspended(suspension, facts) => {
+                courier.queue.change_for(&facts, |queue| queue.suspend(id, suspension));
             }
             Permission::NoConnectionLeft => {
                 courier.queue.dispatch(|queue| queue.give_back_turn(id));

@@ -13,7 +13,7 @@ pub(super) struct Live<'a> {
 
 impl<'a> Live<'a> {
     pub(super) fn new(session: &'a Session, address: SocketAddr) -> Self {
-        session.courier.gate.addresses(|addresses| {
+        session.courier.gate.addresses_for(Some(session.id), |addresses| {
             addresses.opened(address, &session.host);
             addresses.answered(address, &session.host, Blame::Address);
         });
@@ -23,7 +23,8 @@ impl<'a> Live<'a> {
     /// A message of the host was answered over it.
     pub(super) fn answered(&self) {
         let host = &self.session.host;
-        self.session.courier.gate.addresses(|addresses| addresses.answered(self.address, host, Blame::HostThere));
+        let Session { courier, id, .. } = self.session;
+        courier.gate.addresses_for(Some(*id), |addresses| addresses.answered(self.address, host, Blame::HostThere));
     }
 }
 

@@ -26,7 +26,6 @@ use super::{
 use crate::{
     clock,
     errors::shortened,
-    log::Tag,
     route::Target,
     smtp::{
         client::{AuthFault, Called, Client, ErrorKind},
@@ -92,7 +91,8 @@ impl Session {
         let error = match client.authenticate(&login.credentials, called).await {
             Ok(mechanism) => {
                 self.count_login("done");
-                self.record(LogLevel::LowLevel, target)
+                self.record(LogLevel::LowLevel)
+                    .field("peer", target.address)
                     .field("mechanism", mechanism.name())
                     .say(format_args!("logged in with the credentials of Secret {secret}"));
                 *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
@@ -105,15 +105,11 @@ impl Session {
         if let ErrorKind::Auth(why) = &error.kind {
             fault.error.text = shortened(&sentence(why, secret), TEXT_LENGTH);
         }
-        self.record(LogLevel::Problems, target)
+        self.record(LogLevel::Problems)
+            .field("peer", target.address)
             .field("code", &fault.error.code)
             .say(format_args!("not logged in: {}", fault.error.text));
         Err(fault)
-    }
-
-    fn record(&self, level: LogLevel, target: &Target) -> crate::log::Record<'_> {
-        let record = self.courier.log.at_host(level, Tag::Smtp, &self.host).field("session", self.id);
-        record.field("peer", target.address)
     }
 
     fn count_login(&self, result: &str) {

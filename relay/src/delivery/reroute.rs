@@ -49,6 +49,9 @@ async fn reroute(courier: &Courier, work: Work) -> bool {
     if stays {
         in_hand.settle(Settled::Untried);
     } else {
+        let hosts: Vec<_> = parts.iter().map(|part| part.host.as_str()).collect();
+        let record = courier.log.at(LogLevel::Major, Tag::Route).field("message", work.id);
+        record.field("hosts", hosts.join(" ")).say("the routes have changed: it goes elsewhere now");
         in_hand.reassign(parts, &timing, clock::now());
     }
     !stays

@@ -53,7 +53,7 @@ impl Session {
         target: &Target,
         wanted: Option<&Wanted>,
     ) -> Result<Client<Stream, Watcher>, Fault> {
-        self.entry.connecting(target.address);
+        self.connecting(&[target]);
         let mut race = connect(&self.lease, self.way.source(), target.address, None).await;
         let opened = match (race.won, race.failed.pop()) {
             (Some((_, stream)), _) => self.open(stream, target, wanted).await,
@@ -112,6 +112,7 @@ impl Session {
             return Err(fault(&error));
         }
         self.goes_on_in_clear(target, why);
+        self.connecting(&[target]);
         let mut again = connect(&self.lease, self.way.source(), target.address, None).await;
         match again.won {
             Some((_, stream)) => self.greet(Stream::Plain(stream), target).await.map_err(|error| fault(&error)),
@@ -198,6 +199,7 @@ impl Session {
             peer: target.address.to_string(),
             id: self.id,
             entry: self.entry.clone(),
+            message: None,
         };
         let settings = client::Config { hello: self.config.hello.clone(), timeouts: self.courier.timeouts };
         Client::start(stream, Arc::new(settings), watcher).await

@@ -29,8 +29,8 @@ use crate::{
     config::Config,
     errors::shortened,
     ids::SessionId,
-    log::Tag,
-    queue::{HostId, InHand, Next, Run, SessionHold, Settled, Suspension, Work},
+    log::{Record, Tag},
+    queue::{Facts, HostId, InHand, Next, Run, SessionHold, Settled, Suspension, Work},
     route::{NextHop, RouteError, Target, Terms, Way, listens_at, next_race},
     smtp::client::{self, Client, ClientError, ErrorKind, Fate},
     spool::{self, Deferral, Mark, SpoolError},
@@ -102,7 +102,13 @@ enum Sent {
 }
 
 impl Session {
-    pub(super) fn new(courier: Arc<Courier>, host_id: HostId, host: String, hold: SessionHold, lease: Lease) -> Self {
+    pub(super) fn new(
+        courier: Arc<Courier>,
+        (host_id, host): (HostId, String),
+        id: SessionId,
+        hold: SessionHold,
+        lease: Lease,
+    ) -> Self {
         let entry = Arc::new(courier.table.add(host_id));
         let hop = NextHop::from_host_name(&host);
         let config = courier.config.borrow().clone();
@@ -114,7 +120,7 @@ impl Session {
             hop,
             config,
             asks: OnceLock::new(),
-            id: SessionId::next(),
+            id,
             hold,
             entry,
             lease,
@@ -138,6 +144,27 @@ impl Session {
             }
         }
         self.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
+        let (sent, received) = self.entry.octets();
+        let record = self.record(LogLevel::LowLevel);
+        let record = match self.courier.log.shows_host(LogLevel::AllInfo, &self.host) {
+            true => record.number("sent", sent).number("received", received),
+            false => record,
+        };
+        record.say("the session is over");
+    }
+
+    /// A record of this session.
+    pub(super) fn record(&self, level: LogLevel) -> Record<'_> {
+        self.courier.log.at_host(level, Tag::Smtp, &self.host).field("session", self.id)
+    }
+
+    /// A connection to one of these is about to be opened.
+    pub(super) fn connecting(&self, targets: &[&Target]) {
+        for target in targets.iter().rev() {
+            self.entry.connecting(target.address);
+            let record = self.record(LogLevel::LowLevel).field("peer", target.address);
+            record.say(format_args!("connects to {}", target.name));
+        }
     }
 
     /// The addresses of the host to try; `dane`: whether answers are to be proved.
@@ -153,6 +180,11 @@ impl Session {
         if targets.iter().any(|target| self.way.reaches(target.address)) {
             targets.retain(|target| self.way.reaches(target.address));
         }
+        if self.courier.log.shows_host(LogLevel::AllInfo, &self.host) {
+            let shown: Vec<_> = targets.iter().map(ToString::to_string).collect();
+            let record = self.courier.log.at_host(LogLevel::AllInfo, Tag::Route, &self.host).field("session", self.id);
+            record.say(format_args!("the DNS has led to {}", shown.join(", ")));
+        }
         Ok(targets)
     }
 
@@ -166,8 +198,8 @@ impl Session {
                 if self.is_of_policy(suspension.reason, &error) {
                     Box::pin(self.send_regardless()).await;
                 }
-                self.courier.queue.change(|queue| {
-                    queue.note_error(self.host_id, error);
+                self.courier.queue.change_for(&Facts::failure(self.id, &error), |queue| {
+                    queue.note_error(self.host_id, error.clone());
                     queue.suspend(self.host_id, suspension)
                 });
                 return;
@@ -187,10 +219,11 @@ impl Session {
                     continue;
                 }
             };
-            self.entry.connecting(first.address);
+            let pair: Vec<&Target> = [Some(first), second].into_iter().flatten().collect();
+            self.connecting(&pair);
             let race = connect(&self.lease, self.way.source(), first.address, second.map(|s| s.address)).await;
             let mut fault = None;
-            let tried: Vec<Target> = [Some(first), second].into_iter().flatten().cloned().collect();
+            let tried: Vec<Target> = pair.into_iter().cloned().collect();
             for (target, error) in race.failed.iter().filter_map(|(index, error)| Some((tried.get(*index)?, error))) {
                 fault = Some((target, Fault::connect(error, &target.address.to_string(), clock::now())));
                 left.retain(|other| other.address != target.address);
@@ -227,10 +260,7 @@ impl Session {
             }
             if let Some((target, fault)) = fault {
                 of_policy |= self.is_of_policy(fault.reason, &fault.error);
-                self.courier
-                    .log
-                    .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
-                    .field("session", self.id)
+                self.record(LogLevel::LowLevel)
                     .field("peer", target.address)
                     .field("code", &fault.error.code)
                     .say(format_args!("no session with {}: {}", target.name, fault.error.text));
@@ -254,14 +284,14 @@ impl Session {
     /// not go on over one of them.
     fn not_suspended(&self, mut targets: Vec<Target>) -> Result<Vec<Target>, Option<Box<(Suspension, LastError)>>> {
         let now = clock::now();
-        let first_free = self.courier.gate.addresses(|addresses| {
+        let first_free = self.courier.gate.addresses_for(Some(self.id), |addresses| {
             if addresses.is_empty() {
                 return None;
             }
             let mut first_free: Option<(SocketAddr, Held)> = None;
             targets.retain(|target| {
                 let Some(held) = addresses.held(target.address, &self.host, now).cloned() else { return true };
-                addresses.note(&self.host, target.address);
+                addresses.meet(&self.host, target.address, now);
                 if first_free.as_ref().is_none_or(|(_, known)| held.till < known.till) {
                     first_free = Some((target.address, held));
                 }
@@ -300,7 +330,7 @@ impl Session {
             Scope::Host => return ControlFlow::Continue(()),
             Scope::Everything => {
                 let suspension = courier.gate.pause(&fault.error, now);
-                courier.queue.change(|queue| {
+                courier.queue.change_for(&Facts::failure(self.id, &fault.error), |queue| {
                     queue.note_error(self.host_id, fault.error.clone());
                     queue.suspend(self.host_id, suspension)
                 });
@@ -312,10 +342,7 @@ impl Session {
         // Where other sessions of the host go on there, it takes no more at a time than those.
         if courier.gate.addresses(|addresses| addresses.live(target.address, &self.host)) > 0 {
             courier.queue.change(|queue| queue.crowded(self.host_id));
-            courier
-                .log
-                .at_host(LogLevel::Problems, Tag::Smtp, &self.host)
-                .field("session", self.id)
+            self.record(LogLevel::Problems)
                 .field("peer", target.address)
                 .field("code", &fault.error.code)
                 .say(format_args!("takes no more connections at a time than are open: {}", fault.error.text));
@@ -323,7 +350,9 @@ impl Session {
         }
         let backoff = courier.queue.read(|queue| queue.backoff());
         let why = (fault.reason, fault.error.clone());
-        courier.gate.suspend_address(target.address, &self.host, blame, why, backoff, now);
+        courier.gate.addresses_for(Some(self.id), |addresses| {
+            addresses.suspend(target.address, &self.host, blame, why, backoff, now)
+        });
         ControlFlow::Continue(())
     }
 
@@ -436,6 +465,7 @@ impl Session {
             }
         };
         outgoing.size = Some(envelope.size + added);
+        client.observer_mut().message = Some(work.id);
         let sent = tokio::select! {
             biased;
             sent = client.send(&outgoing, &mut text) => sent,
@@ -445,8 +475,15 @@ impl Session {
                 return Sent::GivenUp;
             }
         };
+        client.observer_mut().message = None;
         match sent {
             Ok(replies) => {
+                if replies.stage == client::Stage::Reply {
+                    self.record(LogLevel::AllInfo)
+                        .field("message", work.id)
+                        .number("octets", envelope.size + added)
+                        .say("the text has been sent");
+                }
                 let name = &peer.target.name;
                 let peer = peer.target.address.to_string();
                 let mut outcome = Outcome::of(&replies, &work.recipients, name, &peer, clock::now());
@@ -484,6 +521,10 @@ impl Session {
         };
         if at_once {
             // Nothing is known against the message: another connection, or another address, is tried at once.
+            self.record(LogLevel::LowLevel)
+                .field("message", work.id)
+                .error(&fault.error)
+                .say(format_args!("not sent over this connection, and tried again at once: {}", fault.error.text));
             in_hand.settle(Settled::Untried);
             return fault;
         }
@@ -510,8 +551,7 @@ impl Session {
 
     /// The host as a whole cannot be reached: nothing is tried before its new Suspended Till.
     fn suspend(&self, fault: &Fault) {
-        let courier = &self.courier;
-        let till = courier.queue.change(|queue| {
+        self.courier.queue.change_for(&Facts::failure(self.id, &fault.error), |queue| {
             queue.suspend_after_failure(
                 self.host_id,
                 clock::now(),
@@ -520,21 +560,5 @@ impl Session {
                 fault.error.clone(),
             )
         });
-        let LastError { code, number, stage, peer, text, .. } = &fault.error;
-        let record = courier
-            .log
-            .at_host(LogLevel::Problems, Tag::Tcp, &self.host)
-            .marker(crate::log::TCP_SMTP)
-            .field("session", self.id)
-            .field("reason", fault.reason.name())
-            .field("code", code)
-            .field("stage", format_args!("{stage:?}"))
-            .maybe("peer", peer.as_ref())
-            .maybe("suspendedTill", till);
-        let record = match number {
-            Some(number) => record.number("number", *number),
-            None => record,
-        };
-        record.say(format_args!("the host is suspended: {text}"));
     }
 }

@@ -9,14 +9,14 @@ use mailsluice_crds::LogLevel;
 use super::{Courier, fault, outcome::Failure};
 use crate::{
     ids::SessionId,
-    log::Tag,
+    log::{Record, Tag},
     route::Way,
     smtp::{
         self, BodyType, Recipient, Reply,
         client::{BodySource, Capabilities, Observer},
         extensions::{Notify, timing::Late},
     },
-    spool::{BodyReader, Envelope},
+    spool::{BodyReader, Envelope, MessageId},
     tcp::Entry,
 };
 
@@ -106,14 +106,17 @@ pub(super) struct Watcher {
     pub(super) peer: String,
     pub(super) id: SessionId,
     pub(super) entry: Arc<Entry>,
+    /// The message that is being sent.
+    pub(super) message: Option<MessageId>,
 }
 
 impl Watcher {
-    fn record(&self) -> crate::log::Record<'_> {
+    fn record(&self) -> Record<'_> {
         self.courier
             .log
             .at_host(LogLevel::LowLevel, Tag::Smtp, &self.host)
             .field("session", self.id)
+            .maybe("message", self.message)
             .field("peer", &self.peer)
     }
 }
@@ -130,5 +133,13 @@ impl Observer for Watcher {
 
     fn command(&mut self, line: &str) {
         self.record().say(format_args!("> {line}"));
+    }
+
+    fn sent(&mut self, octets: usize) {
+        self.entry.sent(octets);
+    }
+
+    fn received(&mut self, octets: usize) {
+        self.entry.received(octets);
     }
 }

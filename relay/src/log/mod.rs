@@ -93,6 +93,12 @@ impl Log {
         level(self.shared.level.load(Ordering::Relaxed))
     }
 
+    /// Whether a record of the relay would be shown: for callers that would have to gather what goes into it.
+    #[must_use]
+    pub fn shows(&self, level: LogLevel) -> bool {
+        self.level().lets_through(level)
+    }
+
     /// A record of the relay.
     pub fn at(&self, level: LogLevel, tag: Tag) -> Record<'_> {
         self.record(self.level().lets_through(level), level, tag)

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 
 use jiff::Timestamp;
-use mailsluice_crds::LogLevel;
+use mailsluice_crds::{LogLevel, monitor::LastError};
 
 use super::Writer;
 
@@ -107,6 +107,16 @@ impl<'a> Record<'a> {
             shown.line.number(name, value.into());
         }
         self
+    }
+
+    /// Adds what went wrong: its code, stage, peer and number.
+    pub fn error(self, error: &LastError) -> Self {
+        let LastError { code, number, stage, peer, .. } = error;
+        let record = self.field("code", code).field("stage", format_args!("{stage:?}")).maybe("peer", peer.as_ref());
+        match number {
+            Some(number) => record.number("number", *number),
+            None => record,
+        }
     }
 
     /// Says what happened, and writes the record.

@@ -50,6 +50,7 @@ impl Queue {
                 host.release_deferred();
             }
             released += host.sendable();
+            self.changes.extend(host.change(Some("its site asks for its mail")));
             self.refresh(*id);
         }
         match (released, held) {

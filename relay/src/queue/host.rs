@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::monitor::{LastError, Reason, Stage};
 
-use super::{Recipients, moment::Moment, ready::Ready};
+use super::{Recipients, changes::Wait, moment::Moment, ready::Ready};
 use crate::{
     smtp::extensions::timing::Priority,
     spool::{MessageId, Told},
@@ -112,6 +112,8 @@ pub(super) struct Host {
     /// Those of its messages that are to go even without the TLS that the domain asks for: none, nearly always.
     tls_optional: BTreeSet<MessageId>,
     pub(super) suspension: Option<Suspension>,
+    /// What was told of its Suspended Till last.
+    pub(super) told: Option<Wait>,
     pub(super) last_error: Option<LastError>,
     /// When the first failure since then was, of the host or of one of its messages.
     pub(super) failing_since: Option<Timestamp>,
@@ -142,6 +144,7 @@ impl Host {
             held_count: 0,
             tls_optional: BTreeSet::new(),
             suspension: None,
+            told: None,
             last_error: None,
             failing_since: None,
             failures: 0,

@@ -9,7 +9,9 @@
 //!
 //! Every future moment is in one ordered set, one entry per host: [`Queue::advance`] touches only what is due.
 
+mod arrival;
 mod backoff;
+mod changes;
 mod etrn;
 mod few;
 mod host;
@@ -26,10 +28,12 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use mailsluice_crds::monitor::{LastError, QueueTotals, Reason};
 
+pub use arrival::{Arrival, Part};
 pub use backoff::Backoff;
+pub use changes::{Change, Facts};
 pub use etrn::Released;
 pub use few::Few;
-use host::{Host, NewEntry};
+use host::Host;
 pub use host::{HostId, Run, Suspension};
 pub use late::{LateMessage, LatePart};
 use messages::{Message, Messages};
@@ -42,54 +46,6 @@ use crate::spool::{Location, MessageId, Timing, Told};
 
 /// Indexes into an envelope's recipients: those of a message's recipients that one host is to take.
 pub type Recipients = Few<u16>;
-
-/// A message as the queue needs it.
-#[derive(Debug)]
-pub struct Arrival {
-    /// Its id, which also tells when it was accepted: ids are in the order of acceptance.
-    pub id: MessageId,
-    /// Where it is in the spool.
-    pub location: Location,
-    /// Octets of its text.
-    pub size: u64,
-    /// When it was accepted.
-    pub received_at: Timestamp,
-    /// When it may be sent and is to be delivered, and how much it matters.
-    pub timing: Timing,
-    /// The hosts that it goes to.
-    pub parts: Vec<Part>,
-}
-
-/// A message's recipients at one host.
-#[derive(Debug)]
-pub struct Part {
-    /// The host, as the Monitor names it.
-    pub host: String,
-    /// The recipients that it is to take.
-    pub recipients: Recipients,
-    /// Attempts that were made and failed: above 0 only for what a restart found in the spool.
-    pub attempts: u32,
-    /// Not to be tried before; for what a restart found in the spool.
-    pub due: Option<Timestamp>,
-    /// What its sender was told of its delay; for what a restart found in the spool.
-    pub told: Told,
-    /// Whether it is to go even without the TLS that its domain asks for (RFC 8689 section 3).
-    pub tls_optional: bool,
-}
-
-impl Part {
-    fn entry(self, timing: &Timing, now: Timestamp) -> NewEntry {
-        NewEntry {
-            recipients: self.recipients,
-            attempts: self.attempts,
-            due: self.due.filter(|due| *due > now),
-            held: timing.hold_until.filter(|until| *until > now),
-            priority: timing.priority.unwrap_or_default(),
-            told: self.told,
-            tls_optional: self.tls_optional,
-        }
-    }
-}
 
 /// A message taken for delivery to one host.
 #[derive(Debug, Clone)]
@@ -141,6 +97,8 @@ pub struct Queue {
     /// Whether all mail that a restart found is in.
     complete: bool,
     suspended_hosts: u32,
+    /// Changes of Suspended Tills that are not told yet.
+    changes: Vec<Change>,
     limits: Limits,
 }
 
@@ -215,6 +173,7 @@ impl Queue {
             self.wakes.pop_first();
             if let Some(host) = self.hosts.get_mut(&id) {
                 host.wake_at = None;
+                host.forget_told_if_over(now);
                 if host.end_suspension_if_due(now) {
                     self.suspended_hosts -= 1;
                 }
@@ -414,8 +373,8 @@ impl Queue {
         self.limits.backoff.till(attempts, now)
     }
 
-    /// Ends the suspension of every host that has one of these reasons. Returns how many there were.
-    pub fn release(&mut self, reasons: &[Reason]) -> usize {
+    /// Ends the suspension of every host that has one of these reasons; `why`, for the records. Returns how many there were.
+    pub fn release(&mut self, reasons: &[Reason], why: &str) -> usize {
         let ids: Vec<HostId> = self
             .hosts
             .iter()
@@ -426,6 +385,7 @@ impl Queue {
             if let Some(host) = self.hosts.get_mut(id) {
                 host.suspension = None;
                 self.suspended_hosts -= 1;
+                self.changes.extend(host.change(Some(why)));
             }
             self.refresh(*id);
         }
@@ -506,9 +466,10 @@ impl Queue {
         id
     }
 
-    /// Brings a host's wake-up time and its place in the turn up to date.
+    /// Brings a host's wake-up time and its place in the turn up to date, and notes whether its Suspended Till has changed.
     fn refresh(&mut self, id: HostId) -> Wake {
         let Some(host) = self.hosts.get_mut(&id) else { return Wake::Nobody };
+        self.changes.extend(host.change(None));
         let wanted = host.next_wake();
         if host.wake_at != wanted {
             if let Some(old) = host.wake_at {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use mailsluice_crds::monitor::{HostState, LastError, Reason};
 
-use super::{HostId, Queue, host::Host};
+use super::{HostId, Queue, changes::Wait, host::Host};
 
 /// One host's state, without its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,26 +81,16 @@ impl Queue {
 
     pub(super) fn summary(&self, id: HostId, host: &Host) -> HostSummary {
         let oldest = host.oldest().and_then(|id| self.messages.get(id)).map(|message| message.received_at.timestamp());
-        let deferred_till = host.deferred_only_till();
-        let (suspended_till, reason, problem) = match &host.suspension {
-            Some(held) => (held.till, Some(held.reason), Some(held.problem.clone())),
-            None if deferred_till.is_some() && host.deferred_count() == 0 => {
-                (deferred_till, Some(Reason::HeldBySender), Some(held_problem(host)))
-            }
-            None if deferred_till.is_some() => {
-                (deferred_till, Some(Reason::MessagesDeferred), Some(deferred_problem(host)))
-            }
-            None => (None, None, None),
-        };
+        let wait = host.wait();
         HostSummary {
             id,
             host: host.name.clone(),
             state: host.state(),
             messages: host.messages() as u64,
             oldest,
-            suspended_till,
-            reason,
-            problem,
+            suspended_till: wait.and_then(|(till, _)| till),
+            reason: wait.map(|(_, reason)| reason),
+            problem: host.problem(),
             failing_since: host.failing_since,
             last_error: host.last_error.clone(),
         }
@@ -108,6 +98,28 @@ impl Queue {
 }
 
 impl Host {
+    /// Till when its mail waits, and why: suspended as a whole, or each of its messages. None where it has no mail.
+    pub(super) fn wait(&self) -> Option<Wait> {
+        match &self.suspension {
+            Some(held) => self.has_mail().then_some((held.till, held.reason)),
+            None => {
+                let till = self.deferred_only_till()?;
+                let reason = if self.deferred_count() == 0 { Reason::HeldBySender } else { Reason::MessagesDeferred };
+                Some((Some(till), reason))
+            }
+        }
+    }
+
+    /// The same in words.
+    pub(super) fn problem(&self) -> Option<String> {
+        let (_, reason) = self.wait()?;
+        Some(match (&self.suspension, reason) {
+            (Some(held), _) => held.problem.clone(),
+            (None, Reason::HeldBySender) => held_problem(self),
+            (None, _) => deferred_problem(self),
+        })
+    }
+
     fn state(&self) -> HostState {
         match &self.suspension {
             Some(held) if held.till.is_none() => HostState::Held,

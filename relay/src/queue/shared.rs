@@ -1,7 +1,8 @@
 //! The queue as the running relay shares it: behind one lock, with a bell for the dispatcher, one for each host's idle
 //! sessions, and a count of changes for the Monitor.
 //!
-//! The lock is held for map look-ups only, never across an await or a system call.
+//! The lock is held for map look-ups, and for putting a record together where a Suspended Till changes; never across an await or a
+//! system call.
 
 use std::{
     collections::HashMap,
@@ -14,18 +15,37 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::{Arrival, HostId, Part, Queue, Settled, Wake, Work};
-use crate::spool::Timing;
+use super::{Arrival, Facts, HostId, Part, Queue, Settled, Wake, Work};
+use crate::{log::Log, spool::Timing};
 
 /// The queue, shared.
 pub struct SharedQueue {
     queue: Mutex<Queue>,
+    log: Log,
     /// A host is in turn, or a wake-up may have become earlier.
     dispatcher: Notify,
     /// For the sessions of a host that wait for mail.
     bells: Mutex<HashMap<HostId, Bell>>,
     changes: AtomicU64,
     changed: Notify,
+}
+
+/// The queue, while nobody else has it.
+struct Locked<'a> {
+    queue: MutexGuard<'a, Queue>,
+    log: &'a Log,
+}
+
+impl Locked<'_> {
+    /// Changes it, and writes the record of each Suspended Till that this changed: while nobody else has it, so that the records are in
+    /// the order of the changes. There are none, nearly always.
+    fn told<T>(&mut self, facts: &Facts, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let result = change(&mut self.queue);
+        for change in self.queue.take_changes() {
+            change.record(facts, self.log);
+        }
+        result
+    }
 }
 
 struct Bell {
@@ -62,11 +82,12 @@ pub struct Idle {
 }
 
 impl SharedQueue {
-    /// Shares a queue.
+    /// Shares a queue, whose changes of Suspended Tills are told here.
     #[must_use]
-    pub fn new(queue: Queue) -> Arc<SharedQueue> {
+    pub fn new(queue: Queue, log: Log) -> Arc<SharedQueue> {
         Arc::new(SharedQueue {
             queue: Mutex::new(queue),
+            log,
             dispatcher: Notify::new(),
             bells: Mutex::default(),
             changes: AtomicU64::new(0),
@@ -81,18 +102,23 @@ impl SharedQueue {
 
     /// Changes the queue, and wakes the dispatcher where that gave it something to do.
     pub fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
-        let result = self.change_quietly(change);
+        self.change_for(&Facts::default(), change)
+    }
+
+    /// As [`SharedQueue::change`], with what led to it, for the record of each Suspended Till that it changes.
+    pub fn change_for<T>(&self, facts: &Facts, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let result = self.change_quietly(facts, change);
         self.note_change();
         result
     }
 
-    /// As [`SharedQueue::change`], for what the Monitor does not show.
-    fn change_quietly<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
-        let mut queue = lock(&self.queue);
-        let wake_before = queue.next_wake();
-        let result = change(&mut queue);
+    /// As [`SharedQueue::change_for`], for what the Monitor does not show.
+    fn change_quietly<T>(&self, facts: &Facts, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queue = self.lock();
+        let wake_before = queue.queue.next_wake();
+        let result = queue.told(facts, change);
         // With neither a host in turn nor another wake-up it would look in vain: after each message, in a steady flow.
-        let has_work = queue.has_turns() || queue.next_wake() != wake_before;
+        let has_work = queue.queue.has_turns() || queue.queue.next_wake() != wake_before;
         drop(queue);
         if has_work {
             self.dispatcher.notify_one();
@@ -102,12 +128,12 @@ impl SharedQueue {
 
     /// Changes the queue on behalf of the dispatcher itself, which then looks anyway.
     pub fn dispatch<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
-        change(&mut lock(&self.queue))
+        self.lock().told(&Facts::default(), change)
     }
 
     /// Takes in a message that is safe in the spool.
     pub fn insert(&self, arrival: Arrival, now: Timestamp) {
-        let wakes = lock(&self.queue).insert(arrival, now);
+        let wakes = self.lock().told(&Facts::default(), |queue| queue.insert(arrival, now));
         for wake in wakes {
             self.act_on(wake);
         }
@@ -117,7 +143,7 @@ impl SharedQueue {
     /// A session for `host` begins, as the dispatcher decided.
     #[must_use]
     pub fn hold(self: &Arc<Self>, host: HostId) -> SessionHold {
-        lock(&self.queue).session_opened(host);
+        self.lock().told(&Facts::default(), |queue| queue.session_opened(host));
         let mut bells = lock(&self.bells);
         let bell = bells.entry(host).or_insert_with(|| Bell { bell: Arc::default(), sessions: 0 });
         bell.sessions += 1;
@@ -159,6 +185,10 @@ impl SharedQueue {
         }
     }
 
+    fn lock(&self) -> Locked<'_> {
+        Locked { queue: lock(&self.queue), log: &self.log }
+    }
+
     fn note_change(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_one();
@@ -169,18 +199,18 @@ impl SessionHold {
     /// The host's next message, or the state of waiting for one: both under one lock, so that none falls between.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Next {
-        let mut queue = lock(&self.queue.queue);
-        if let Some(work) = queue.take(self.host, now) {
+        let mut queue = self.queue.lock();
+        if let Some(work) = queue.told(&Facts::default(), |queue| queue.take(self.host, now)) {
             return Next::Message(InHand { queue: self.queue.clone(), work: Some(work) });
         }
-        queue.set_idle(self.host, true);
+        queue.queue.set_idle(self.host, true);
         Next::Idle(Idle { queue: self.queue.clone(), host: self.host, bell: self.bell.clone() })
     }
 
     /// The host took a message.
     pub fn succeeded(&self) {
         // It may have become in turn for one more session.
-        self.queue.change_quietly(|queue| queue.succeeded(self.host));
+        self.queue.change_quietly(&Facts::default(), |queue| queue.succeeded(self.host));
     }
 }
 
@@ -194,7 +224,7 @@ impl Drop for SessionHold {
             }
         }
         drop(bells);
-        let wake = lock(&self.queue.queue).session_closed(self.host);
+        let wake = self.queue.lock().told(&Facts::default(), |queue| queue.session_closed(self.host));
         self.queue.act_on(wake);
         self.queue.note_change();
     }
@@ -209,7 +239,7 @@ impl Idle {
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        self.queue.change_quietly(|queue| queue.set_idle(self.host, false));
+        self.queue.change_quietly(&Facts::default(), |queue| queue.set_idle(self.host, false));
     }
 }
 

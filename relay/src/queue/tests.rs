@@ -8,6 +8,7 @@ use mailsluice_crds::{
 
 use super::*;
 
+mod changes;
 mod fairness;
 mod timing;
 
@@ -119,7 +120,7 @@ fn a_changed_schedule_releases_only_what_it_held() {
     let down = open(&mut queue);
     queue.suspend_after_failure(down, START, Reason::ConnectionFailed, |_| String::new(), error());
     queue.session_closed(down);
-    assert_eq!(queue.release(&[Reason::TcpScheduleClosed]), 1);
+    assert_eq!(queue.release(&[Reason::TcpScheduleClosed], "changed"), 1);
     assert_eq!(queue.next_host().map(|(id, _)| id), Some(closed));
     assert_eq!(queue.next_host(), None, "the host that is down stays suspended");
 }

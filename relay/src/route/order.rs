@@ -1,6 +1,7 @@
 //! Which exchanger, and which of its addresses, is tried first.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -27,6 +28,17 @@ pub struct Target {
     pub tlsa: Option<Arc<TlsaSet>>,
     /// Whether nobody but the domain, or the route, can have named this host: not so where an MX record does without DNSSEC.
     pub proved: bool,
+}
+
+/// `mx.example.com 192.0.2.1:25`, with what the DNS has proved of it.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.address)?;
+        match &self.tlsa {
+            Some(tlsa) => write!(f, " with TLSA records of {}", tlsa.base()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A mail exchanger, as an MX record names it.

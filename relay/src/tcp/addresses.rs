@@ -42,9 +42,45 @@ pub struct Held {
     pub since: Timestamp,
 }
 
+/// A change of what is suspended, for its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressChange {
+    /// An address is suspended. If nothing held it before, no host but this one has met it since.
+    Suspended {
+        /// The address and port.
+        address: SocketAddr,
+        /// The host that failed there.
+        host: String,
+        /// For whom.
+        blame: Blame,
+        /// Till when, and why.
+        held: Held,
+    },
+    /// A host has come upon an address that others have found wanting, so that its row shows it.
+    Met {
+        /// The address and port.
+        address: SocketAddr,
+        /// The host.
+        host: String,
+        /// Till when, and why.
+        held: Held,
+    },
+    /// An address is free again, for everyone or for one host.
+    Free {
+        /// The address and port.
+        address: SocketAddr,
+        /// The host that it is free for; none: for everyone.
+        host: Option<String>,
+        /// Why.
+        why: &'static str,
+    },
+}
+
 /// The suspended addresses, and those over which sessions go on.
 #[derive(Debug, Default)]
 pub struct Addresses {
+    /// Changes that are not told yet.
+    changes: Vec<AddressChange>,
     records: HashMap<SocketAddr, Record>,
     /// Where each host has met one of them.
     met: HashMap<String, Vec<SocketAddr>>,
@@ -62,6 +98,11 @@ impl Record {
     fn held(&self, host: &str, now: Timestamp) -> Option<&Held> {
         let of_host = self.hosts.iter().find(|(name, _)| name == host).map(|(_, held)| held);
         self.everyone.iter().chain(of_host).filter(|held| held.till > now).max_by_key(|held| held.till)
+    }
+
+    /// For how many it is, everyone being one.
+    fn parts(&self) -> usize {
+        usize::from(self.everyone.is_some()) + self.hosts.len()
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -82,15 +123,34 @@ impl Addresses {
         self.records.is_empty()
     }
 
+    /// The changes since this was asked last, in their order.
+    pub fn take_changes(&mut self) -> Vec<AddressChange> {
+        std::mem::take(&mut self.changes)
+    }
+
     /// Notes that `host` has met a suspended address, for its row in the Monitor.
-    pub fn note(&mut self, host: &str, address: SocketAddr) {
+    pub fn meet(&mut self, host: &str, address: SocketAddr, now: Timestamp) {
+        if self.note(host, address)
+            && let Some(held) = self.held(address, host, now).cloned()
+        {
+            self.changes.push(AddressChange::Met { address, host: host.to_owned(), held });
+        }
+    }
+
+    /// True where that is new.
+    fn note(&mut self, host: &str, address: SocketAddr) -> bool {
         if let Some(met) = self.met.get_mut(host) {
-            if met.len() < ADDRESSES_SHOWN && !met.contains(&address) {
+            let fits = met.len() < ADDRESSES_SHOWN && !met.contains(&address);
+            if fits {
                 met.push(address);
             }
-        } else if self.met.len() < MOST {
+            return fits;
+        }
+        let fits = self.met.len() < MOST;
+        if fits {
             self.met.insert(host.to_owned(), vec![address]);
         }
+        fits
     }
 
     /// Suspends an address after a failure; the wait doubles with each failure in a row. Sessions that fail side by side are one
@@ -104,27 +164,32 @@ impl Addresses {
         backoff: Backoff,
         now: Timestamp,
     ) -> Timestamp {
-        self.note(host, address);
         if self.records.len() >= MOST {
             self.forget_over(now);
         }
         let full = self.records.len() >= MOST && !self.records.contains_key(&address);
-        let before = self.records.get(&address).and_then(|record| match blame {
+        let record = self.records.get(&address);
+        let before = record.and_then(|record| match blame {
             Blame::Address => record.everyone.as_ref(),
             Blame::HostThere => record.hosts.iter().find(|(name, _)| name == host).map(|(_, held)| held),
         });
+        if let Some(held) = before.filter(|held| held.till > now) {
+            let till = held.till;
+            self.meet(host, address, now);
+            return till;
+        }
         let since = before.map_or(now, |held| held.since);
-        let (failures, till) = match before {
-            Some(held) if held.till > now => (held.failures, held.till),
-            held => {
-                let failures = held.map_or(0, |held| held.failures).saturating_add(1);
-                (failures, backoff.till(failures, now))
-            }
-        };
+        let failures = before.map_or(0, |held| held.failures).saturating_add(1);
+        let till = backoff.till(failures, now);
         if full {
             return till;
         }
+        if record.is_some_and(|record| record.is_over(now)) {
+            self.forget_who_met(address);
+        }
+        self.note(host, address);
         let held = Held { till, reason, error, failures, since };
+        self.changes.push(AddressChange::Suspended { address, host: host.to_owned(), blame, held: held.clone() });
         let record = self.records.entry(address).or_default();
         match blame {
             Blame::Address => record.everyone = Some(held),
@@ -142,42 +207,53 @@ impl Addresses {
             return;
         }
         if let Some(record) = self.records.get_mut(&address) {
+            let before = record.parts();
             match blame {
                 Blame::Address => record.everyone = None,
                 Blame::HostThere => record.hosts.retain(|(name, _)| name != host),
             }
-            if record.everyone.is_none() && record.hosts.is_empty() {
+            if record.parts() < before {
+                let host = (blame == Blame::HostThere).then(|| host.to_owned());
+                self.changes.push(AddressChange::Free { address, host, why: "it answers" });
+            }
+            if record.parts() == 0 {
                 self.records.remove(&address);
-                if let Some(met) = self.met.get_mut(host) {
-                    met.retain(|other| *other != address);
-                    if met.is_empty() {
-                        self.met.remove(host);
-                    }
-                }
+                self.forget_who_met(address);
             }
         }
     }
 
     /// What a host has met may be tried again at once; how often it failed in a row is forgotten with it.
     pub fn try_again(&mut self, host: &str) {
-        for address in self.met.remove(host).unwrap_or_default() {
-            if let Some(record) = self.records.get_mut(&address) {
-                record.everyone = None;
+        const WHY: &str = "its site asks for its mail";
+        for address in self.met.get(host).cloned().unwrap_or_default() {
+            let Some(record) = self.records.get_mut(&address) else { continue };
+            if record.everyone.take().is_some() {
+                self.changes.push(AddressChange::Free { address, host: None, why: WHY });
+            }
+            if record.hosts.iter().any(|(name, _)| name == host) {
                 record.hosts.retain(|(name, _)| name != host);
-                if record.hosts.is_empty() {
-                    self.records.remove(&address);
-                }
+                self.changes.push(AddressChange::Free { address, host: Some(host.to_owned()), why: WHY });
+            }
+            if record.parts() == 0 {
+                self.records.remove(&address);
+                self.forget_who_met(address);
             }
         }
     }
 
-    /// Forgets what was suspended for one of these reasons: what it was suspended for has changed.
-    pub fn release(&mut self, reasons: &[Reason]) {
-        for record in self.records.values_mut() {
-            record.everyone.take_if(|held| reasons.contains(&held.reason));
-            record.hosts.retain(|(_, held)| !reasons.contains(&held.reason));
+    /// Forgets what was suspended for one of these reasons: what it was suspended for has changed, as `why` says.
+    pub fn release(&mut self, reasons: &[Reason], why: &'static str) {
+        for (address, record) in &mut self.records {
+            let address = *address;
+            if record.everyone.take_if(|held| reasons.contains(&held.reason)).is_some() {
+                self.changes.push(AddressChange::Free { address, host: None, why });
+            }
+            for (host, _) in record.hosts.extract_if(.., |(_, held)| reasons.contains(&held.reason)) {
+                self.changes.push(AddressChange::Free { address, host: Some(host), why });
+            }
         }
-        self.records.retain(|_, record| record.everyone.is_some() || !record.hosts.is_empty());
+        self.records.retain(|_, record| record.parts() > 0);
         self.forget_met();
     }
 
@@ -229,6 +305,14 @@ impl Addresses {
     fn forget_over(&mut self, now: Timestamp) {
         self.records.retain(|_, record| !record.is_over(now));
         self.forget_met();
+    }
+
+    /// No host has met the address any more: it is not suspended, or anew.
+    fn forget_who_met(&mut self, address: SocketAddr) {
+        self.met.retain(|_, met| {
+            met.retain(|other| *other != address);
+            !met.is_empty()
+        });
     }
 
     fn forget_met(&mut self) {
@@ -308,7 +392,7 @@ mod tests {
         ] {
             addresses.suspend(address(last), "a.test", blame, why(reason), backoff, at(0));
         }
-        addresses.release(&[Reason::TlsFailed]);
+        addresses.release(&[Reason::TlsFailed], "the Secrets have changed");
         assert_eq!(
             [1, 2, 3].map(|last| addresses.held(address(last), "a.test", at(5)).is_some()),
             [false, false, true]
@@ -324,8 +408,8 @@ mod tests {
         }
         assert_eq!(addresses.rows("a.test", at(5)).len(), ADDRESSES_SHOWN);
         assert_eq!(addresses.rows("b.test", at(5)), []);
+        addresses.meet("b.test", address(3), at(5));
         assert_eq!(addresses.rows("a.test", at(10)), [], "their time is over");
-        addresses.note("b.test", address(3));
         let rows = addresses.rows("b.test", at(5));
         assert_eq!((rows.len(), rows[0].address.as_str(), rows[0].suspended_till), (1, "192.0.2.3:25", at(10)));
     }

@@ -27,7 +27,7 @@ use mailsluice_crds::{
 };
 use tokio::sync::Notify;
 
-pub use addresses::{Addresses, Blame, Held};
+pub use addresses::{AddressChange, Addresses, Blame, Held};
 pub use connect::{ConnectError, Race, connect};
 pub use link::Answer;
 pub use table::{Entry, Table};
@@ -36,20 +36,24 @@ pub use timetable::Timetable;
 use crate::{
     clock,
     config::TcpSchedule,
-    log::{Log, TCP_SMTP, Tag},
-    queue::{Backoff, Suspension},
+    ids::SessionId,
+    log::{Log, Record, TCP_SMTP, Tag},
+    queue::{Facts, Suspension},
 };
 use link::Link;
 
 /// How long nothing is sent anywhere after the system refused the relay itself a connection.
 const PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
+/// How each record of a question begins.
+const ASKED: &str = "SMTP asked for a TCP/IP session";
+
 /// What a host gets when it asks for a session.
 pub enum Permission {
     /// It may open one, for as long as it holds this.
     Granted(Lease),
-    /// It waits.
-    Suspended(Suspension),
+    /// It waits; and what led to that.
+    Suspended(Suspension, Box<Facts>),
     /// The relay has as many connections as it may; ask again when one has ended.
     NoConnectionLeft,
 }
@@ -67,8 +71,8 @@ struct State {
     link: Link,
     connections: u32,
     limit: u32,
-    /// Why nothing is sent at all, for a moment.
-    paused: Option<Suspension>,
+    /// Why nothing is sent at all, for a moment, and what the system said.
+    paused: Option<(Suspension, LastError)>,
 }
 
 /// Leave to open one connection to one host, until it is dropped.
@@ -91,16 +95,25 @@ impl Gate {
         state.limit = limit;
     }
 
-    /// Asks for a session with `host`. Writes the `TCP(SMTP)` record.
+    /// Asks for a session with `host`, which will have this id if there is one. Every question is a record at AllInfo.
     #[must_use]
-    pub fn ask(self: &Arc<Self>, host: &str, now: Timestamp) -> Permission {
+    pub fn ask(self: &Arc<Self>, host: &str, session: SessionId, now: Timestamp) -> Permission {
         let mut state = self.lock();
-        if state.connections >= state.limit {
+        let (connections, limit) = (state.connections, state.limit);
+        let question = || {
+            let record = self.log.at_question(Tag::Tcp, host).marker(TCP_SMTP).field("event", "Asked");
+            record.field("session", session).number("connections", connections).number("limit", limit)
+        };
+        if connections >= limit {
+            question()
+                .say(format_args!("{ASKED}: as many are open as limits.connections allows; it waits for its turn"));
             return Permission::NoConnectionLeft;
         }
-        if let Some(paused) = &state.paused {
+        if let Some((paused, error)) = &state.paused {
             if paused.till > Some(now) {
-                return Permission::Suspended(paused.clone());
+                let facts = Facts::failure(session, error);
+                question().say(format_args!("{ASKED}: nothing is sent anywhere now"));
+                return Permission::Suspended(paused.clone(), Box::new(facts));
             }
             state.paused = None;
         }
@@ -110,77 +123,76 @@ impl Gate {
             state.link.session_opened(now);
         }
         drop(state);
-        self.tell_question(host, &answer);
+        let (schedule, rule, said) = match &answer {
+            Answer::Open { schedule: None, .. } => (&None, &None, "there is no TCP Schedule to forbid it"),
+            Answer::Open { schedule, rule } => (schedule, rule, "the TCP Schedule allows it"),
+            Answer::Wait { schedule, rule, .. } => (schedule, rule, "the TCP Schedule does not allow it now"),
+        };
+        let record = question().maybe("schedule", schedule.as_ref()).maybe("rule", rule.as_ref());
+        record.say(format_args!("{ASKED}: {said}"));
         match answer {
             Answer::Open { .. } => Permission::Granted(Lease { gate: self.clone() }),
             Answer::Wait { schedule, rule, suspension } => {
-                self.log
-                    .at_host(LogLevel::Problems, Tag::Tcp, host)
-                    .marker(TCP_SMTP)
-                    .maybe("schedule", schedule)
-                    .maybe("rule", rule)
-                    .field("reason", suspension.reason.name())
-                    .maybe("suspendedTill", suspension.till)
-                    .say(format_args!("SMTP asked for a TCP/IP session: {}", suspension.problem));
-                Permission::Suspended(suspension)
+                let facts = Facts { session: Some(session), schedule, rule, error: None };
+                Permission::Suspended(suspension, Box::new(facts))
             }
         }
     }
 
-    /// Every call of the TCP Schedule is a record, whatever it answers.
-    fn tell_question(&self, host: &str, answer: &Answer) {
-        let (schedule, rule, said) = match answer {
-            Answer::Open { schedule, rule } => (schedule, rule, "allows it"),
-            Answer::Wait { schedule, rule, .. } => (schedule, rule, "does not allow it now"),
-        };
-        if schedule.is_some() {
-            self.log
-                .at_question(Tag::Tcp, host)
-                .marker(TCP_SMTP)
-                .maybe("schedule", schedule.as_ref())
-                .maybe("rule", rule.as_ref())
-                .say(format_args!("SMTP asked for a TCP/IP session: the TCP Schedule {said}"));
-        }
-    }
-
-    /// Looks at the suspended addresses, or changes them.
+    /// Looks at the suspended addresses, or changes them. Writes a record of each change.
     pub fn addresses<T>(&self, look: impl FnOnce(&mut Addresses) -> T) -> T {
-        // Nothing that is done under this lock panics half way.
-        look(&mut self.addresses.lock().unwrap_or_else(PoisonError::into_inner))
+        self.addresses_for(None, look)
     }
 
-    /// Suspends an address after a failure there. Writes the `TCP(SMTP)` record.
-    pub fn suspend_address(
-        &self,
-        address: SocketAddr,
-        host: &str,
-        blame: Blame,
-        (reason, error): (Reason, LastError),
-        backoff: Backoff,
-        now: Timestamp,
-    ) {
-        let record = self
-            .log
-            .at_host(LogLevel::Problems, Tag::Tcp, host)
-            .marker(TCP_SMTP)
-            .field("address", address)
-            .field("reason", reason.name())
-            .field("code", &error.code)
-            .field("stage", format_args!("{:?}", error.stage));
-        let text = error.text.clone();
-        let (known, till) = self.addresses(|addresses| {
-            let known = addresses.held(address, host, now).is_some();
-            (known, addresses.suspend(address, host, blame, (reason, error), backoff, now))
-        });
-        if known {
-            // A session beside this one has said so.
-            return;
+    /// The same, on behalf of a session.
+    pub fn addresses_for<T>(&self, session: Option<SessionId>, look: impl FnOnce(&mut Addresses) -> T) -> T {
+        // Nothing that is done under this lock panics half way. Records are written under it, in the order of the changes; there are none,
+        // nearly always.
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = look(&mut addresses);
+        for change in addresses.take_changes() {
+            self.tell_address(session, &change);
         }
-        let whose = match blame {
-            Blame::Address => "the address is suspended",
-            Blame::HostThere => "the address is suspended for this host",
+        result
+    }
+
+    fn tell_address(&self, session: Option<SessionId>, change: &AddressChange) {
+        let record = |host: Option<&str>, event, address: &SocketAddr| {
+            let record = match host {
+                Some(host) => self.log.at_host(LogLevel::Problems, Tag::Tcp, host),
+                None => self.log.at(LogLevel::Problems, Tag::Tcp),
+            };
+            record.marker(TCP_SMTP).field("event", event).maybe("session", session).field("address", address)
         };
-        record.field("suspendedTill", till).say(format_args!("{whose}: {text}"));
+        let held = |record: Record<'_>, held: &Held, what: &str| {
+            record
+                .field("reason", held.reason.name())
+                .field("suspendedTill", held.till)
+                .number("failures", held.failures)
+                .field("code", &held.error.code)
+                .field("stage", format_args!("{:?}", held.error.stage))
+                .say(format_args!("{what}: {}", held.error.text));
+        };
+        match change {
+            AddressChange::Suspended { address, host, blame, held: why } => {
+                let (scope, what) = match blame {
+                    Blame::Address => ("Address", "the address is suspended"),
+                    Blame::HostThere => ("HostAtAddress", "the address is suspended for this host"),
+                };
+                held(record(Some(host), "AddressSuspended", address).field("scope", scope), why, what);
+            }
+            AddressChange::Met { address, host, held: why } => {
+                held(record(Some(host), "AddressMet", address), why, "the host has come upon a suspended address");
+            }
+            AddressChange::Free { address, host: Some(host), why } => {
+                let record = record(Some(host), "AddressReleased", address).field("scope", "HostAtAddress");
+                record.say(format_args!("the address is not suspended for this host any more: {why}"));
+            }
+            AddressChange::Free { address, host: None, why } => {
+                let record = record(None, "AddressReleased", address).field("scope", "Address");
+                record.say(format_args!("the address is not suspended any more: {why}"));
+            }
+        }
     }
 
     /// Lets nothing out for a moment: the system refuses the relay itself what a connection needs.
@@ -193,13 +205,9 @@ impl Gate {
         );
         let till = Some(till);
         let suspension = Suspension { till, reason: Reason::ConnectionFailed, problem };
-        self.lock().paused = Some(suspension.clone());
-        self.log
-            .at(LogLevel::Failures, Tag::Tcp)
-            .marker(TCP_SMTP)
-            .field("code", &error.code)
-            .maybe("suspendedTill", till)
-            .say(&suspension.problem);
+        self.lock().paused = Some((suspension.clone(), error.clone()));
+        let record = self.log.at(LogLevel::Failures, Tag::Tcp).marker(TCP_SMTP).field("event", "Paused");
+        record.error(error).maybe("suspendedTill", till).say(&suspension.problem);
         suspension
     }
 
