@@ -7,6 +7,7 @@ mod etrn;
 mod guest;
 mod header;
 mod hold;
+mod incoming;
 mod session;
 mod turns;
 

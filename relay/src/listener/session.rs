@@ -23,21 +23,21 @@ use super::{
     draft::draft,
     etrn,
     guest::Known,
+    incoming::{Incoming, spill},
     turns::Turn,
 };
 use crate::{
     access::Allowing,
     clock,
     config::Config,
-    header::HeaderPass,
     ids::SessionId,
     intake,
     log::{Record, Tag},
     smtp::{
         Envelope, Reply,
-        server::{self, COMMAND_TIMEOUT, Event, Hello},
+        server::{self, COMMAND_TIMEOUT, Event, Hello, Said},
     },
-    spool::{BodyWriter, Client, Health, MessageId, SpoolError},
+    spool::{Client, Health, MessageId, SpoolError},
     tls::{Acceptor, Details, Stream},
 };
 
@@ -60,6 +60,14 @@ pub(super) struct Session {
     /// The port that the client came to.
     pub(super) port: u16,
     id: SessionId,
+    octets: Octets,
+}
+
+/// Octets of a session, without those of TLS.
+#[derive(Default)]
+struct Octets {
+    sent: u64,
+    received: u64,
 }
 
 /// How a conversation came to its end.
@@ -70,41 +78,10 @@ enum Ended {
     StartTls(Acceptor),
 }
 
-/// A message on its way into the spool.
-struct Incoming {
-    writer: BodyWriter,
-    received_at: Timestamp,
-    id: MessageId,
-    /// The spool could not take a part of it.
-    fault: Option<SpoolError>,
-    /// What its header goes through.
-    header: Option<Box<HeaderPass>>,
-}
-
-impl Incoming {
-    /// Has what came into `body` behind `start` go through what the header goes through.
-    fn pass(&mut self, start: usize, body: &mut Vec<u8>) {
-        if let Some(header) = &mut self.header
-            && !header.is_over()
-            && start < body.len()
-        {
-            let fresh = body.split_off(start);
-            header.feed(&fresh, body);
-        }
-    }
-
-    /// The text has ended; what refuses it, if anything does.
-    fn finish(&mut self, body: &mut Vec<u8>) -> Option<Reply> {
-        let header = self.header.as_mut()?;
-        header.finish(body);
-        header.refusal().cloned()
-    }
-}
-
 impl Session {
     pub(super) fn new(reception: Arc<Reception>, guest: Guest, port: u16) -> Self {
         let client = Known::new(guest, &reception.config.borrow());
-        Session { reception, client, port, id: SessionId::next() }
+        Session { reception, client, port, id: SessionId::next(), octets: Octets::default() }
     }
 
     pub(super) async fn run(mut self, stream: TcpStream) {
@@ -114,7 +91,13 @@ impl Session {
         if let Err(error) = self.serve(stream).await {
             self.record(LogLevel::LowLevel).say(format_args!("the client is gone: {error}"));
         }
-        self.record(LogLevel::LowLevel).say("the session is over");
+        let Octets { sent, received } = self.octets;
+        let record = self.record(LogLevel::LowLevel);
+        let record = match self.reception.log.shows(LogLevel::AllInfo) {
+            true => record.number("sent", sent).number("received", received),
+            false => record,
+        };
+        record.say("the session is over");
         self.reception.metrics.sessions_in.dec();
         self.reception.metrics.session_in_seconds.observe(begun.elapsed().as_secs_f64());
     }
@@ -206,6 +189,7 @@ impl Session {
         let mut served: Option<Turn> = None;
         loop {
             let start = body.len();
+            self.tell(session);
             let event = session.next(&mut input, &mut output, &mut body);
             if let Some(message) = &mut incoming {
                 message.pass(start, &mut body);
@@ -213,10 +197,12 @@ impl Session {
             match event {
                 event @ (Event::NeedInput | Event::NeedBody) => {
                     let in_body = matches!(event, Event::NeedBody);
+                    self.tell(session);
                     if body.len() >= CHUNK_SIZE {
                         within(&mut served, pin!(spill(incoming.as_mut(), &mut body))).await;
                     }
                     if !output.is_empty() {
+                        self.octets.sent += output.len() as u64;
                         within(&mut served, pin!(stream.say(&output.split()))).await?;
                     }
                     if config.has_changed().unwrap_or(false) {
@@ -236,12 +222,17 @@ impl Session {
                         // A message under way is finished; the process gives it the time that it has for stopping.
                         () = self.reception.stop.cancelled(), if !in_body => {
                             session.shut_down(&mut output);
+                            self.tell(session);
+                            self.octets.sent += output.len() as u64;
                             return stream.say(&output).await.map(|()| Ended::Over);
                         }
                     };
                     match read {
                         Ok(Ok(0)) => return Ok(Ended::Over),
-                        Ok(Ok(_)) => silent = Duration::ZERO,
+                        Ok(Ok(count)) => {
+                            silent = Duration::ZERO;
+                            self.octets.received += count as u64;
+                        }
                         Ok(Err(error)) => return Err(error),
                         Err(_) if served.take().is_some() => {}
                         Err(_) if silent.is_zero() => {
@@ -256,11 +247,16 @@ impl Session {
                         }
                         Err(_) => {
                             session.time_out(&mut output);
+                            self.tell(session);
+                            self.octets.sent += output.len() as u64;
                             return stream.say(&output).await.map(|()| Ended::Over);
                         }
                     }
                 }
-                Event::Flush => within(&mut served, pin!(stream.say(&output.split()))).await?,
+                Event::Flush => {
+                    self.octets.sent += output.len() as u64;
+                    within(&mut served, pin!(stream.say(&output.split()))).await?;
+                }
                 Event::Turn { site } => {
                     let config = self.reception.config.borrow().clone();
                     let may_relay = config.access.check_client(&self.peer(shown, &config, tls.is_some())).is_ok();
@@ -352,6 +348,7 @@ impl Session {
                     }
                 },
                 Event::MessageEnd(envelope) => {
+                    self.tell(session);
                     let helo = session.hello().map(|hello| hello.name.clone()).unwrap_or_default();
                     let Some(mut message) = incoming.take() else {
                         session.refuse(Reply::enhanced(451, (3, 0), "the message has no beginning"));
@@ -408,12 +405,30 @@ impl Session {
                     }
                 },
                 Event::Handshake => {
+                    self.tell(session);
+                    self.octets.sent += output.len() as u64;
                     stream.say(&output.split()).await?;
                     return Ok(acceptor.map_or(Ended::Over, Ended::StartTls));
                 }
-                Event::Close { .. } => return stream.say(&output).await.map(|()| Ended::Over),
+                Event::Close { .. } => {
+                    self.tell(session);
+                    self.octets.sent += output.len() as u64;
+                    return stream.say(&output).await.map(|()| Ended::Over);
+                }
             }
         }
+    }
+
+    /// Writes down what was said, where that is to be seen, and has the next be noted if it is.
+    fn tell(&self, session: &mut server::Session) {
+        for said in session.said() {
+            let record = self.record(LogLevel::LowLevel);
+            match said {
+                Said::Client(line) => record.say(format_args!("> {line}")),
+                Said::Server(reply) => record.say(format_args!("< {reply}")),
+            }
+        }
+        session.listen(self.reception.log.shows(LogLevel::LowLevel));
     }
 
     /// Commits a message, and only then lets the queue know of it.
@@ -444,16 +459,18 @@ impl Session {
                 let config = reception.config.borrow().clone();
                 let arrival =
                     intake::arrival(&config.routes, stored.id, stored.location, received_at, size, &recipients, asked);
-                reception.queue.insert(arrival, received_at);
-                reception.metrics.accepted.inc();
-                reception.metrics.accepted_bytes.inc_by(size);
-                self.took(size);
+                // Before the queue has it: what becomes of it is written down behind this.
                 self.record(LogLevel::Major)
                     .field("message", stored.id)
                     .field("sender", &envelope.from)
                     .number("recipients", recipients.len() as u64)
+                    .field("hosts", arrival.hosts())
                     .number("bytes", size)
                     .say("accepted");
+                reception.queue.insert(arrival, received_at);
+                reception.metrics.accepted.inc();
+                reception.metrics.accepted_bytes.inc_by(size);
+                self.took(size);
                 Ok(stored.id)
             }
             Err(error) => {
@@ -536,18 +553,6 @@ async fn within<T>(served: &mut Option<Turn>, mut work: Pin<&mut impl Future<Out
         *served = None;
     }
     work.await
-}
-
-async fn spill(incoming: Option<&mut Incoming>, body: &mut Vec<u8>) {
-    let chunk = Bytes::from(std::mem::take(body));
-    // What is refused already is not kept.
-    if let Some(message) = incoming
-        && message.fault.is_none()
-        && message.header.as_ref().is_none_or(|header| header.refusal().is_none())
-        && let Err(error) = message.writer.write(chunk).await
-    {
-        message.fault = Some(error);
-    }
 }
 
 fn refusal(error: &SpoolError) -> Reply {

@@ -19,7 +19,7 @@ use crate::smtp::{
     Reply,
     client::BATCH_COMMANDS,
     command::{self, Command, CommandError},
-    server::{Line, LineReader, MAX_ERRORS},
+    server::{Line, LineReader, MAX_ERRORS, Transcript},
 };
 
 /// A command that is passed on.
@@ -87,9 +87,15 @@ pub(super) struct Dialog {
     /// Whether the last MAIL said SMTPUTF8.
     smtp_utf8: bool,
     errors: u32,
+    transcript: Transcript,
 }
 
 impl Dialog {
+    /// What is said, for whoever listens.
+    pub(super) fn transcript(&mut self) -> &mut Transcript {
+        &mut self.transcript
+    }
+
     /// Takes from the input what can be done at once.
     pub(super) fn take(&mut self, input: &mut BytesMut) -> Group {
         let mut steps = Vec::new();
@@ -104,11 +110,19 @@ impl Dialog {
                 Line::Bad(error) => Err(error),
                 Line::Whole(line) => Ok(line.freeze()),
             };
-            let parsed = line.and_then(|line| {
-                let text = line.strip_suffix(b"\r\n").unwrap_or(&line).trim_ascii_end();
-                let line = line.slice_ref(text);
-                command::parse(&line, self.smtp_utf8).map(|command| (command, line))
-            });
+            let parsed = match line {
+                Ok(line) => {
+                    let text = line.strip_suffix(b"\r\n").unwrap_or(&line).trim_ascii_end();
+                    let line = line.slice_ref(text);
+                    let parsed = command::parse(&line, self.smtp_utf8);
+                    self.transcript.command(&line, &parsed);
+                    parsed.map(|command| (command, line))
+                }
+                Err(error) => {
+                    self.transcript.hidden();
+                    Err(error)
+                }
+            };
             let (command, line) = match parsed {
                 Ok(parsed) => parsed,
                 Err(error) if error.ends_session() => break Then::Close(error.reply()),

@@ -24,8 +24,10 @@ use super::{
     metrics::{Metrics, Open},
     offers::Offers,
     reread::{FileError, Reread},
+    watcher::Watcher,
 };
 use crate::{
+    ids::SessionId,
     log::{Log, Tag},
     smtp::{
         Reply,
@@ -66,7 +68,7 @@ pub(super) struct Gateway {
 
 /// A connection that the gateway has let in.
 pub(super) struct Connection {
-    pub(super) client: Client<Stream, ()>,
+    pub(super) client: Client<Stream, Watcher>,
     pub(super) address: SocketAddr,
     pub(super) opened: Instant,
     pub(super) offers: Offers,
@@ -84,10 +86,15 @@ impl Gateway {
     /// Connects to one of its replicas: another one where the first does not let the sidecar in, until `deadline`.
     pub(super) async fn connect(&self, deadline: Instant) -> Result<Connection, Away> {
         let (host, port) = &self.called;
-        let found = match time::timeout(LOOKUP_TIMEOUT, net::lookup_host((host.as_str(), *port))).await {
+        let found: Vec<_> = match time::timeout(LOOKUP_TIMEOUT, net::lookup_host((host.as_str(), *port))).await {
             Ok(found) => found.map_err(Away::Lookup)?.collect(),
             Err(elapsed) => return Err(Away::Lookup(elapsed.into())),
         };
+        if self.log.shows(LogLevel::AllInfo) {
+            let shown: Vec<_> = found.iter().map(SocketAddr::to_string).collect();
+            let record = self.log.at(LogLevel::AllInfo, Tag::Route);
+            record.say(format_args!("the DNS has led to {} for {}", shown.join(", "), self.shown()));
+        }
         let order = self.addresses().order(found, &mut rand::rng(), Instant::now());
         let mut why = Away::NoAddress;
         for (tried, address) in order.into_iter().enumerate() {
@@ -140,7 +147,7 @@ impl Gateway {
     }
 
     /// Takes a connection through TLS and the login; the reply to EHLO behind it.
-    async fn log_in(&self, address: SocketAddr, stream: Stream) -> Result<(Client<Stream, ()>, Reply), Away> {
+    async fn log_in(&self, address: SocketAddr, stream: Stream) -> Result<(Client<Stream, Watcher>, Reply), Away> {
         let session = |error| Away::Session(address, error);
         let mut client = self.secure(address, stream).await?;
         let (host, port) = &self.called;
@@ -156,21 +163,23 @@ impl Gateway {
         Ok((client, hello))
     }
 
-    async fn secure(&self, address: SocketAddr, stream: Stream) -> Result<Client<Stream, ()>, Away> {
+    async fn secure(&self, address: SocketAddr, stream: Stream) -> Result<Client<Stream, Watcher>, Away> {
         let session = |error| Away::Session(address, error);
         let settings = client::Config { hello: self.hello.clone(), timeouts: Timeouts::default() };
         let settings = Arc::new(settings);
+        let watcher = Watcher::new(self.log.clone(), address);
+        let id = watcher.id();
         if self.mode == TlsMode::Implicit {
             let failed =
                 |fault| ClientError { stage: Stage::StartTls, kind: ErrorKind::Tls(fault), fate: Fate::NotAccepted };
-            let stream = self.handshake(stream).await.map_err(|fault| session(failed(fault)))?;
-            return Client::start(stream, settings, ()).await.map_err(session);
+            let stream = self.handshake(stream, address, id).await.map_err(|fault| session(failed(fault)))?;
+            return Client::start(stream, settings, watcher).await.map_err(session);
         }
-        let client = Client::start(stream, settings, ()).await.map_err(session)?;
+        let client = Client::start(stream, settings, watcher).await.map_err(session)?;
         if !client.capabilities().start_tls {
             return Err(Away::InClear(address));
         }
-        match client.start_tls(|stream| self.handshake(stream)).await.map_err(session)? {
+        match client.start_tls(|stream| self.handshake(stream, address, id)).await.map_err(session)? {
             StartTls::Done(client) => Ok(client),
             StartTls::Refused(_, reply) => Err(session(ClientError {
                 stage: Stage::StartTls,
@@ -180,7 +189,7 @@ impl Gateway {
         }
     }
 
-    async fn handshake(&self, stream: Stream) -> Result<Stream, TlsFault> {
+    async fn handshake(&self, stream: Stream, address: SocketAddr, id: SessionId) -> Result<Stream, TlsFault> {
         let wanted = Wanted {
             policy: TlsPolicy::Verified,
             mode: self.mode,
@@ -191,6 +200,20 @@ impl Gateway {
             witness: None,
         };
         let result = stream.connect(&wanted).await;
+        if let Ok(stream) = &result
+            && let Some(details) = stream.details()
+        {
+            let record = |level| self.log.at(level, Tag::Smtp).field("session", id).field("peer", address);
+            record(LogLevel::LowLevel)
+                .field("tlsVersion", details.version)
+                .field("tlsCipher", &details.cipher)
+                .field("tlsHandshake", details.kind())
+                .say("TLS is established");
+            if self.log.shows(LogLevel::AllInfo) {
+                let shown = stream.peer_certificate().unwrap_or_else(|| "none".to_owned());
+                record(LogLevel::AllInfo).say(format_args!("the gateway's certificate is {shown}"));
+            }
+        }
         let counted = match &result {
             Ok(stream) => stream.details().map_or("full", |details| details.kind()),
             Err(_) => "failed",

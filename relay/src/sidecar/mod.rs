@@ -20,6 +20,7 @@ mod options;
 mod pool;
 mod reread;
 mod session;
+mod watcher;
 
 use std::{
     io,

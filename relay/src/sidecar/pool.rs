@@ -127,7 +127,8 @@ impl Pool {
 
     /// Takes back a connection that is in no transaction.
     pub(super) fn give_back(&self, lease: Lease) {
-        let Lease { connection, slot } = lease;
+        let Lease { mut connection, slot } = lease;
+        connection.client.observer_mut().lend(None);
         if !connection.client.is_usable() {
             return;
         }

@@ -40,7 +40,7 @@ use crate::{
         client::{ClientError, Fate},
         command::CommandError,
         data::{BareLf, Decoder, Encoder},
-        server::COMMAND_TIMEOUT,
+        server::{COMMAND_TIMEOUT, Said},
     },
 };
 
@@ -122,13 +122,15 @@ impl Session {
         let hostname = self.reception.hostname.clone();
         Reply::new(220, format!("{hostname} ESMTP")).render(&mut wire.output);
         loop {
+            self.dialog.transcript().listen(self.reception.log.shows(LogLevel::LowLevel));
             let Group { steps, then } = self.dialog.take(&mut wire.input);
+            self.tell();
             let last = self.carry_out(&steps, &mut wire.output).await;
             if last.as_ref().is_some_and(Reply::closes) {
-                return wire.say().await;
+                return self.say(&mut wire).await;
             }
             let ended = match then {
-                Then::GoOn => wire.say().await.map(|()| Ended::GoesOn),
+                Then::GoOn => self.say(&mut wire).await.map(|()| Ended::GoesOn),
                 Then::Read => self.read(&mut wire, false).await,
                 Then::Hello { extended } => {
                     self.forget();
@@ -154,7 +156,25 @@ impl Session {
                 }
             };
             if let Ended::Over = ended? {
-                return wire.say().await;
+                return self.say(&mut wire).await;
+            }
+        }
+    }
+
+    /// Tells the application what there is to tell.
+    async fn say(&mut self, wire: &mut Wire) -> io::Result<()> {
+        self.dialog.transcript().replies(&wire.output);
+        self.tell();
+        wire.say().await
+    }
+
+    /// Writes down what was said, where that is to be seen.
+    fn tell(&mut self) {
+        for said in self.dialog.transcript().take() {
+            let record = self.record(LogLevel::LowLevel);
+            match said {
+                Said::Client(line) => record.say(format_args!("> {line}")),
+                Said::Server(reply) => record.say(format_args!("< {reply}")),
             }
         }
     }
@@ -223,6 +243,7 @@ impl Session {
                     (lease, self.journal.repeated().unwrap_or_default())
                 }
             };
+            lease.connection.client.observer_mut().lend(Some(self.id));
             let lines: Vec<&[u8]> = repeated.iter().map(AsRef::as_ref).chain(commands.iter().copied()).collect();
             let error = match lease.connection.client.pass(&lines).await {
                 Ok(mut replies) => {
@@ -370,6 +391,7 @@ impl Session {
                 .field("sender", journal.sender())
                 .number("recipients", journal.recipients())
                 .number("bytes", octets)
+                .field("reply", &reply)
                 .say("accepted");
         } else {
             self.dialog.ended();
@@ -411,7 +433,7 @@ impl Session {
 
     /// Reads more of the application, after it has been told what there is to tell.
     async fn read(&mut self, wire: &mut Wire, in_text: bool) -> io::Result<Ended> {
-        wire.say().await?;
+        self.say(wire).await?;
         let busy = in_text || *self.dialog.transaction() == Transaction::Open;
         if !busy && wire.input.is_empty() {
             // A connection that waits for its next use costs little.

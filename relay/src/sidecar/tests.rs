@@ -10,7 +10,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{gateway::Connection, offers::Offers, *};
+use super::{gateway::Connection, offers::Offers, watcher::Watcher, *};
 use crate::{
     smtp::{
         Reply,
@@ -104,7 +104,8 @@ impl Stage {
             // It hangs up where its script ends.
             let script = [hello.to_vec(), script].concat();
             gateways.push(tokio::spawn(async { drop(play(theirs, script).await) }));
-            let client = Client::start(Stream::Plain(ours), Arc::new(Config::new("pod")), ()).await.unwrap();
+            let watcher = Watcher::new(log.clone(), address);
+            let client = Client::start(Stream::Plain(ours), Arc::new(Config::new("pod")), watcher).await.unwrap();
             let (opened, offers) = (Instant::now(), Offers::of(&Reply::new(250, "gateway\nPIPELINING\nSIZE 9")));
             pool.add(Connection { client, address, opened, offers, _open: metrics.connection() });
         }

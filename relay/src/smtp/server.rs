@@ -57,6 +57,7 @@ mod line;
 mod message;
 mod state;
 mod transaction;
+mod transcript;
 mod xclient;
 
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub use auth::{AUTH_LINE_MAX, AuthOffer};
 pub use config::{COMMAND_TIMEOUT, Config, FutureRelease, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
 pub use event::{CloseReason, Credentials, Event, Hello, ScramAnswer};
 pub(crate) use line::{Line, LineReader};
+pub use transcript::Said;
+pub(crate) use transcript::Transcript;
 
 /// Octets of replies that pile up before they are to be written, so that a client which sends commands and reads nothing costs
 /// no memory.
@@ -93,6 +96,7 @@ pub struct Session {
     authenticated: bool,
     /// What SCRAM needs to go on, between the driver's answer and its being carried out.
     scram: Option<Box<ScramAnswer>>,
+    transcript: Transcript,
 }
 
 impl Session {
@@ -110,6 +114,7 @@ impl Session {
             tls: false,
             authenticated: false,
             scram: None,
+            transcript: Transcript::default(),
         }
     }
 
@@ -122,6 +127,16 @@ impl Session {
             self.hello = None;
             self.state = State::Ready;
         }
+    }
+
+    /// Whether what is said is noted from here on, for [`Session::said`].
+    pub fn listen(&mut self, on: bool) {
+        self.transcript.listen(on);
+    }
+
+    /// What was said since this was asked last, without secrets and without any of a message's text.
+    pub fn said(&mut self) -> Vec<Said> {
+        self.transcript.take()
     }
 
     /// Goes on with a changed configuration; what has been announced or accepted already stays.
@@ -181,25 +196,33 @@ impl Session {
             }
             _ => Reply::enhanced(421, (4, 2), "Timed out waiting for the client; closing"),
         };
+        let mut noted = output.len();
         self.close(CloseReason::TimedOut, &reply, output);
+        self.note_replies(output, &mut noted);
     }
 
     /// Ends the session because the server stops: appends 421 4.3.2 (RFC 5321 section 3.8).
     pub fn shut_down(&mut self, output: &mut BytesMut) {
         let reply = Reply::enhanced(421, (3, 2), "Server is shutting down; try again later");
+        let mut noted = output.len();
         self.close(CloseReason::ShutDown, &reply, output);
+        self.note_replies(output, &mut noted);
     }
 
     /// Uses up input until there is something for the driver to do.
     ///
     /// A question that was not answered counts as refused with 451 4.3.0.
     pub fn next(&mut self, input: &mut BytesMut, output: &mut BytesMut, body: &mut Vec<u8>) -> Event<'_> {
+        let mut noted = output.len();
         self.settle(output);
+        self.note_replies(output, &mut noted);
         let step = loop {
             if output.len() > OUTPUT_SOFT_MAX {
                 break Step::Flush;
             }
-            if let Some(step) = self.step(input, output, body) {
+            let step = self.step(input, output, body);
+            self.note_replies(output, &mut noted);
+            if let Some(step) = step {
                 break step;
             }
         };
@@ -322,6 +345,14 @@ impl Session {
     fn close(&mut self, reason: CloseReason, reply: &Reply, output: &mut BytesMut) {
         self.state = State::Closed(reason);
         reply.render(output);
+    }
+
+    /// Notes the replies behind this octet, and where the next begin.
+    fn note_replies(&mut self, output: &BytesMut, noted: &mut usize) {
+        if output.len() > *noted {
+            self.transcript.replies(output.get(*noted..).unwrap_or_default());
+            *noted = output.len();
+        }
     }
 
     fn greeting(&self) -> Reply {

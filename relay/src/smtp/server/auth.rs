@@ -117,7 +117,11 @@ impl Session {
 
     /// Takes the next line of an exchange.
     pub(super) fn auth_line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Step> {
-        let line = match self.lines.take(input, AUTH_LINE_MAX) {
+        let line = self.lines.take(input, AUTH_LINE_MAX);
+        if !matches!(line, Line::Missing) {
+            self.transcript.hidden();
+        }
+        let line = match line {
             Line::Missing => return Some(Step::NeedInput),
             Line::Bad(CommandError::TooLong) => {
                 self.state = State::Ready;

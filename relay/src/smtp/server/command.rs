@@ -21,11 +21,16 @@ impl Session {
     pub(super) fn line(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Option<Step> {
         match self.lines.take(input, command::line_max(input)) {
             Line::Missing => Some(Step::NeedInput),
-            Line::Bad(error) => self.bad(error, output),
+            Line::Bad(error) => {
+                self.transcript.hidden();
+                self.bad(error, output)
+            }
             Line::Whole(line) => {
                 let line = line.strip_suffix(b"\r\n").unwrap_or(&line);
                 let smtp_utf8 = self.envelope().is_some_and(Envelope::is_smtp_utf8);
-                match command::parse(line, smtp_utf8) {
+                let parsed = command::parse(line, smtp_utf8);
+                self.transcript.command(line, &parsed);
+                match parsed {
                     Ok(Command::StartTls) => self.start_tls(!input.is_empty(), output),
                     Ok(command) => self.command(command, output),
                     Err(error) => self.bad(error, output),
