@@ -6,6 +6,7 @@
 //!
 //! - [`words`]: a file for each word, with its arguments, its question, its answer, and how that is shown to people;
 //! - [`target`]: what an action is about; [`line`]: what people write; [`hold`]: who holds mail, since when, and why;
+//! - [`trace`]: the life of a message, from log records;
 //! - [`output`]: answers as a table, JSON or YAML;
 //! - [`completion`]: completion for shells.
 //!
@@ -17,6 +18,7 @@ pub mod line;
 pub mod output;
 mod table;
 pub mod target;
+pub mod trace;
 pub mod words;
 
 pub use hold::Hold;
