@@ -454,7 +454,8 @@ impl Host {
     }
 
     pub(super) fn deferred_only_till(&self) -> Option<Timestamp> {
-        let only = self.ready_count == 0 && self.sessions == 0 && self.deferred.len() == self.entries.len();
+        let at_rest = self.sessions == self.idle;
+        let only = self.ready_count == 0 && at_rest && self.deferred.len() == self.entries.len();
         if only { self.deferred.first().map(|(till, _)| till.timestamp()) } else { None }
     }
 

@@ -124,8 +124,9 @@ impl Host {
         match &self.suspension {
             Some(held) if held.till.is_none() => HostState::Held,
             Some(_) => HostState::Suspended,
-            None if self.sessions > 0 => HostState::Sending,
+            // A session may still be open, with nothing to send.
             None if self.deferred_only_till().is_some() => HostState::Suspended,
+            None if self.sessions > 0 => HostState::Sending,
             None => HostState::Ready,
         }
     }

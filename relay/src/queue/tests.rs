@@ -206,6 +206,10 @@ fn what_puts_a_message_off_is_known_until_it_goes_whatever_else_is_taken() {
     let second = queue.take(host, after(1)).unwrap();
     queue.succeeded(host);
     queue.settle(&second, Settled::Gone);
+    queue.set_idle(host, true);
+    let row = queue.rows(10).0.remove(0);
+    assert_eq!((row.state, row.reason), (HostState::Suspended, Some(Reason::MessagesDeferred)), "its session lingers");
+    queue.set_idle(host, false);
     queue.session_closed(host);
     let row = queue.rows(10).0.remove(0);
     assert_eq!((row.last_error.map(|error| error.stage), row.failing_since), (Some(Stage::RcptTo), Some(START)));
