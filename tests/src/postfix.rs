@@ -28,6 +28,7 @@ bounce    unix - - n - 0 bounce
 defer     unix - - n - 0 bounce
 trace     unix - - n - 0 bounce
 flush     unix n - n 1000? 0 flush
+showq     unix n - n - - showq
 proxymap  unix - - n - - proxymap
 smtp      unix - - n - - smtp
 relay     unix - - n - - smtp
@@ -115,6 +116,18 @@ impl Postfix {
     #[must_use]
     pub fn etc(&self) -> PathBuf {
         self.folder.path().join("etc")
+    }
+
+    /// What it wrote into its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its queue, as `postqueue -j` lists it: a message in JSON a line.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        process::run(Command::new("/usr/sbin/postqueue").arg("-c").arg(self.etc()).arg("-j"))
     }
 
     /// The folder of its queue.

@@ -135,11 +135,17 @@ pub fn manifest(row: &Row) -> Option<Manifest> {
 impl Place {
     /// Sends the mail that meets the fault, and a neighbour's.
     pub fn send(&self, world: &World) {
-        let relay = self.relay(world);
+        let smtp = self.relay(world).smtp;
         if let Cause::Own(Own::Full) = self.row.cause {
-            fill(relay.smtp, &self.row);
-            return;
+            fill(smtp, &self.row);
+        } else {
+            self.send_to(smtp);
+            Dialogue::open(smtp).message("neighbour@example.org", &[&self.neighbour()], &mail::text("a neighbour's"));
         }
+    }
+
+    /// Sends the mail that meets the fault to this server.
+    pub fn send_to(&self, smtp: SocketAddr) {
         let recipients = match self.row.name {
             "one-of-many" => {
                 vec![self.row.recipient(), format!("b@{}", self.row.domain()), format!("c@{}", self.row.domain())]
@@ -155,7 +161,7 @@ impl Place {
             _ => 0,
         };
         let text = mail::text_of_size(self.row.name, size);
-        let mut client = Dialogue::open(relay.smtp);
+        let mut client = Dialogue::open(smtp);
         if recipients.iter().all(|recipient| recipient.is_ascii()) {
             client.message(&self.row.sender(), &recipients, &text);
         } else {
@@ -165,7 +171,6 @@ impl Place {
             client.send(&crate::dialogue::stuffed(&text));
             assert!(client.reply().starts_with("250"));
         }
-        client.message("neighbour@example.org", &[&self.neighbour()], &mail::text("a neighbour's"));
     }
 
     /// A recipient whose mail is no business of the fault: at the same host where it is a message's, else elsewhere.
@@ -287,7 +292,7 @@ fn path(path: Path, address: SocketAddr) -> Made {
     Made::Sink(Some(sink))
 }
 
-fn nft(command: &str) {
+pub(super) fn nft(command: &str) {
     process::run(Command::new("nft").arg(command));
 }
 

@@ -6,9 +6,12 @@
 //! - [`inbox`]: where the mail arrives that is in order;
 //! - [`watch`]: the Monitor, against what a row wants to see;
 //! - [`run`]: all rows from their beginning to their end;
-//! - [`page`]: what was seen, as `docs/troubleshooting.md`; [`stable`]: its texts, the same after every run.
+//! - [`page`]: what was seen, as `docs/troubleshooting.md`; [`stable`]: its texts, the same after every run;
+//! - [`compare`]: what Postfix says of the same faults; [`latency`]: how long it takes till a fault is seen.
 
+pub mod compare;
 pub mod inbox;
+pub mod latency;
 pub mod make;
 pub mod page;
 pub mod peer;

@@ -1,16 +1,24 @@
 //! Forty ways in which mail gets stuck, as a table: `cargo test -p mailsluice-tests --test faults -- [PART OF A ROW'S NAME]...`
 //!
+//! `--write` writes `docs/troubleshooting.md`; `--postfix` prints what Postfix says of the same faults; `--latency` how long it takes till
+//! one is seen.
+//!
 //! Fails when a fault is not seen as it should be, when the mail does not flow after it, or when `docs/troubleshooting.md` is not what the
 //! run gives. A row that cannot be made here is counted as skipped, never as right.
 
 use std::{fs, process::ExitCode, time::Duration};
 
 use mailsluice_tests::faults::{
+    compare::{self, Compared},
+    latency::{self, Way},
     page,
     row::Row,
     run::{self, Report},
     table, world,
 };
+
+/// Faults whose way into the Monitor is measured.
+const TRIES: u16 = 200;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +37,12 @@ fn main() -> ExitCode {
     if rows.is_empty() {
         println!("no row is named so");
         return ExitCode::FAILURE;
+    }
+    if asked("--postfix") {
+        return compare(&rows);
+    }
+    if asked("--latency") {
+        return latencies();
     }
     let reports = run::run(&rows);
     let mut wrong = 0;
@@ -51,6 +65,34 @@ fn main() -> ExitCode {
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn compare(rows: &[Row]) -> ExitCode {
+    let (mut soon, mut late, mut asked) = (0, 0, 0);
+    println!("{:<20} {:<46} {:>5} {:>5}  what Postfix says", "", "the Monitor", "3 s", "45 s");
+    for Compared { row, ours, theirs } in compare::run(rows) {
+        let Some(answer) = theirs else {
+            println!("{:<20} {ours:<46} {:>5} {:>5}  it has nothing of the kind, or not by itself", row.name, "-", "-");
+            continue;
+        };
+        let said = |named: bool| if named { "yes" } else { "no" };
+        let words: String = answer.words.chars().take(160).collect();
+        println!("{:<20} {ours:<46} {:>5} {:>5}  {words}", row.name, said(answer.soon), said(answer.late));
+        asked += 1;
+        soon += usize::from(answer.soon);
+        late += usize::from(answer.late);
+    }
+    println!("Postfix names {soon} of {asked} within 3 s, {late} within 45 s");
+    ExitCode::SUCCESS
+}
+
+fn latencies() -> ExitCode {
+    for (way, name) in [(Way::Asked, "/monitor"), (Way::Streamed, "/monitor/stream")] {
+        let took = latency::measure(way, TRIES);
+        let [p50, p99, most] = [50, 99, 100].map(|percent| latency::percentile(&took, percent).as_secs_f64() * 1e3);
+        println!("{name:<16} {TRIES} faults: p50 {p50:.1} ms, p99 {p99:.1} ms, at most {most:.1} ms");
+    }
+    ExitCode::SUCCESS
 }
 
 fn print(report: &Report) {

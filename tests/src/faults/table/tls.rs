@@ -33,17 +33,17 @@ pub(super) const TLS: &[Row] = &[
     },
     Row {
         advice: "renew the certificate",
-        postfix: &["certificate has expired", "not trusted", "not verified"],
+        postfix: &["certificate has expired"],
         ..tls("cert-expired", "The host's certificate has expired", Tls::Expired, "CERT_EXPIRED")
     },
     Row {
         advice: "Use one of the names in the text",
-        postfix: &["not verified"],
+        postfix: &["hostname mismatch"],
         ..tls("cert-name", "The host's certificate has another name", Tls::WrongName, "CERT_WRONG_NAME")
     },
     Row {
         advice: "name it as the route's ca",
-        postfix: &["not trusted", "self-signed", "not verified"],
+        postfix: &["self-signed certificate"],
         ..tls("cert-self-signed", "The host's certificate is signed by itself", Tls::SelfSigned, "CERT_UNKNOWN_ISSUER")
     },
     Row {
