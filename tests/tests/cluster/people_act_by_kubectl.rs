@@ -74,6 +74,9 @@ fn ann_acts(ann: &Person, namespace: &Namespace, sink: &SinkPod) {
     thread::sleep(Duration::from_secs(2));
     assert_eq!(sink.count(), 2);
 
+    let life = ann.does(&["trace", &ids[0]]);
+    assert!(life.contains(&format!("Message {} was delivered", ids[0])), "{life}");
+
     let records = support::records(namespace, "outbound");
     let conversation = records
         .iter()

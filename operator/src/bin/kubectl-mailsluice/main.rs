@@ -4,19 +4,21 @@
 //! - [`access`]: the way to the cluster, and which right is missing; [`relay`]: the relay that is meant, and its pods;
 //! - [`exec`]: runs a command in a pod; [`words`]: says a word in all of them; [`event`]: tells the cluster of what was done;
 //! - [`status`]: what the resource says, where its pods may not be asked;
-//! - [`monitor`]: the live table; [`support`]: the archive for who is to help;
+//! - [`monitor`]: the live table; [`trace`]: the life of a message, out of pods' logs ([`log`]); [`support`]: the archive for who is to help;
 //! - [`error`]: what stops it, with what to do; [`text`]: how times and strangers' texts are shown.
 
 mod access;
 mod error;
 mod event;
 mod exec;
+mod log;
 mod monitor;
 mod options;
 mod relay;
 mod status;
 mod support;
 mod text;
+mod trace;
 mod words;
 
 use std::{
@@ -67,6 +69,10 @@ async fn run(Cli { place, output, command }: Cli) -> Result<bool, PluginError> {
         Command::Word(Word::Relay(word)) => {
             let (cluster, found) = found(&place).await?;
             words::say(&cluster, &found, &word, output).await?
+        }
+        Command::Trace(wanted) => {
+            let (cluster, found) = found(&place).await?;
+            trace::show(&cluster, &found, &wanted, output).await?
         }
         Command::Support(wanted) => {
             let (cluster, found) = found(&place).await?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use mailsluice_ctl::{Output, Word, completion::Completion, with_examples};
 
-use crate::support::Wanted;
+use crate::{support, trace};
 
 /// As people type it.
 pub(crate) const NAME: &str = "kubectl mailsluice";
@@ -49,13 +49,20 @@ pub(crate) struct Where {
 pub(crate) enum Command {
     #[command(flatten)]
     Word(Word),
+    /// Tell the whole life of a message, from the logs of all pods.
+    Trace(trace::Wanted),
     /// Write an archive for who is to help: a summary, the Monitor, logs around the last changes, resources, versions, clocks.
-    Support(Wanted),
+    Support(support::Wanted),
     /// Write what a shell reads to complete words and options.
     Completion(Completion),
 }
 
 /// Examples of the words that are the plugin's own.
+const TRACE: &str = "\
+Examples:
+  kubectl mailsluice trace 00064A7B0C1D2E3F
+      how a message came, what was tried, and what became of it";
+
 const SUPPORT: &str = "\
 Examples:
   kubectl mailsluice support
@@ -74,6 +81,7 @@ Examples:
 /// The command line, with examples in the help of each word.
 pub(crate) fn command() -> clap::Command {
     with_examples(Cli::command(), NAME)
+        .mut_subcommand("trace", |trace| trace.after_help(TRACE))
         .mut_subcommand("support", |support| support.after_help(SUPPORT))
         .mut_subcommand("completion", |completion| completion.after_help(COMPLETION))
 }

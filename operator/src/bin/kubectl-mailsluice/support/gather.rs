@@ -2,8 +2,7 @@
 
 use http::{Request, header};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _, api::LogParams, client::Body};
+use kube::{ResourceExt as _, client::Body};
 use mailsluice_crds::{GROUP, monitor::HostRow};
 use mailsluice_ctl::{RelayWord, Said, words::monitor::MonitorSaid};
 use serde_json::Value;
@@ -17,15 +16,13 @@ use super::{
 use crate::{
     access::{Cluster, Right},
     error::PluginError,
-    event, monitor,
+    event,
+    log::{self, Process},
+    monitor,
     relay::{CONTAINER, Found},
     status,
     words::{self, Answers},
 };
-
-/// Lines and octets of a pod's log that are looked through.
-const LOG_LINES: i64 = 100_000;
-const LOG_OCTETS: i64 = 64 << 20;
 
 /// A pod has so long for an answer.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
@@ -210,22 +207,11 @@ impl Gathered<'_> {
 
     /// The logs of the pods, and what a process said that ended.
     async fn logs(&mut self, rows: &[HostRow]) {
-        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
-        let right = Right { verb: "get", resource: "pods/log", group: "" };
         for pod in &self.found.pods {
-            let name = pod.name_any();
-            let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-            let restarted = statuses.into_iter().any(|status| status.name == CONTAINER && status.restart_count > 0);
-            for previous in [false, true].into_iter().filter(|previous| !previous || restarted) {
-                let parameters = LogParams {
-                    container: Some(CONTAINER.into()),
-                    tail_lines: Some(LOG_LINES),
-                    limit_bytes: Some(LOG_OCTETS),
-                    previous,
-                    ..LogParams::default()
-                };
-                let file = format!("logs/{name}{}.log", if previous { "-before-its-restart" } else { "" });
-                match self.cluster.ask(right, pods.logs(&name, &parameters)).await {
+            for process in log::processes(pod) {
+                let before = if process == Process::Before { "-before-its-restart" } else { "" };
+                let file = format!("logs/{}{before}.log", pod.name_any());
+                match log::read(self.cluster, pod, process).await {
                     Ok(log) => {
                         let lines = logs::kept(&log, &logs::changes(rows, &log));
                         self.files.push(File::new(file, lines.into_iter().map(|line| line + "\n").collect::<String>()));
