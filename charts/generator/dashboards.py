@@ -82,7 +82,10 @@ def fleet():
                       (rate(f"{operator}_snapshots_total", ""), "snapshots"), (rate(f"{operator}_monitor_failures_total", ""), "failures")),
                 graph("Reconciles", "Reconciles, by kind and result.", PER_SECOND,
                       (rate(f"{operator}_reconciles_total", "", "kind, result"), "{{kind}} {{result}}")),
-                graph("Reconcile time", "How long reconciles took.", "s", *quantiles("mailsluice_operator_reconcile_seconds", "")),
+                # Most of the time there are none: a rate would have nothing to show.
+                graph("Reconcile time", "How long reconciles took since the operators started.", "s",
+                      *((f"histogram_quantile({quantile}, sum by (le) ({operator}_reconcile_seconds_bucket))", legend)
+                        for quantile, legend in ((0.5, "median"), (0.99, "99 %")))),
                 graph("Leaders", "Operators that lead: one, but for the moments of a hand-over.", "short", (f"sum({operator}_leader)", "leaders")),
                 graph("Writes", "Writes to the API server, by what was written. When nothing changes there are none.", PER_SECOND,
                       (rate(f"{operator}_writes_total", "", "object"), "{{object}}")),
