@@ -32,6 +32,30 @@ pub struct Snapshot {
     pub monitor: Vec<HostRow>,
     /// How many hosts are left out of `monitor`; 0 where it is whole.
     pub hosts_not_shown: u32,
+    /// How it hands its mail to its siblings, where it is scaled away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
+}
+
+/// How a relay that is scaled away hands its mail to its siblings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handover {
+    /// How far it is.
+    pub state: HandoverState,
+    /// A sentence with the facts; at most 256 characters.
+    pub message: String,
+}
+
+/// How far a relay is that is scaled away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandoverState {
+    /// Its mail is on its way to its siblings.
+    UnderWay,
+    /// It has none any more.
+    Done,
+    /// What is left in its queue no sibling takes: it stays on the claim.
+    Stranded,
 }
 
 /// Something that hinders a relay as a whole.
@@ -77,6 +101,21 @@ pub struct QueueTotals {
     pub hosts: u32,
     /// Those of them that are suspended.
     pub suspended_hosts: u32,
+    /// Mail that pods which are scaled away left on their claims, not counted above: it goes out when a scale-up brings its pod back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["claim"]))]
+    pub stranded: Vec<StrandedMail>,
+}
+
+/// Mail on the claim of a pod that is scaled away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StrandedMail {
+    /// The PersistentVolumeClaim.
+    #[schemars(length(max = 253))]
+    pub claim: String,
+    /// Messages on it.
+    pub messages: u64,
 }
 
 /// One host's row in the Monitor.

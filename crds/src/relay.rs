@@ -68,9 +68,10 @@ const MOST_CONNECTIONS: u32 = 100_000;
 #[x_kube(validation = rules::policies_are_of_domains())]
 #[serde(rename_all = "camelCase")]
 pub struct SMTPRelaySpec {
-    /// How many relay pods run, each with a spool of its own. A relay without a cluster is always one.
+    /// How many relay pods run, each with a spool of its own. A relay without a cluster is always one. A pod that is scaled away hands its mail
+    /// to those that stay; with 0 it waits on the claims.
     #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 0, max = 100))]
     pub replicas: u32,
     /// The TCPSchedule, in the same namespace, that says when connections may be opened; without one they always may.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,7 @@ use senders::Senders;
 
 pub use accounts::{Accounts, Verdict};
 pub use certificates::{Authorities, Holder};
-pub use tokens::{KEYS_FILE, TokenKeys};
+pub use tokens::{KEYS_FILE, KeysError, TokenError, TokenKeys};
 pub use users::{HashKind, line as user_line};
 
 /// Who may relay. Nobody may who is not listed.

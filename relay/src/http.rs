@@ -1,4 +1,5 @@
-//! HTTP: health, readiness, metrics, the Monitor with its page and the TCP Schedule's week, and what is counted for TLS reports.
+//! HTTP: health, readiness, metrics, the Monitor with its page and the TCP Schedule's week, what is counted for TLS reports, and the mail of
+//! siblings that are scaled away.
 //!
 //! The Monitor names mail addresses' domains and hosts, so it answers to loopback, and off loopback only to a credential
 //! that the operator holds: the relay knows its SHA-256 and never the credential itself.
@@ -23,7 +24,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use futures::stream;
 use jiff::Timestamp;
@@ -33,6 +34,7 @@ use tokio::{net::TcpListener, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    handover::{self, Answer, Taker},
     metrics::Metrics,
     monitor::Monitor,
     page,
@@ -56,6 +58,8 @@ pub struct Endpoints {
     pub credential: Option<PathBuf>,
     /// Whether the relay takes mail: its listeners are open and it is not stopping.
     pub ready: Arc<AtomicBool>,
+    /// What takes siblings' mail, where there are siblings.
+    pub taker: Option<Arc<Taker>>,
     /// Set when the relay stops.
     pub stop: CancellationToken,
 }
@@ -78,6 +82,7 @@ pub async fn serve(socket: TcpListener, endpoints: Endpoints) -> io::Result<()> 
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route(handover::PATH, post(take_over))
         .merge(guarded)
         .with_state(endpoints);
     axum::serve(socket, router.into_make_service_with_connect_info::<SocketAddr>())
@@ -99,6 +104,17 @@ async fn metrics(State(endpoints): State<Endpoints>) -> Response {
     match endpoints.metrics.render(&endpoints.monitor.sample(), Timestamp::now()) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn take_over(State(endpoints): State<Endpoints>, request: Request) -> Result<axum::Json<Answer>, Response> {
+    let Some(taker) = &endpoints.taker else {
+        return Err((StatusCode::NOT_FOUND, "this relay has no siblings\n").into_response());
+    };
+    let credential = bearer(request.headers()).map(str::to_owned);
+    match taker.take(credential.as_deref(), request.into_body().into_data_stream()).await {
+        Ok(answer) => Ok(axum::Json(answer)),
+        Err((status, why)) => Err((status, format!("{why}\n")).into_response()),
     }
 }
 

@@ -13,6 +13,8 @@
 //! means; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
 //!
+//! A relay that is scaled away hands its mail to its siblings ([`handover`]).
+//!
 //! [`sidecar`] is another program in the same binary: it takes an application's mail on loopback and brings it to a relay.
 
 pub mod access;
@@ -23,6 +25,7 @@ pub mod delivery;
 pub mod dkim;
 pub mod errors;
 pub mod explain;
+pub mod handover;
 pub mod header;
 pub mod hello;
 pub mod http;

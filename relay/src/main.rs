@@ -19,6 +19,8 @@ use mailsluice_relay::{
     access::{HashKind, user_line},
     dkim::tool::{MakeKey, ShowRecord},
     explain::Explain,
+    handover::place::Pattern,
+    hello,
     log::Log,
     route::TrustAnchors,
     run::{self, RunError},
@@ -91,6 +93,16 @@ struct Run {
     /// The folder in which each Secret is a folder of its name, with a file per key [default: that of the first file].
     #[arg(long, value_name = "DIR")]
     secrets: Option<PathBuf>,
+    /// Where the other pods of the relay are, with {n} for their number, to hand this one's mail to when it is scaled away: when its number is not
+    /// below the one in the file `replicas` beside the first file.
+    #[arg(long, value_name = "HOST:PORT", requires = "sibling_token")]
+    siblings: Option<Pattern>,
+    /// A file with the token of the pod's service account, made for the audience `mailsluice-siblings`, by which siblings know each other.
+    #[arg(long, value_name = "FILE", requires = "siblings")]
+    sibling_token: Option<PathBuf>,
+    /// The pod's name, which ends in its number [default: the machine's].
+    #[arg(long, value_name = "NAME")]
+    pod: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -234,9 +246,26 @@ async fn relay(run: Run) -> Result<(), RunError> {
         authorities,
         monitor_credential,
         secrets,
+        siblings,
+        sibling_token,
+        pod,
     } = run;
-    let options =
-        run::Options { files, spool, bind, http, resolver, trust_anchors, authorities, monitor_credential, secrets };
+    let family = siblings.zip(sibling_token).map(|(siblings, token)| {
+        let pod = pod.unwrap_or_else(hello::machine);
+        run::Family { siblings, token, pod }
+    });
+    let options = run::Options {
+        files,
+        spool,
+        bind,
+        http,
+        resolver,
+        trust_anchors,
+        authorities,
+        monitor_credential,
+        secrets,
+        family,
+    };
     let log = Log::new(io::stdout())?;
     run::run(options, log).await
 }

@@ -26,6 +26,10 @@ pub struct Metrics {
     pub limits_reached: IntCounterVec,
     /// PROXY headers of load balancers, by what they said.
     pub proxy_headers: IntCounterVec,
+    /// Messages that siblings took over from this relay, which is scaled away.
+    pub handed_over: IntCounter,
+    /// Messages taken over from siblings that are scaled away.
+    pub taken_over: IntCounter,
     /// Recipients delivered.
     pub delivered: IntCounter,
     /// Messages signed, each time that they are sent.
@@ -302,6 +306,14 @@ impl Metrics {
             deferred: counter(
                 "mailsluice_recipients_deferred_total",
                 "Recipients put off to another attempt, each time.",
+            )?,
+            handed_over: counter(
+                "mailsluice_messages_handed_over_total",
+                "Messages that siblings took over from this relay, which is scaled away.",
+            )?,
+            taken_over: counter(
+                "mailsluice_messages_taken_over_total",
+                "Messages taken over from siblings that are scaled away.",
             )?,
             dkim_signed: counter(
                 "mailsluice_dkim_signed_total",

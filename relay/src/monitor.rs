@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use mailsluice_crds::monitor::{HostRow, HostState, ProblemReason, Reason, RelayProblem, Snapshot};
+use mailsluice_crds::monitor::{Handover, HostRow, HostState, ProblemReason, Reason, RelayProblem, Snapshot};
 use tokio::{sync::watch, time};
 
 use crate::{
@@ -41,6 +41,7 @@ pub struct Monitor {
     log: Log,
     /// Problems of the relay as a whole, with the moment since when each has been there.
     problems: Mutex<Vec<RelayProblem>>,
+    handover: Mutex<Option<Handover>>,
     latest: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -75,14 +76,31 @@ impl Monitor {
             problems: Vec::new(),
             monitor: Vec::new(),
             hosts_not_shown: 0,
+            handover: None,
         };
         let latest = watch::Sender::new(Arc::new(empty));
-        Arc::new(Monitor { version, queue, gate, table, config, spool, log, problems, latest })
+        Arc::new(Monitor {
+            version,
+            queue,
+            gate,
+            table,
+            config,
+            spool,
+            log,
+            problems,
+            handover: Mutex::default(),
+            latest,
+        })
     }
 
     /// Notes a problem of the relay as a whole, or that it is over.
     pub fn set_problem(&self, reason: ProblemReason, message: Option<String>) {
         set(&mut self.lock(), reason, message, Timestamp::now());
+    }
+
+    /// Notes how the hand-over goes of a relay that is scaled away.
+    pub fn set_handover(&self, handover: Handover) {
+        *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
     }
 
     /// The Monitor with at most `hosts` rows, and without the octets of connections: they change all the time, and are no reason to say
@@ -129,6 +147,7 @@ impl Monitor {
             problems: self.problems(&config, now),
             monitor,
             hosts_not_shown: u32::try_from(left_out).unwrap_or(u32::MAX),
+            handover: self.handover.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Puts the relay's parts together, hands changed configurations out, and takes it all down again.
 
+mod leave;
+mod link;
 #[cfg(test)]
 mod power_cut;
 mod reread;
@@ -15,11 +17,10 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
     monitor::{ProblemReason, Reason},
-    relay::SMTPRelaySpec,
+    relay::{Listener, SMTPRelaySpec},
 };
 use rustls::RootCertStore;
 use tokio::{
@@ -35,6 +36,7 @@ use crate::{
     config::{self, Change, Config, ConfigError, Files},
     delivery::{Courier, dispatch, reroute},
     dkim::Keys,
+    handover::{Kinship, Place, Siblings, place::Pattern},
     http::{self, Endpoints},
     intake,
     listener::{Listeners, Reception},
@@ -89,6 +91,18 @@ pub struct Options {
     pub monitor_credential: Option<PathBuf>,
     /// The folder of the Secrets; by default that of the first file.
     pub secrets: Option<PathBuf>,
+    /// The other pods of the relay, where there may be any.
+    pub family: Option<Family>,
+}
+
+/// A pod among the others of its relay.
+pub struct Family {
+    /// Where they are.
+    pub siblings: Pattern,
+    /// A file with the token by which they know each other.
+    pub token: PathBuf,
+    /// The pod's name.
+    pub pod: String,
 }
 
 /// Why a relay does not run.
@@ -141,7 +155,9 @@ pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
         .await
         .map_err(|source| RunError::Spool { folder: folder.clone(), source })?;
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut told = Told { files: &files, folder: &folder, config, changes, terminate, interrupt };
+    let siblings =
+        options.family.as_ref().map(|family| Siblings::new(family.siblings.clone(), &family.pod, files.folder()));
+    let mut told = Told { files: &files, folder: &folder, siblings, config, changes, terminate, interrupt };
     loop {
         match serve(&options, &mut told, opened, &metrics, &log).await? {
             None => return Ok(()),
@@ -154,13 +170,32 @@ pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
 struct Told<'a> {
     files: &'a Files,
     folder: &'a Path,
+    siblings: Option<Siblings>,
     config: Arc<Config>,
     changes: mpsc::Receiver<Change>,
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Runs a relay on an open spool, until the process is told to stop, or the spool has failed and was opened again.
+impl Told<'_> {
+    /// What becomes of this pod.
+    fn place(&self) -> Place {
+        self.siblings.as_ref().map_or(Place::Stays, Siblings::place)
+    }
+}
+
+/// Why a relay starts over, or does not.
+enum Next {
+    /// The process is told to stop.
+    Stop,
+    /// It is scaled away, or is not any more.
+    Moved,
+    /// The spool has failed, and was opened again.
+    Reread(Opened),
+}
+
+/// Runs a relay on an open spool, until the process is told to stop, the spool has failed and was opened again, or the pod's place among its
+/// siblings has changed.
 async fn serve(
     options: &Options,
     told: &mut Told<'_>,
@@ -171,59 +206,79 @@ async fn serve(
     let (files, folder, config) = (told.files, told.folder, told.config.clone());
     let socket = socket::listen(options.http).map_err(|source| RunError::Http { address: options.http, source })?;
 
+    let place = told.place();
     let secrets = Secrets::below(options.secrets.clone().unwrap_or_else(|| files.folder().to_owned()));
     metrics.spool_recovering.set(1);
     let relay = Relay::assemble(
         options,
         &config,
         (spool, secrets, Folders { manifests: files.folder(), spool: folder }),
+        place == Place::Stays,
         metrics.clone(),
         log.clone(),
     );
     relay.look_at_secrets(&config);
     let mut listeners = Listeners::new(relay.reception.clone(), options.bind);
-    let limits = &config.spec.limits;
-    listeners.configure(&config.spec.listeners, limits.client_connections)?;
+    listeners.configure(relay.ports(&config), config.spec.limits.client_connections)?;
 
-    let ready = Arc::new(AtomicBool::new(true));
+    let kinship = options.family.as_ref().map(|family| Arc::new(Kinship::new(family.token.clone(), files.folder())));
+    let ready = Arc::new(AtomicBool::new(relay.stays));
     let endpoints = Endpoints {
         monitor: relay.monitor.clone(),
         metrics: metrics.clone(),
         reports: relay.courier.reports.clone(),
         credential: options.monitor_credential.clone(),
         ready: ready.clone(),
+        taker: kinship.clone().map(|kinship| relay.taker(kinship)),
         stop: relay.stop.clone(),
     };
     let server = tokio::spawn(http::serve(socket, endpoints));
     let publishing = tokio::spawn(relay.monitor.clone().publish());
     let reports = tokio::spawn(relay.courier.reports.clone().keep(log.clone(), relay.stop.clone()));
-    let dispatcher = tokio::spawn(dispatch::run(relay.courier.clone()));
-    tokio::spawn(recover(relay.clone(), recovery));
-    tokio::spawn(tell_link(relay.clone()));
+    let work = match (&place, kinship) {
+        (Place::Leaves { siblings }, Some(kinship)) => tokio::spawn(relay.leave(recovery, siblings.clone(), kinship)),
+        _ => {
+            tokio::spawn(recover(relay.clone(), recovery));
+            tokio::spawn(dispatch::run(relay.courier.clone()))
+        }
+    };
+    tokio::spawn(link::tell(relay.clone()));
 
-    let again = tokio::select! {
-        () = relay.obey(told, &mut listeners) => None,
-        again = reread::reopened(&relay.spool, async || open_spool(folder.to_owned(), metrics).await, log) => Some(again),
+    let next = tokio::select! {
+        next = relay.obey(told, &mut listeners, &place) => next,
+        again = reread::reopened(&relay.spool, async || open_spool(folder.to_owned(), metrics).await, log) => Next::Reread(again),
     };
 
     ready.store(false, Ordering::Relaxed);
-    let reading = again.is_some();
-    let record = log.at(LogLevel::Major, Tag::Relay);
-    record.say(if reading { "the spool is open again: all sessions end, and it is read" } else { "the relay stops" });
+    let reading = matches!(next, Next::Reread(_));
+    log.at(LogLevel::Major, Tag::Relay).say(match next {
+        Next::Stop => "the relay stops",
+        Next::Moved => "the number of pods that stay has changed: all sessions end, and the spool is read",
+        Next::Reread(_) => "the spool is open again: all sessions end, and it is read",
+    });
     told.config = relay.config.borrow().clone();
     relay.stop(reading).await;
     // They have nothing more to do than to see that the relay stops, and to write down what is counted.
-    let _ = tokio::join!(dispatcher, reports);
+    let _ = tokio::join!(work, reports);
     publishing.abort();
     let closing = server.abort_handle();
     if time::timeout(HTTP_STOP_TIME, server).await.is_err() {
         closing.abort();
     }
-    if reading {
-        metrics.spool_rereads.inc();
-    } else {
-        log.at(LogLevel::Major, Tag::Relay).say("the relay has stopped");
-    }
+    let again = match next {
+        Next::Reread(again) => {
+            metrics.spool_rereads.inc();
+            Some(again)
+        }
+        Next::Moved => {
+            let opened = open_spool(folder.to_owned(), metrics).await;
+            Some(opened.map_err(|source| RunError::Spool { folder: folder.to_owned(), source })?)
+        }
+        Next::Stop => {
+            log.at(LogLevel::Major, Tag::Relay).say("the relay has stopped");
+            None
+        }
+    };
     log.flush();
     Ok(again)
 }
@@ -261,6 +316,8 @@ struct Relay {
     config: watch::Sender<Arc<Config>>,
     metrics: Arc<Metrics>,
     sessions: TaskTracker,
+    /// Whether it takes and delivers mail, and does not hand it to its siblings.
+    stays: bool,
     log: Log,
     stop: CancellationToken,
 }
@@ -270,6 +327,7 @@ impl Relay {
         options: &Options,
         config: &Arc<Config>,
         (spool, secrets, folders): (Spool, Secrets, Folders<'_>),
+        stays: bool,
         metrics: Arc<Metrics>,
         log: Log,
     ) -> Relay {
@@ -331,7 +389,7 @@ impl Relay {
             sessions: sessions.clone(),
             stop: stop.clone(),
         });
-        Relay { spool, queue, gate, monitor, courier, reception, config: sender, metrics, sessions, log, stop }
+        Relay { spool, queue, gate, monitor, courier, reception, config: sender, metrics, sessions, stays, log, stop }
     }
 
     /// Brings what the spool holds into the queue. Waits for the disk.
@@ -349,8 +407,8 @@ impl Relay {
         }
     }
 
-    /// Hands changed configurations out until the process is told to stop.
-    async fn obey(&self, told: &mut Told<'_>, listeners: &mut Listeners) {
+    /// Hands changed configurations out until the process is told to stop, or the pod's place is another one.
+    async fn obey(&self, told: &mut Told<'_>, listeners: &mut Listeners, place: &Place) -> Next {
         let mut look = time::interval(SECRETS_INTERVAL);
         look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
@@ -364,9 +422,12 @@ impl Relay {
                     if self.look_at_secrets(&config) {
                         self.open_ports(&config, listeners);
                     }
+                    if told.place() != *place {
+                        return Next::Moved;
+                    }
                 }
-                _ = told.terminate.recv() => return,
-                _ = told.interrupt.recv() => return,
+                _ = told.terminate.recv() => return Next::Stop,
+                _ = told.interrupt.recv() => return Next::Stop,
             }
         }
     }
@@ -416,9 +477,14 @@ impl Relay {
         self.queue.change(|queue| queue.release(reasons, why));
     }
 
+    /// The ports on which mail is taken: none by a relay that leaves.
+    fn ports<'a>(&self, config: &'a Config) -> &'a [Listener] {
+        if self.stays { &config.spec.listeners } else { &[] }
+    }
+
     /// Opens and closes ports after a change of the Secrets.
     fn open_ports(&self, config: &Config, listeners: &mut Listeners) {
-        if let Err(error) = listeners.configure(&config.spec.listeners, config.spec.limits.client_connections) {
+        if let Err(error) = listeners.configure(self.ports(config), config.spec.limits.client_connections) {
             self.log.at(LogLevel::Failures, Tag::Relay).say(error);
         }
     }
@@ -445,7 +511,7 @@ impl Relay {
         }
         self.look_at_secrets(&config);
         let connections = config.spec.limits.client_connections;
-        match listeners.configure(&config.spec.listeners, connections) {
+        match listeners.configure(self.ports(&config), connections) {
             Ok(()) => {
                 self.metrics.reloads.with_label_values(&["applied"]).inc();
                 self.metrics.config_invalid.set(0);
@@ -511,28 +577,4 @@ fn tell_recovery(log: &Log, report: &RecoveryReport) {
         .number("messages", report.messages as u64)
         .number("tornBytes", report.torn_bytes)
         .say("the spool is read");
-}
-
-/// Writes a record whenever the TCP Schedule opens or closes the link.
-async fn tell_link(relay: Relay) {
-    let mut last = None;
-    let mut config = relay.config.subscribe();
-    loop {
-        let now = Timestamp::now();
-        let link = relay.gate.link(now);
-        if let Some(schedule) = &link.schedule
-            && last != Some(link.state)
-        {
-            let record = relay.log.at_schedule(LogLevel::Major, Tag::Tcp).field("schedule", schedule);
-            record.maybe("changesAt", link.changes_at).say(format_args!("the TCP/IP link is {:?}", link.state));
-        }
-        last = Some(link.state);
-        let until = link.changes_at.and_then(|at| Duration::try_from(now.duration_until(at)).ok());
-        tokio::select! {
-            // At least once a minute, because the clock may be set.
-            () = time::sleep(until.unwrap_or(Duration::MAX).clamp(Duration::from_millis(1), Duration::from_secs(60))) => {}
-            changed = config.changed() => if changed.is_err() { return },
-            () = relay.stop.cancelled() => return,
-        }
-    }
 }

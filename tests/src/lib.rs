@@ -3,6 +3,7 @@
 //! - [`relay`]: the real relay, started on free ports, killed, restarted; its Monitor, metrics and log records;
 //! - [`replay`]: Suspended Tills, replayed from log records alone;
 //! - [`manifest`]: the SMTPRelay and TCPSchedule that it is given;
+//! - [`family`]: several relays that are the pods of one;
 //! - [`sidecar`]: the real sidecar, beside an application that a test plays;
 //! - [`sink`]: where mail arrives, and what it then looks like;
 //! - [`scripted`]: a host that answers as a test tells it to;
@@ -33,6 +34,7 @@ pub mod dialogue;
 pub mod disk;
 pub mod dns;
 pub mod door;
+pub mod family;
 pub mod faults;
 pub mod http;
 pub mod letter;

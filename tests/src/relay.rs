@@ -103,8 +103,13 @@ impl Relay {
 
     /// Starts it again on what it kept, after it has ended.
     pub fn restart(&mut self) {
-        self.process = launch(&self.arguments, &self.folder.path().join("log"));
+        self.relaunch();
         self.await_ready();
+    }
+
+    /// Starts it again on what it kept, after it has ended, and does not wait for anything.
+    pub fn relaunch(&mut self) {
+        self.process = launch(&self.arguments, &self.folder.path().join("log"));
     }
 
     /// Its process id, which says whether it is still the same process.

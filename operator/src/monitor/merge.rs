@@ -69,6 +69,7 @@ fn totals(snapshots: &[Arc<Snapshot>], rows: &[HostRow]) -> QueueTotals {
         // The same host waits on several replicas, so their counts must not be added up.
         hosts: queues().map(|queue| queue.hosts).max().unwrap_or(0).max(shown),
         suspended_hosts: queues().map(|queue| queue.suspended_hosts).max().unwrap_or(0).max(suspended),
+        stranded: Vec::new(),
     }
 }
 

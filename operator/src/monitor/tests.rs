@@ -74,10 +74,12 @@ fn snapshot(rows: Vec<HostRow>) -> Snapshot {
             hosts: u32::try_from(rows.len()).unwrap(),
             suspended_hosts: u32::try_from(rows.iter().filter(|row| row.state == HostState::Suspended).count())
                 .unwrap(),
+            stranded: Vec::new(),
         },
         problems: Vec::new(),
         monitor: rows,
         hosts_not_shown: 0,
+        handover: None,
     }
 }
 

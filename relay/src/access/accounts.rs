@@ -14,7 +14,7 @@ use super::{
     Access, Identity,
     certificates::Authorities,
     failures::Failures,
-    tokens::{KEYS_FILE, TokenKeys},
+    tokens::{AUDIENCE, KEYS_FILE, TokenKeys},
     users::{self, Users},
 };
 use crate::{
@@ -95,7 +95,7 @@ impl Accounts {
             return false;
         }
         keys.seen = now;
-        match TokenKeys::load(&self.keys_file) {
+        match TokenKeys::load(&self.keys_file, AUDIENCE) {
             Ok(read) => (keys.value, keys.fault) = (Some(Arc::new(read)), None),
             Err(error) => {
                 let then = match keys.value {

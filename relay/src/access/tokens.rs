@@ -32,8 +32,8 @@ use super::Identity;
 /// The file with the cluster's keys, beside the first manifest.
 pub const KEYS_FILE: &str = "service-account-keys.json";
 
-/// The audience that a token has to be made for.
-const AUDIENCE: &str = "mailsluice";
+/// The audience that a client's token has to be made for.
+pub(super) const AUDIENCE: &str = "mailsluice";
 
 /// How much clocks may differ.
 const LEEWAY: Duration = Duration::from_secs(10);
@@ -44,6 +44,7 @@ const REMEMBERED: usize = 10_000;
 /// The cluster's keys, and the tokens that were found good by them.
 pub struct TokenKeys {
     issuer: String,
+    audience: &'static str,
     keys: Vec<Key>,
     good: Mutex<HashMap<[u8; 32], (Identity, u64)>>,
 }
@@ -108,21 +109,21 @@ struct Named {
 }
 
 impl TokenKeys {
-    /// Reads the file.
+    /// Reads the file, for tokens that are made for this audience.
     ///
     /// # Errors
     /// See [`KeysError`].
-    pub fn load(file: &Path) -> Result<TokenKeys, KeysError> {
-        TokenKeys::read(&fs::read(file)?)
+    pub fn load(file: &Path, audience: &'static str) -> Result<TokenKeys, KeysError> {
+        TokenKeys::read(&fs::read(file)?, audience)
     }
 
-    fn read(octets: &[u8]) -> Result<TokenKeys, KeysError> {
+    fn read(octets: &[u8], audience: &'static str) -> Result<TokenKeys, KeysError> {
         let Published { issuer, jwks } = serde_json::from_slice(octets)?;
         let keys: Vec<Key> = jwks.keys.iter().filter_map(Key::of).collect();
         if keys.is_empty() {
             return Err(KeysError::NoKey);
         }
-        Ok(TokenKeys { issuer, keys, good: Mutex::default() })
+        Ok(TokenKeys { issuer, audience, keys, good: Mutex::default() })
     }
 
     /// Whose token it is.
@@ -164,7 +165,7 @@ impl TokenKeys {
             validation.algorithms = vec![header.alg];
             validation.leeway = LEEWAY.as_secs();
             validation.validate_nbf = true;
-            validation.set_audience(&[AUDIENCE]);
+            validation.set_audience(&[self.audience]);
             validation.set_issuer(&[&self.issuer]);
             validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
             match jsonwebtoken::decode::<Claims>(token, &key.key, &validation) {
@@ -237,7 +238,7 @@ mod tests {
     fn keys(clusters: &[&Cluster]) -> TokenKeys {
         let jwks: Vec<_> = clusters.iter().map(|cluster| cluster.jwk.clone()).collect();
         let file = json!({"issuer": "https://cluster.test", "jwks": {"keys": jwks}});
-        TokenKeys::read(file.to_string().as_bytes()).unwrap()
+        TokenKeys::read(file.to_string().as_bytes(), AUDIENCE).unwrap()
     }
 
     fn claims(change: impl Fn(&mut Value)) -> Value {
@@ -312,7 +313,8 @@ mod tests {
             ("{\"issuer\": \"x\", \"jwks\": {\"keys\": []}}", "no key of RSA"),
             (r#"{"issuer": "x", "jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}"#, "no key of RSA"),
         ] {
-            let error = TokenKeys::read(text.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default();
+            let error =
+                TokenKeys::read(text.as_bytes(), AUDIENCE).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(fault), "{text}: {error}");
         }
     }

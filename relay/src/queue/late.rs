@@ -113,6 +113,11 @@ impl Queue {
     /// All mail that a restart found is in. It is put into the order of acceptance: the spool hands its newest part out first.
     pub fn recovery_ended(&mut self) {
         self.complete = true;
+        self.put_in_order();
+    }
+
+    /// Puts what is ready at each host into the order of acceptance, after mail came that was accepted elsewhere before.
+    pub fn put_in_order(&mut self) {
         for host in self.hosts.values_mut() {
             host.sort_ready();
         }

@@ -49,6 +49,10 @@ pub(super) struct Messages {
 
 impl Messages {
     pub(super) fn insert(&mut self, id: MessageId, message: Message, timing: &Timing) {
+        // One that another relay hands over may be older than those that were looked at.
+        if let (Some(looked), _) = &mut self.looked {
+            *looked = (*looked).min(MessageId::from_u64(id.get().saturating_sub(1)));
+        }
         if timing.hold_until.is_none() && timing.deliver_by.is_none() {
             self.plain.insert(id, message);
             return;

@@ -436,6 +436,12 @@ impl Queue {
         self.forget_if_empty(work.host);
     }
 
+    /// Where a message is that waits; None of one that does not.
+    #[must_use]
+    pub fn location(&self, id: MessageId) -> Option<Location> {
+        self.messages.get(id).map(|message| message.location)
+    }
+
     /// The name of a host that has mail or a session.
     #[must_use]
     pub fn host_name(&self, id: HostId) -> Option<&str> {
@@ -452,6 +458,7 @@ impl Queue {
             oldest: self.messages.oldest(),
             hosts: u32::try_from(hosts).unwrap_or(u32::MAX),
             suspended_hosts: self.suspended_hosts,
+            stranded: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::body::BodyFile;
 use super::error::SpoolError;
 use super::message::{At, Location, Mark, MessageId, Outcome, Purpose, Stored};
+use super::record::Kind;
 use super::table::{BodyRef, NewEntry, Table};
 
 /// Where an answer goes.
@@ -34,6 +35,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Append {
     pub(super) id: MessageId,
+    pub(super) kind: Kind,
     pub(super) purpose: Purpose,
     /// Room for the record's header, and then the payload but for the text.
     pub(super) frame: Vec<u8>,

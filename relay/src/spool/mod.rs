@@ -49,6 +49,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timing;
+mod transfer;
 mod writer;
 
 use std::sync::{Arc, mpsc};
@@ -73,11 +74,12 @@ pub use shared::{OnSync, Options};
 pub use stats::{SYNC_BUCKETS, Stats};
 pub use storage::{LockError, Storage, StorageFile};
 pub use timing::{Deadline, Timing};
+pub use transfer::{NotWaiting, Waiting};
 
 use batch::{Append, Command};
-use body::{Text, store_whole};
+use body::{BodyFile, Text, store_whole};
 use payload::put_draft;
-use record::RECORD_HEAD;
+use record::{Kind, RECORD_HEAD};
 use shared::Shared;
 use storage::apart;
 use survey::Survey;
@@ -147,15 +149,7 @@ impl Spool {
     /// recipients, [`SpoolError::Failing`] or [`SpoolError::Closed`] when the spool takes no more mail; then nothing is promised
     /// of the message, and after `Failing` it may still be found at the next start.
     pub async fn append(&self, draft: Draft, body: Body) -> Result<Stored, SpoolError> {
-        let (text, file) = match body.0 {
-            Text::Large(file) => (Bytes::new(), Some(file)),
-            Text::Small(text) if text.len() <= self.shared.options.inline_max as usize => (text, None),
-            Text::Small(text) => {
-                let shared = self.shared.clone();
-                let stored = apart(self.shared.storage.may_wait(), move || store_whole(&shared, &text)).await;
-                (Bytes::new(), Some(stored.ok_or(SpoolError::Closed)??))
-            }
-        };
+        let (text, file) = self.place(body).await?;
         let size = file.as_ref().map_or(text.len() as u64, |file| file.size);
         let mut frame = vec![0; RECORD_HEAD];
         put_draft(&mut frame, &draft, size, file.as_ref().map(|file| file.reference()));
@@ -163,16 +157,68 @@ impl Spool {
         if head > limit || draft.recipients.len() > RECIPIENTS_MAX {
             return Err(SpoolError::TooLarge { size: head, limit });
         }
+        let id = draft.id.unwrap_or_else(|| self.reserve_id(draft.received_at));
+        self.store(id, Kind::Message, draft.purpose, draft.recipients.len(), (frame, text, file)).await
+    }
+
+    /// Stores a message that waited in another spool, under the id and with the state of its recipients that it had there. The
+    /// caller sees to it that no message of this id waits here.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn append_waiting(&self, waiting: &Waiting, body: Body) -> Result<Stored, SpoolError> {
+        let (text, file) = self.place(body).await?;
+        let size = file.as_ref().map_or(text.len() as u64, |file| file.size);
+        let (recipients, limit) = (waiting.envelope().recipients.len(), self.shared.options.segment_size as usize / 2);
+        let frame = |wordless| {
+            let mut frame = vec![0; RECORD_HEAD];
+            waiting.to_store(size, wordless).put(&mut frame, file.as_ref().map(|file| file.reference()));
+            frame
+        };
+        let mut record = frame(false);
+        if record.len() > limit {
+            record = frame(true);
+        }
+        if record.len() > limit || recipients > RECIPIENTS_MAX {
+            return Err(SpoolError::TooLarge { size: record.len() - RECORD_HEAD, limit });
+        }
+        let id = waiting.envelope().id;
+        self.shared.note_id(id);
+        self.store(id, Kind::Moved, Purpose::Client, recipients, (record, text, file)).await
+    }
+
+    /// A text where it is to be: with its record, or in a file of its own.
+    async fn place(&self, body: Body) -> Result<(Bytes, Option<BodyFile>), SpoolError> {
+        Ok(match body.0 {
+            Text::Large(file) => (Bytes::new(), Some(file)),
+            Text::Small(text) if text.len() <= self.shared.options.inline_max as usize => (text, None),
+            Text::Small(text) => {
+                let shared = self.shared.clone();
+                let stored = apart(self.shared.storage.may_wait(), move || store_whole(&shared, &text)).await;
+                (Bytes::new(), Some(stored.ok_or(SpoolError::Closed)??))
+            }
+        })
+    }
+
+    async fn store(
+        &self,
+        id: MessageId,
+        kind: Kind,
+        purpose: Purpose,
+        recipients: usize,
+        (frame, text, file): (Vec<u8>, Bytes, Option<BodyFile>),
+    ) -> Result<Stored, SpoolError> {
         let payload_crc = crc32c::crc32c(frame.get(RECORD_HEAD..).unwrap_or_default());
         let (reply, answer) = oneshot::channel();
         let append = Append {
-            id: draft.id.unwrap_or_else(|| self.reserve_id(draft.received_at)),
-            purpose: draft.purpose,
+            id,
+            kind,
+            purpose,
             frame,
             payload_crc: crc32c::crc32c_append(payload_crc, &text),
             text,
             file,
-            recipients: draft.recipients.len(),
+            recipients,
             reply,
             commands: self.commands.clone(),
         };

@@ -117,7 +117,8 @@ fn seal(head: &mut [u8; SEGMENT_HEAD]) {
 pub(super) enum Kind {
     /// A message as it was accepted.
     Message,
-    /// A message that compaction has copied from an older segment, with the state of its recipients.
+    /// A message that compaction has copied from an older segment, or that came from another spool, with the state of its
+    /// recipients.
     Moved,
     /// Outcomes for some recipients of a message.
     Mark,

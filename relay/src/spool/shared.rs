@@ -119,6 +119,11 @@ impl Shared {
         id
     }
 
+    /// An id that another spool gave out is in use here: none after it is given out again.
+    pub(super) fn note_id(&self, id: MessageId) {
+        self.last_id.fetch_max(id.get(), Relaxed);
+    }
+
     /// Every id given out so far is at most this.
     pub(super) fn last_id(&self) -> MessageId {
         MessageId::from_u64(self.last_id.load(Relaxed))

@@ -37,6 +37,7 @@ mod refusals;
 mod refusals_table;
 mod reload;
 mod retries_with_backoff;
+mod scaled_away;
 mod senders_are_bound_in_the_header_too;
 mod service_accounts_send_with_their_tokens;
 mod short_writes;

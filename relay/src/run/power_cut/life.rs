@@ -160,12 +160,13 @@ fn start(disk: &SimDisk, rng: &mut Rng) -> Result<Started, String> {
         authorities: None,
         monitor_credential: None,
         secrets: None,
+        family: None,
     };
     let metrics = Arc::new(Metrics::new(VERSION).map_err(|error| error.to_string())?);
     // No port has TLS, so none is read.
     let secrets = Secrets::below(PathBuf::new());
     let folders = Folders { manifests: Path::new(""), spool: Path::new("/nowhere") };
-    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets, folders), metrics, LOG.clone());
+    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets, folders), true, metrics, LOG.clone());
     tokio::spawn(dispatch::run(relay.courier.clone()));
     Ok((relay, writer, recovery))
 }

@@ -8,6 +8,7 @@ mod inspect;
 mod promises;
 mod room;
 pub(crate) mod simdisk;
+mod transferred;
 
 use std::future::Future;
 use std::pin::Pin;

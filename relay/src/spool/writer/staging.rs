@@ -31,8 +31,8 @@ impl Writer {
             let _ = append.reply.send(Err(error));
             return;
         }
-        let Append { id, mut frame, text, file, payload_crc, recipients, reply, commands, .. } = append;
-        let Some(location) = self.frame(Kind::Message, id, payload_crc, &mut frame, text.len()) else {
+        let Append { id, kind, mut frame, text, file, payload_crc, recipients, reply, commands, .. } = append;
+        let Some(location) = self.frame(kind, id, payload_crc, &mut frame, text.len()) else {
             return;
         };
         self.batch.push(frame.into());

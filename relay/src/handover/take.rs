@@ -1,0 +1,170 @@
+//! The side that stays: takes a sibling's mail, and answers when it is safe here.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{Stream, future};
+use hyper::StatusCode;
+use jiff::Timestamp;
+use mailsluice_crds::LogLevel;
+use tokio::{sync::watch, task, time};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Answer, Kinship,
+    wire::{self, WireError},
+};
+use crate::{
+    clock,
+    config::Config,
+    intake,
+    log::{Log, Tag},
+    metrics::Metrics,
+    queue::SharedQueue,
+    spool::{Body, Envelope, MessageId, Recovered, Spool, SpoolError, Stored, Waiting},
+};
+
+/// How often it is looked whether a message that is being stored is.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What takes siblings' mail.
+pub struct Taker {
+    /// How a sibling is known.
+    pub kinship: Arc<Kinship>,
+    /// Where its mail goes.
+    pub spool: Spool,
+    /// Where it waits.
+    pub queue: Arc<SharedQueue>,
+    /// Where it goes from there.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Whether this relay leaves itself.
+    pub leaves: bool,
+    /// Messages that are being stored: whoever is given one of them twice at a time must not store it twice.
+    pub under_way: UnderWay,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where records go.
+    pub log: Log,
+    /// Set when the relay stops.
+    pub stop: CancellationToken,
+}
+
+/// Why nothing of a batch was taken: a status, and a sentence.
+pub type Refusal = (StatusCode, String);
+
+impl Taker {
+    /// Takes a batch; one that is empty says that there are no more, and what came is put into the order of acceptance.
+    ///
+    /// # Errors
+    /// Why nothing was taken.
+    pub async fn take<E>(
+        self: &Arc<Self>,
+        credential: Option<&str>,
+        batch: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<Answer, Refusal> {
+        if let Err(stranger) = self.kinship.verify(credential.unwrap_or_default()) {
+            self.log
+                .at(LogLevel::Problems, Tag::Spool)
+                .say(format_args!("somebody who is no sibling offers mail: {stranger}"));
+            return Err((StatusCode::UNAUTHORIZED, "only a sibling's mail is taken".into()));
+        }
+        if self.leaves || self.stop.is_cancelled() {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "this relay takes no mail: it leaves itself".into()));
+        }
+        // What waits here must be known, or a message that is given a second time would be taken for another.
+        if !self.queue.read(|queue| queue.is_complete()) {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "the spool is still being read".into()));
+        }
+        let messages = wire::Reader::new(batch).all(&self.spool).await.map_err(refusal)?;
+        if messages.is_empty() {
+            self.queue.change(|queue| queue.put_in_order());
+            return Ok(Answer { taken: Vec::new(), refused: None });
+        }
+        // A sibling that goes away in the middle must not leave half of them stored and the others not.
+        let taker = self.clone();
+        task::spawn(async move { taker.store(messages).await })
+            .await
+            .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    }
+
+    async fn store(&self, messages: Vec<(Waiting, Body)>) -> Answer {
+        let config = self.config.borrow().clone();
+        // All at once, so that they share a sync.
+        let stored = future::join_all(messages.into_iter().map(|message| self.store_one(&config, message))).await;
+        let (mut taken, mut refused) = (Vec::with_capacity(stored.len()), None);
+        for result in stored {
+            match result {
+                Ok(id) => taken.push(id.to_string()),
+                Err(error) => refused = Some(error.to_string()),
+            }
+        }
+        Answer { taken, refused }
+    }
+
+    /// Stores a message; its id at the sibling that gave it.
+    async fn store_one(&self, config: &Config, (waiting, body): (Waiting, Body)) -> Result<MessageId, SpoolError> {
+        let id = waiting.envelope().id;
+        let _under_way = self.under_way.begin(id).await;
+        let waiting = match self.queue.read(|queue| queue.location(id)) {
+            None => waiting,
+            Some(location) => match self.spool.envelope(location).await {
+                Ok(here) if is_same(&here, waiting.envelope()) => return Ok(id),
+                // Two relays may accept a message in the same microsecond.
+                _ => waiting.renamed(self.spool.reserve_id(Timestamp::now())),
+            },
+        };
+        let Stored { location, .. } = self.spool.append_waiting(&waiting, body).await?;
+        let (envelope, pending) = waiting.into_parts();
+        let mut record = self.log.at(LogLevel::Major, Tag::Spool).field("message", envelope.id);
+        if envelope.id != id {
+            record = record.field("was", id);
+        }
+        record.say("taken over from a sibling");
+        let found = Recovered { envelope, location, pending };
+        self.queue.insert(intake::recovered(&config.routes, &found), clock::now());
+        self.metrics.taken_over.inc();
+        Ok(id)
+    }
+}
+
+/// Whether it is the very message, given a second time.
+fn is_same(here: &Envelope, given: &Envelope) -> bool {
+    let of = |envelope: &Envelope| (envelope.received_at, envelope.size, envelope.client.address);
+    of(here) == of(given) && here.sender == given.sender && here.recipients == given.recipients
+}
+
+fn refusal(error: WireError) -> Refusal {
+    let status = match &error {
+        WireError::Spool(SpoolError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        WireError::Spool(_) => StatusCode::SERVICE_UNAVAILABLE,
+        WireError::BrokenOff | WireError::TooLong | WireError::Head(_) => StatusCode::BAD_REQUEST,
+    };
+    (status, error.to_string())
+}
+
+/// Messages that are being stored.
+#[derive(Debug, Default)]
+pub struct UnderWay(Mutex<HashSet<MessageId>>);
+
+/// One of them, until it is dropped.
+struct Begun<'a>(&'a UnderWay, MessageId);
+
+impl UnderWay {
+    /// Waits until nobody else stores it: then it waits here, and is known.
+    async fn begin(&self, id: MessageId) -> Begun<'_> {
+        while !self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+            time::sleep(LOOK).await;
+        }
+        Begun(self, id)
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
