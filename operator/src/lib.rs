@@ -4,6 +4,7 @@
 //! - [`controller`]: the way of a relay through the operator, step by step;
 //! - [`resources`]: one pure builder for each object that a relay is made of;
 //! - [`monitor`]: collects the pods' Monitors, merges and bounds them;
+//! - [`scale`]: how many pods there are while some hand their mail over;
 //! - [`status`]: conditions and all else that a status says, each a small pure function;
 //! - [`schedule`]: a TCP Schedule's own status;
 //! - [`events`]: one Event for each transition;
@@ -24,6 +25,7 @@ pub mod monitor;
 pub mod names;
 pub mod resources;
 pub mod run;
+pub mod scale;
 pub mod schedule;
 pub mod status;
 pub mod term;

@@ -20,6 +20,9 @@ pub const CONFIG_ANNOTATION: &str = "mailsluice.dev/config";
 /// On an owned object: the hash of what was applied last, which shows what is no longer wanted as well.
 pub const APPLIED_ANNOTATION: &str = "mailsluice.dev/applied";
 
+/// The volume with a pod's spool, after which its claim is named.
+pub const SPOOL_VOLUME: &str = "spool";
+
 /// The port on which a relay serves health, metrics and its Monitor.
 pub const MONITOR_PORT: u16 = 8025;
 
@@ -31,6 +34,12 @@ pub const CREDENTIAL_KEY: &str = "monitor-credential";
 
 /// The ConfigMap's key of the cluster's keys of service account tokens; the relay looks for it beside its manifests.
 pub const TOKEN_KEYS_KEY: &str = "service-account-keys.json";
+
+/// The ConfigMap's key of the number of pods that stay; the relay looks for it beside its manifests.
+pub const REPLICAS_KEY: &str = "replicas";
+
+/// The audience of the tokens by which a relay's pods know each other.
+pub const SIBLINGS_AUDIENCE: &str = "mailsluice-siblings";
 
 /// The labels of every object of that relay.
 #[must_use]
@@ -57,6 +66,30 @@ pub fn pod_selector_text(relay: &str) -> String {
 #[must_use]
 pub fn pods_service(relay: &str) -> String {
     format!("{relay}-pods")
+}
+
+/// The name of the pod of that number.
+#[must_use]
+pub fn pod(relay: &str, number: u32) -> String {
+    format!("{relay}-{number}")
+}
+
+/// The name of that pod's claim, as the StatefulSet makes it.
+#[must_use]
+pub fn claim(relay: &str, number: u32) -> String {
+    format!("{SPOOL_VOLUME}-{}", pod(relay, number))
+}
+
+/// The number of the pod whose claim has that name.
+#[must_use]
+pub fn claim_number(relay: &str, claim: &str) -> Option<u32> {
+    claim.strip_prefix(SPOOL_VOLUME)?.strip_prefix('-')?.strip_prefix(relay)?.strip_prefix('-')?.parse().ok()
+}
+
+/// Where a relay's pods reach each other, with `{n}` for a pod's number.
+#[must_use]
+pub fn siblings(relay: &str) -> String {
+    format!("{relay}-{{n}}.{}:{MONITOR_PORT}", pods_service(relay))
 }
 
 /// The name of the ConfigMap with the resolved manifests.

@@ -1,7 +1,7 @@
 //! The cluster's keys of service account tokens, which relays verify their clients' tokens by.
 //!
 //! They are read from the API server (`/.well-known/openid-configuration` names the issuer, `/openid/v1/jwks` has the keys, whatever
-//! address the discovery gives for them) as long as a relay lets service accounts in, and handed over in the ConfigMap, so that a relay
+//! address the discovery gives for them) as long as there are relays, and handed over in the ConfigMap, so that a relay
 //! needs no token of its own. A key that the cluster adds is known to relays within [`INTERVAL`]; Kubernetes publishes one before it
 //! signs with it.
 
@@ -66,8 +66,7 @@ impl TokenKeys {
                 () = time::sleep(pause) => {}
                 () = self.0.wanted.notified() => {}
             }
-            let needed: Vec<_> =
-                stores.relays.state().into_iter().filter(|relay| relay.spec.has_service_accounts()).collect();
+            let needed = stores.relays.state();
             if needed.is_empty() {
                 pause = INTERVAL;
                 continue;

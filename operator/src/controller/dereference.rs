@@ -31,7 +31,7 @@ pub(super) struct Found {
     pub(super) stateful_set: Option<Arc<StatefulSet>>,
     /// Its ConfigMap, with what its pods run now.
     pub(super) config_map: Option<Arc<ConfigMap>>,
-    /// The cluster's keys of service account tokens, where it needs them and they are known.
+    /// The cluster's keys of service account tokens, as far as they are known.
     pub(super) token_keys: Option<String>,
     /// Its pods.
     pub(super) pods: Vec<Arc<Pod>>,
@@ -76,7 +76,7 @@ pub(super) async fn dereference(context: &Context, relay: Arc<SMTPRelay>) -> Res
     let config_map = owned(context, &stores.config_maps, &namespace, &names::config_map(&name), &owner).await?;
     let labels = names::labels(&name);
     let pods = stores.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace) && has(pod, &labels));
-    let token_keys = if relay.spec.has_service_accounts() { context.token_keys.get() } else { None };
+    let token_keys = context.token_keys.get();
     Ok(Found { key: watch::key(&relay), relay, schedule, stateful_set, config_map, token_keys, pods })
 }
 

@@ -1,7 +1,8 @@
 //! The way of an SMTPRelay through the operator, one page:
 //!
 //! 1. [`dereference`]: what it refers to and what there is of it, from the caches;
-//! 2. [`validate`]: whether it can be carried out, and as what (pure);
+//! 2. [`crate::scale`]: how many pods there are to be now, while some hand their mail over; [`validate`]: whether it can be carried out, and as
+//!    what (pure);
 //! 3. [`crate::resources::build`]: the objects that it is made of (pure);
 //! 4. [`apply`]: those that differ are applied;
 //! 5. [`report`]: its status is drawn (pure), and written where it differs; transitions become Events.
@@ -40,9 +41,16 @@ use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus
 use tracing::warn;
 
 use crate::{
-    credential::MonitorKey, metrics::Metrics, monitor::Monitors, names, resources, token_keys::TokenKeys, watch::Stores,
+    credential::MonitorKey,
+    metrics::Metrics,
+    monitor::Monitors,
+    names, resources,
+    scale::{self, Departures, Scale},
+    token_keys::TokenKeys,
+    watch::Stores,
 };
 use attempts::Attempts;
+use dereference::Found;
 use memory::Memory;
 
 /// Relays, or TCP Schedules, that are reconciled at a time: enough to be quick, and no burden to the API server.
@@ -68,6 +76,7 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     reporter: Reporter,
     attempts: Attempts,
+    departures: Departures,
     relay_statuses: Memory<SMTPRelay, SMTPRelayStatus>,
     schedule_statuses: Memory<TCPSchedule, TCPScheduleStatus>,
 }
@@ -108,6 +117,7 @@ impl Context {
             metrics,
             reporter,
             attempts: Attempts::default(),
+            departures: Departures::default(),
             relay_statuses,
             schedule_statuses,
         }
@@ -119,6 +129,7 @@ impl Context {
         self.metrics
             .retain_relays(|namespace, name| self.stores.relays.get(&ObjectRef::new(name).within(namespace)).is_some());
         self.attempts.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.departures.retain(|relay| self.stores.relays.get(relay).is_some());
         self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
         self.schedule_statuses.retain(|schedule| self.stores.schedules.get(schedule).is_some());
     }
@@ -154,12 +165,23 @@ async fn reconcile(relay: Arc<SMTPRelay>, context: Arc<Context>) -> Result<Actio
         return Ok(Action::await_change());
     }
     let found = dereference::dereference(&context, relay).await?;
-    let plan = validate::validate(&found, &context.relay_image, &context.monitor_key)?;
+    let scale = scale(&context, &found);
+    let plan = validate::validate(&found, scale.replicas, &context.relay_image, &context.monitor_key)?;
     let applied = match &plan {
         Ok(plan) => apply::apply(&context, &found, resources::build(plan)).await?,
         Err(obstacle) => apply::nothing(&found, obstacle.clone()),
     };
-    report::report(&context, &found, plan.as_ref().ok(), &applied).await
+    report::report(&context, &found, plan.as_ref().ok(), &applied, scale).await
+}
+
+/// How many pods there are to be now.
+fn scale(context: &Context, found: &Found) -> Scale {
+    let now = Instant::now();
+    let present = found.stateful_set.as_deref().and_then(scale::present);
+    let (before, _) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), now);
+    let stranded = before.queue.map(|queue| queue.stranded).unwrap_or_default();
+    let seen = context.monitors.seen(&found.key, now);
+    context.departures.decide(&found.key, (found.relay.spec.replicas, present), &seen, &stranded, now)
 }
 
 /// Runs the relays' reconciles until their queue ends, and finishes those under way.

@@ -21,6 +21,7 @@ use crate::{
     monitor::{Picture, Target, is_suspended},
     names,
     resources::Plan,
+    scale::Scale,
     schedule::{self, ScheduleUse},
     status::{
         self, Facts, Rollout,
@@ -37,6 +38,7 @@ pub(super) async fn report(
     found: &Found,
     plan: Option<&Plan>,
     applied: &Applied,
+    scale: Scale,
 ) -> Result<Action, ReconcileError> {
     let now = (Timestamp::now(), Instant::now());
     context.monitors.follow(&found.key, &validate::token(found, &context.monitor_key), &targets(&found.pods), now.1);
@@ -53,12 +55,16 @@ pub(super) async fn report(
         wanted,
         pods: count(found.pods.iter().filter(|pod| exists(pod))),
         ready,
-        rollout: rollout(applied.stateful_set.as_deref().filter(|_| plan.is_some()), wanted),
+        rollout: match scale.leaving {
+            0 => rollout(applied.stateful_set.as_deref().filter(|_| plan.is_some()), wanted),
+            pods => Rollout::Leaving { pods },
+        },
         obstacles: applied.obstacle.as_slice(),
         claims: claim_wanted.as_ref().map(|wanted| (&claim, wanted)),
         schedule: &schedule,
         picture: &picture,
         unreadable: &unreadable,
+        stranded: &scale.stranded,
         before: &before,
         now: now.0,
     });
@@ -75,6 +81,7 @@ pub(super) async fn report(
             Pace::Now | Pace::Nothing => None,
         },
         picture_changes,
+        scale.again,
         applied.obstacle.as_ref().map(|_| OBSTACLE_WAIT),
         link_changes(&picture, &schedule, now.0),
     ];

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
 use mailsluice_crds::{
     SMTPRelay, SMTPRelaySpec, TCPSchedule,
-    relay::{Client, Listener, ScheduleRef, ServiceAccount},
+    relay::{Listener, ScheduleRef},
 };
 use serde_json::json;
 
@@ -47,7 +47,7 @@ fn schedule(spec: serde_json::Value) -> Reference {
 }
 
 fn planned(found: &Found) -> resources::Plan {
-    validate::validate(found, "image", &key()).unwrap().unwrap()
+    validate::validate(found, found.relay.spec.replicas, "image", &key()).unwrap().unwrap()
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn what_cannot_be_carried_out_is_refused_with_what_to_write() {
         ("outbound", listener("smtp", 8025), Some("on which the relay serves its Monitor: use another")),
         ("outbound", listener("http", 25), Some("taken by the port of the Monitor: use another")),
     ] {
-        match (validate::validate(&found(name, spec, Reference::None), "image", &key()).unwrap(), advice) {
+        match (validate::validate(&found(name, spec, Reference::None), 1, "image", &key()).unwrap(), advice) {
             (Ok(_), None) => {}
             (Err(Obstacle::Invalid(message)), Some(advice)) => assert!(message.contains(advice), "{message}"),
             (result, _) => panic!("{name}: {result:?}"),
@@ -104,19 +104,16 @@ fn a_schedule_that_cannot_be_obeyed_is_not_given_to_relays() {
 }
 
 #[test]
-fn a_relay_is_given_the_clusters_keys_where_it_lets_service_accounts_in() {
-    let account = ServiceAccount { namespace: "shop".into(), name: "checkout".into() };
-    let client = Client { service_accounts: vec![account], ..Client::default() };
-    let spec = SMTPRelaySpec { clients: vec![client], ..SMTPRelaySpec::default() };
+fn a_relay_is_given_the_clusters_keys_as_soon_as_they_are_known() {
     let keys = || Some("{}\n".to_owned());
-    let with = |spec, token_keys| Found { token_keys, ..found("outbound", spec, Reference::None) };
-    assert_eq!(planned(&with(SMTPRelaySpec::default(), keys())).token_keys, None);
-    let plan = planned(&with(spec.clone(), keys()));
+    let with = |token_keys| Found { token_keys, ..found("outbound", SMTPRelaySpec::default(), Reference::None) };
+    assert_eq!(planned(&with(None)).token_keys, None);
+    let plan = planned(&with(keys()));
     assert_eq!(plan.token_keys, keys());
     let config_map = resources::build(&plan).config_map;
     assert_eq!(config_map.data.as_ref().and_then(|data| data.get(names::TOKEN_KEYS_KEY)), keys().as_ref());
     // An operator that has just started takes nothing away.
-    let running = Found { config_map: Some(Arc::new(config_map)), ..with(spec, None) };
+    let running = Found { config_map: Some(Arc::new(config_map)), ..with(None) };
     assert_eq!(planned(&running).token_keys, keys());
 }
 

@@ -45,8 +45,13 @@ pub(super) fn claims(found: &Found) -> (Claim, Option<Claim>) {
     }
 }
 
-/// Plans the relay's objects; or says what makes that impossible.
-pub(super) fn validate(found: &Found, image: &str, key: &MonitorKey) -> Result<Result<Plan, Obstacle>, ReconcileError> {
+/// Plans the relay's objects, with so many pods now; or says what makes that impossible.
+pub(super) fn validate(
+    found: &Found,
+    replicas: u32,
+    image: &str,
+    key: &MonitorKey,
+) -> Result<Result<Plan, Obstacle>, ReconcileError> {
     if let Err(obstacle) = sound(found) {
         return Ok(Err(obstacle));
     }
@@ -58,6 +63,7 @@ pub(super) fn validate(found: &Found, image: &str, key: &MonitorKey) -> Result<R
         name: found.name().to_owned(),
         owner,
         spec: found.relay.spec.clone(),
+        replicas,
         image: image.to_owned(),
         manifests: manifests(found)?,
         credential: token(found, key).hash(),
@@ -66,10 +72,10 @@ pub(super) fn validate(found: &Found, image: &str, key: &MonitorKey) -> Result<R
     }))
 }
 
-/// The cluster's keys, where the relay needs them; those that it has, while no others are known.
+/// The cluster's keys, by which its pods know each other too; those that it has, while no others are known.
 fn token_keys(found: &Found) -> Option<String> {
     let running = || found.config_map.as_ref()?.data.as_ref()?.get(names::TOKEN_KEYS_KEY).cloned();
-    found.relay.spec.has_service_accounts().then(|| found.token_keys.clone().or_else(running)).flatten()
+    found.token_keys.clone().or_else(running)
 }
 
 /// The manifests that the relay's pods are to run.

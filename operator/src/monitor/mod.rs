@@ -27,7 +27,7 @@ use tracing::{debug, info};
 use crate::{credential::Token, metrics::Metrics, names};
 
 pub use merge::{Merged, is_suspended, merge};
-pub use view::{Picture, Unreadable, View};
+pub use view::{Picture, Seen, Unreadable, View};
 
 /// The wait before the first new attempt; it doubles with each that fails.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -125,6 +125,14 @@ impl Monitors {
             })
             .collect();
         view::picture(&views, now)
+    }
+
+    /// What is known of each of the relay's pods, as far as a hand-over of its mail goes.
+    #[must_use]
+    pub fn seen(&self, relay: &ObjectRef<SMTPRelay>, now: Instant) -> Vec<Seen> {
+        let relays = self.lock();
+        let pods = relays.get(relay).into_iter().flatten();
+        pods.filter_map(|(pod, followed)| lock(&followed.view).seen(pod, now)).collect()
     }
 
     /// Stops following relays that are not there any more.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mailsluice_crds::monitor::Snapshot;
+use mailsluice_crds::monitor::{Handover, HandoverState, Snapshot};
 
 use super::{Merged, merge};
 
@@ -46,6 +46,19 @@ pub struct Unreadable {
     pub why: String,
 }
 
+/// What is known of a pod as far as a hand-over of its mail goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The pod.
+    pub pod: String,
+    /// Whether its Monitor is being read now.
+    pub fresh: bool,
+    /// How its hand-over goes, where it is scaled away and knows it.
+    pub handover: Option<HandoverState>,
+    /// The messages in its queue.
+    pub messages: u64,
+}
+
 impl View {
     /// The pod is going to be asked.
     pub(super) fn begin(&mut self) {
@@ -78,6 +91,17 @@ impl View {
         self.lost.get_or_insert(now);
     }
 
+    /// What is known of the pod of that name, as far as a hand-over goes.
+    pub(super) fn seen(&self, pod: &str, now: Instant) -> Option<Seen> {
+        let snapshot = self.snapshot(now)?;
+        Some(Seen {
+            pod: pod.to_owned(),
+            fresh: self.lost.is_none() && self.tried,
+            handover: snapshot.handover.as_ref().map(|handover| handover.state),
+            messages: snapshot.queue.messages,
+        })
+    }
+
     /// The latest snapshot, for as long as it stands.
     pub(super) fn snapshot(&self, now: Instant) -> Option<&Arc<Snapshot>> {
         let stands = self.lost.is_none_or(|lost| now.saturating_duration_since(lost) < KEPT);
@@ -102,7 +126,11 @@ pub(super) fn picture(views: &[(&str, bool, View)], now: Instant) -> (Picture, V
     };
     for (pod, readable, view) in views {
         if let Some(snapshot) = view.snapshot(now) {
-            snapshots.push(snapshot.clone());
+            // What stays on a claim is counted apart.
+            let stranded = |handover: &Handover| handover.state == HandoverState::Stranded;
+            if !snapshot.handover.as_ref().is_some_and(stranded) {
+                snapshots.push(snapshot.clone());
+            }
             if let Some(lost) = view.lost {
                 until(lost, KEPT);
             }

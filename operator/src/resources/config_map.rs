@@ -62,6 +62,7 @@ pub(super) fn build(plan: &Plan) -> ConfigMap {
     let mut data = BTreeMap::from([
         (names::MANIFESTS_KEY.to_owned(), plan.manifests.clone()),
         (names::CREDENTIAL_KEY.to_owned(), format!("{}\n", plan.credential)),
+        (names::REPLICAS_KEY.to_owned(), format!("{}\n", plan.spec.replicas)),
     ]);
     if let Some(keys) = &plan.token_keys {
         data.insert(names::TOKEN_KEYS_KEY.to_owned(), keys.clone());

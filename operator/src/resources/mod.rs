@@ -36,13 +36,15 @@ pub struct Plan {
     pub owner: OwnerReference,
     /// What it is asked to do.
     pub spec: SMTPRelaySpec,
+    /// How many pods there are to be now: more than it asks for, while some of them hand their mail over.
+    pub replicas: u32,
     /// The image of the relay's pods.
     pub image: String,
     /// The manifests that its pods run.
     pub manifests: String,
     /// The hash that its pods know the operator's credential by.
     pub credential: String,
-    /// The cluster's keys of service account tokens, where the relay needs them.
+    /// The cluster's keys of service account tokens, as far as they are known.
     pub token_keys: Option<String>,
     /// The claim of each pod.
     pub claim: Claim,

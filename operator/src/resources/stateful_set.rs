@@ -7,9 +7,9 @@ use k8s_openapi::{
         apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec},
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, PersistentVolumeClaim,
-            PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-            SeccompProfile, SecretVolumeSource, SecurityContext, Sysctl, TopologySpreadConstraint, Volume, VolumeMount,
-            VolumeResourceRequirements,
+            PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource,
+            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection,
+            Sysctl, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection, VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
@@ -26,12 +26,17 @@ const GRACE_SECONDS: i64 = 30;
 /// A spool of many gigabytes is read through at the start: so many looks, two seconds apart, before that counts as stuck.
 const STARTUP_LOOKS: i32 = 300;
 
-const SPOOL_VOLUME: &str = "spool";
 const SPOOL_PATH: &str = "/var/spool/mailsluice";
 const CONFIG_VOLUME: &str = "config";
 const CONFIG_PATH: &str = "/etc/mailsluice";
 /// Where Secrets are mounted, each in a folder of its name.
 const SECRETS_PATH: &str = "/etc/mailsluice-secrets";
+/// Where the token is by which the relay's pods know each other.
+const SIBLINGS_VOLUME: &str = "siblings";
+const SIBLINGS_PATH: &str = "/var/run/mailsluice-siblings";
+const TOKEN_FILE: &str = "token";
+/// The kubelet renews it long before.
+const TOKEN_SECONDS: i64 = 3_600;
 /// Octal 0440: a Secret's files are for the relay's group alone.
 const SECRET_MODE: i32 = 0o440;
 
@@ -73,7 +78,7 @@ pub(super) fn build(plan: &Plan) -> StatefulSet {
     StatefulSet {
         metadata: metadata(plan, plan.name.clone()),
         spec: Some(StatefulSetSpec {
-            replicas: Some(i32::try_from(plan.spec.replicas).unwrap_or(i32::MAX)),
+            replicas: Some(i32::try_from(plan.replicas).unwrap_or(i32::MAX)),
             service_name: Some(names::pods_service(&plan.name)),
             // Relays do not need each other: one that cannot start must not hold back the rest.
             pod_management_policy: Some("Parallel".into()),
@@ -147,7 +152,22 @@ fn volumes(plan: &Plan) -> Vec<Volume> {
         }),
         ..Volume::default()
     });
-    [config].into_iter().chain(secrets).collect()
+    let siblings = Volume {
+        name: SIBLINGS_VOLUME.into(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(vec![VolumeProjection {
+                service_account_token: Some(ServiceAccountTokenProjection {
+                    audience: Some(names::SIBLINGS_AUDIENCE.into()),
+                    expiration_seconds: Some(TOKEN_SECONDS),
+                    path: TOKEN_FILE.into(),
+                }),
+                ..VolumeProjection::default()
+            }]),
+            ..ProjectedVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    [config, siblings].into_iter().chain(secrets).collect()
 }
 
 /// A Secret's name may be longer than a volume's.
@@ -156,13 +176,15 @@ fn secret_volume(index: usize) -> String {
 }
 
 fn volume_mounts(plan: &Plan) -> Vec<VolumeMount> {
-    let spool = VolumeMount { name: SPOOL_VOLUME.into(), mount_path: SPOOL_PATH.into(), ..VolumeMount::default() };
+    let spool =
+        VolumeMount { name: names::SPOOL_VOLUME.into(), mount_path: SPOOL_PATH.into(), ..VolumeMount::default() };
     let read_only =
         |name, mount_path| VolumeMount { name, mount_path, read_only: Some(true), ..VolumeMount::default() };
     let config = read_only(CONFIG_VOLUME.into(), CONFIG_PATH.into());
     let secrets = plan.spec.secret_names().into_iter().enumerate();
     let secrets = secrets.map(|(index, name)| read_only(secret_volume(index), format!("{SECRETS_PATH}/{name}")));
-    [spool, config].into_iter().chain(secrets).collect()
+    let siblings = read_only(SIBLINGS_VOLUME.into(), SIBLINGS_PATH.into());
+    [spool, config, siblings].into_iter().chain(secrets).collect()
 }
 
 fn container(plan: &Plan) -> Container {
@@ -176,7 +198,7 @@ fn container(plan: &Plan) -> Container {
     Container {
         name: "relay".into(),
         image: Some(plan.image.clone()),
-        args: Some(arguments()),
+        args: Some(arguments(plan)),
         ports: Some(ports.collect()),
         startup_probe: Some(Probe { failure_threshold: Some(STARTUP_LOOKS), ..probe("/healthz", 2) }),
         liveness_probe: Some(Probe { failure_threshold: Some(3), ..probe("/healthz", 10) }),
@@ -202,7 +224,7 @@ fn container(plan: &Plan) -> Container {
     }
 }
 
-fn arguments() -> Vec<String> {
+fn arguments(plan: &Plan) -> Vec<String> {
     [
         "run".to_owned(),
         format!("{CONFIG_PATH}/{}", names::MANIFESTS_KEY),
@@ -216,6 +238,10 @@ fn arguments() -> Vec<String> {
         format!("{CONFIG_PATH}/{}", names::CREDENTIAL_KEY),
         "--secrets".to_owned(),
         SECRETS_PATH.to_owned(),
+        "--siblings".to_owned(),
+        names::siblings(&plan.name),
+        "--sibling-token".to_owned(),
+        format!("{SIBLINGS_PATH}/{TOKEN_FILE}"),
     ]
     .into()
 }
@@ -235,7 +261,7 @@ fn probe(path: &str, period_seconds: i32) -> Probe {
 
 fn claim(claim: &Claim) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
-        metadata: ObjectMeta { name: Some(SPOOL_VOLUME.into()), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(names::SPOOL_VOLUME.into()), ..ObjectMeta::default() },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".into()]),
             storage_class_name: claim.class.clone(),

@@ -41,6 +41,7 @@ fn plan() -> Plan {
         },
         manifests: manifests("shop", ("outbound", &spec), None).unwrap(),
         claim: Claim::wanted(&spec.storage),
+        replicas: spec.replicas,
         spec,
         image: "registry.example/mailsluice-relay:1".into(),
         credential: "c0ffee".into(),
@@ -90,7 +91,7 @@ fn pods_meet_the_restricted_pod_security_standard() {
     assert_eq!((pod.host_network, pod.host_pid, pod.host_ipc), (None, None, None));
     assert_eq!(pod.automount_service_account_token, Some(false), "a relay holds no API token");
     for volume in pod.volumes.iter().flatten() {
-        assert!(volume.config_map.is_some() && volume.host_path.is_none(), "{}", volume.name);
+        assert!(volume.config_map.is_some() || volume.projected.is_some(), "{}", volume.name);
     }
     assert_eq!(pod.containers.len(), 1);
     let context = pod.containers[0].security_context.as_ref().unwrap();
@@ -112,14 +113,16 @@ fn pods_run_the_relay_as_its_command_line_is_agreed() {
     assert_eq!(
         container.args.as_ref().unwrap().join(" "),
         "run /etc/mailsluice/relay.yaml --spool /var/spool/mailsluice --bind :: --http [::]:8025 \
-         --monitor-credential /etc/mailsluice/monitor-credential --secrets /etc/mailsluice-secrets"
+         --monitor-credential /etc/mailsluice/monitor-credential --secrets /etc/mailsluice-secrets \
+         --siblings outbound-{n}.outbound-pods:8025 --sibling-token /var/run/mailsluice-siblings/token"
     );
     let ports: Vec<_> =
         container.ports.iter().flatten().map(|port| (port.name.as_deref().unwrap(), port.container_port)).collect();
     assert_eq!(ports, [("smtp", 25), ("submission", 587), ("http", 8025)]);
     let mounts: Vec<_> =
         container.volume_mounts.iter().flatten().map(|m| (m.name.as_str(), m.mount_path.as_str())).collect();
-    assert_eq!(mounts, [("spool", "/var/spool/mailsluice"), ("config", "/etc/mailsluice")]);
+    let siblings = ("siblings", "/var/run/mailsluice-siblings");
+    assert_eq!(mounts, [("spool", "/var/spool/mailsluice"), ("config", "/etc/mailsluice"), siblings]);
     for (probe, path) in [
         (&container.startup_probe, "/healthz"),
         (&container.liveness_probe, "/healthz"),
@@ -186,6 +189,24 @@ fn manifests_hold_the_specifications_and_nothing_that_changes_by_itself() {
 }
 
 #[test]
+fn pods_are_told_how_many_stay_before_any_is_taken_away() {
+    let leaving = Plan { replicas: 2, spec: SMTPRelaySpec { replicas: 1, ..plan().spec }, ..plan() };
+    let built = build(&leaving);
+    assert_eq!(built.stateful_set.spec.as_ref().unwrap().replicas, Some(2));
+    assert_eq!(built.config_map.data.as_ref().unwrap()[names::REPLICAS_KEY], "1\n");
+    assert_ne!(built.config_hash(), build(&plan()).config_hash());
+    assert_eq!(names::claim_number("outbound", &names::claim("outbound", 7)), Some(7));
+    assert_eq!(names::claim_number("out", &names::claim("outbound", 7)), None);
+    let volume = pod(&built).volumes.iter().flatten().find_map(|volume| volume.projected.as_ref()).unwrap();
+    let token = volume.sources.as_ref().unwrap()[0].service_account_token.as_ref().unwrap();
+    assert_eq!(
+        token.audience.as_deref(),
+        Some(names::SIBLINGS_AUDIENCE),
+        "a token of the API server's would be one too many"
+    );
+}
+
+#[test]
 fn scaling_and_storage_are_no_change_of_a_relays_configuration() {
     let plan = plan();
     let storage = Storage { size: ByteSize::from_bytes(5 << 30), storage_class_name: Some("fast".into()) };
@@ -225,7 +246,8 @@ fn claims_are_compared_by_what_they_mean() {
 #[test]
 fn secrets_are_mounted_by_name_and_a_missing_one_holds_no_pod_back() {
     let mut plan = plan();
-    assert_eq!(pod(&build(&plan)).volumes.as_ref().unwrap().len(), 1, "no Secret is asked for");
+    let has_secret = |plan: &Plan| pod(&build(plan)).volumes.iter().flatten().any(|volume| volume.secret.is_some());
+    assert!(!has_secret(&plan), "no Secret is asked for");
     for listener in &mut plan.spec.listeners {
         listener.tls = Some(ListenerTls { secret_name: "outbound-tls".into(), mode: TlsMode::StartTls });
     }

@@ -15,7 +15,11 @@ pub mod transition;
 mod tests;
 
 use jiff::Timestamp;
-use mailsluice_crds::{SMTPRelayStatus, monitor::Link, schedule::LinkState};
+use mailsluice_crds::{
+    SMTPRelayStatus,
+    monitor::{Link, StrandedMail},
+    schedule::LinkState,
+};
 
 use crate::{
     monitor::{Merged, Picture, Unreadable, bound},
@@ -50,6 +54,8 @@ pub struct Facts<'a> {
     pub picture: &'a Picture,
     /// Ready pods whose Monitor cannot be read.
     pub unreadable: &'a [Unreadable],
+    /// The claims that hold mail of pods that are scaled away.
+    pub stranded: &'a [StrandedMail],
     /// The status before.
     pub before: &'a SMTPRelayStatus,
     /// The moment.
@@ -65,6 +71,11 @@ pub enum Rollout {
     UnderWay {
         /// How many.
         updated: u32,
+    },
+    /// All are, but for some that are scaled away and still hand their mail over.
+    Leaving {
+        /// How many.
+        pods: u32,
     },
     /// All are.
     Complete,
@@ -154,6 +165,9 @@ pub fn draw(facts: &Facts<'_>) -> SMTPRelayStatus {
             status.queue = Some(merged.queue.clone());
             bound::fill(&mut status, &merged.rows, merged.queue.hosts);
         }
+    }
+    if !facts.stranded.is_empty() || status.queue.is_some() {
+        status.queue.get_or_insert_default().stranded = facts.stranded.to_vec();
     }
     status
 }

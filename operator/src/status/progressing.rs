@@ -22,6 +22,11 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
         Rollout::UnderWay { updated } => {
             Finding::yes("RollingOut", format!("{updated} of {} pods are as they should be", facts.wanted))
         }
+        Rollout::Leaving { pods } => {
+            let (pods_hand, their) =
+                if pods == 1 { ("1 pod hands".to_owned(), "its") } else { (format!("{pods} pods hand"), "their") };
+            Finding::yes("HandingOver", format!("{pods_hand} {their} mail to those that stay"))
+        }
         Rollout::Complete => Finding::no("Complete", "everything is as it should be"),
     }
 }

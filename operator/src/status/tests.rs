@@ -7,7 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use mailsluice_crds::{
     SMTPRelayStatus, TCPScheduleSpec,
     catalogue::Errno,
-    monitor::{HostRow, HostState, LastError, Link, ProblemReason, QueueTotals, Reason, RelayProblem, Stage},
+    monitor::{
+        HostRow, HostState, LastError, Link, ProblemReason, QueueTotals, Reason, RelayProblem, Stage, StrandedMail,
+    },
     schedule::{LinkState, Schedule, ScheduleError},
 };
 
@@ -33,6 +35,7 @@ struct Case {
     schedule: ScheduleUse,
     picture: Picture,
     unreadable: Vec<Unreadable>,
+    stranded: Vec<StrandedMail>,
     before: SMTPRelayStatus,
 }
 
@@ -49,6 +52,7 @@ impl Case {
             schedule: ScheduleUse::None,
             picture: monitor(vec![]),
             unreadable: Vec::new(),
+            stranded: Vec::new(),
             before: SMTPRelayStatus::default(),
         }
     }
@@ -66,9 +70,28 @@ impl Case {
             schedule: &self.schedule,
             picture: &self.picture,
             unreadable: &self.unreadable,
+            stranded: &self.stranded,
             before: &self.before,
             now,
         })
+    }
+}
+
+#[test]
+fn mail_of_pods_that_are_scaled_away_is_shown_with_its_claims() {
+    let stranded = vec![StrandedMail { claim: "spool-outbound-0".into(), messages: 7 }];
+    for picture in [Picture::Nothing, monitor(vec![]), Picture::Pending] {
+        let case = Case { picture, stranded: stranded.clone(), ..Case::well() };
+        assert_eq!(case.draw(night()).queue.unwrap().stranded, stranded);
+    }
+    // It is no longer stranded once its pod is back, whatever the status said before.
+    let before = SMTPRelayStatus {
+        queue: Some(QueueTotals { stranded, ..QueueTotals::default() }),
+        ..SMTPRelayStatus::default()
+    };
+    for picture in [Picture::Pending, Picture::Nothing] {
+        let status = Case { picture, before: before.clone(), ..Case::well() }.draw(night());
+        assert_eq!(status.queue.unwrap_or_default().stranded, []);
     }
 }
 
@@ -269,6 +292,20 @@ fn progressing_says_whether_the_cluster_is_on_its_way() {
         vec![
             ("done", well(), "False", "Complete", "as it should be"),
             ("just made", Case { rollout: Rollout::Creating, ..well() }, "True", "Creating", "being made"),
+            (
+                "one leaves",
+                Case { rollout: Rollout::Leaving { pods: 1 }, ..well() },
+                "True",
+                "HandingOver",
+                "1 pod hands its mail",
+            ),
+            (
+                "two leave",
+                Case { rollout: Rollout::Leaving { pods: 2 }, ..well() },
+                "True",
+                "HandingOver",
+                "2 pods hand their mail",
+            ),
             ("half", Case { rollout: Rollout::UnderWay { updated: 1 }, ..well() }, "True", "RollingOut", "1 of 2 pods"),
             (
                 "claims stay",

@@ -250,6 +250,7 @@ fn drawn(picture: &Picture) -> SMTPRelayStatus {
         schedule: &ScheduleUse::None,
         picture,
         unreadable: &[],
+        stranded: &[],
         before: &SMTPRelayStatus::default(),
         now: Timestamp::now(),
     })

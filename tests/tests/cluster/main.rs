@@ -10,6 +10,7 @@ mod obeys_a_window_without_the_api_server;
 mod people_act_by_kubectl;
 mod pods_send_with_their_own_tokens;
 mod restricted_pod_security;
+mod scaled_away_mail_arrives;
 mod support;
 mod support_archive_has_no_secret;
 mod uninstall_leaves_nothing_stuck;
