@@ -145,7 +145,12 @@ fn says(postfix: &Postfix) -> BTreeMap<String, String> {
         // Only what is a recipient's: `to=<a@b>, … status=deferred (why)`.
         let Some((_, rest)) = line.split_once(" to=<") else { continue };
         let (Some((to, _)), Some((_, status))) = (rest.split_once('>'), rest.split_once("status=")) else { continue };
-        said.insert(domain(to), status.to_owned());
+        if status.starts_with("sent") {
+            // Of several recipients it is the one that was refused who counts.
+            said.entry(domain(to)).or_insert_with(|| status.to_owned());
+        } else {
+            said.insert(domain(to), status.to_owned());
+        }
     }
     for message in postfix.listing().lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         for recipient in message["recipients"].as_array().into_iter().flatten() {
