@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::body::BodyFile;
 use super::error::SpoolError;
 use super::message::{At, Location, Mark, MessageId, Outcome, Purpose, Stored};
+use super::recipients::RecipientSet;
 use super::record::Kind;
 use super::table::{BodyRef, NewEntry, Table};
 
@@ -23,12 +24,25 @@ pub(super) enum Command {
     Mark(Mark),
     /// Answer when everything before is on the disk.
     Flush(Reply<()>),
+    /// Say what the log knows of a message's recipients, everything before included.
+    Look(Location, Reply<Standing>),
     /// Recovery has read an older segment.
     Adopt(Table),
     /// Recovery is through: nothing hinders removal and compaction any more.
     Recovered,
     /// Finish, and answer when all is on the disk and the spool is free for another process.
     Close(Reply<()>),
+}
+
+/// How a message stands: what is needed to read the state of its recipients.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    /// Its record.
+    pub(super) at: At,
+    /// The recipients that are not done.
+    pub(super) pending: RecipientSet,
+    /// The last mark that deferred one of them.
+    pub(super) deferred_at: Option<At>,
 }
 
 /// A message, encoded and checksummed by its session.

@@ -76,7 +76,7 @@ pub use storage::{LockError, Storage, StorageFile};
 pub use timing::{Deadline, Timing};
 pub use transfer::{NotWaiting, Waiting};
 
-use batch::{Append, Command};
+use batch::{Append, Command, Standing};
 use body::{BodyFile, Text, store_whole};
 use payload::put_draft;
 use record::{Kind, RECORD_HEAD};
@@ -263,6 +263,23 @@ impl Spool {
     /// As [`Self::read`].
     pub async fn envelope(&self, location: Location) -> Result<Envelope, SpoolError> {
         reader::read_record(&self.shared, location).await.map(|(head, _)| head.envelope)
+    }
+
+    /// Reads a message's envelope, and how each of its recipients stands that is not done. Its text is not kept.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn look(&self, location: Location) -> Result<(Envelope, Vec<Pending>), SpoolError> {
+        let (reply, answer) = oneshot::channel();
+        let Standing { at, pending, deferred_at } = self.ask(Command::Look(location, reply), answer).await?;
+        let (head, _) = reader::read_record(&self.shared, location).await?;
+        let shared = self.shared.clone();
+        let gathered = apart(self.shared.storage.may_wait(), move || {
+            let base = head.moved.as_ref().map(|moved| moved.pending.as_slice()).unwrap_or_default();
+            let pending = pending::gather(&shared, head.envelope.id, at, &pending, base, deferred_at);
+            (head.envelope, pending)
+        });
+        gathered.await.ok_or(SpoolError::Closed)
     }
 
     /// Counters and sizes, as the writer last left them.

@@ -23,8 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::batch::{Batch, Command, Reply, UnwrittenMark};
+use super::batch::{Batch, Command, Reply, Standing, UnwrittenMark};
 use super::error::{Health, SpoolError};
+use super::message::Location;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::table::{BodyRef, Table};
@@ -116,12 +117,13 @@ impl Writer {
     /// Carries out commands in their order, and commits. Returns whom to tell that it is finished, when one of them said so.
     pub(super) fn turn(&mut self, commands: impl IntoIterator<Item = Command>) -> Option<Reply<()>> {
         self.stage_waiting();
-        let mut close = None;
+        let (mut close, mut looks) = (None, Vec::new());
         for command in commands {
             match command {
                 Command::Append(append) => self.stage_append(*append),
                 Command::Mark(mark) => self.stage_mark(mark),
                 Command::Flush(reply) => self.stage_flush(reply),
+                Command::Look(location, reply) => looks.push((location, reply)),
                 Command::Adopt(table) => self.adopt(table),
                 Command::Recovered => {
                     self.recovering = false;
@@ -136,7 +138,20 @@ impl Writer {
         }
         self.commit();
         self.publish();
+        for (location, reply) in looks {
+            // Who does not wait any more need not know.
+            let _ = reply.send(self.standing(location));
+        }
         close
+    }
+
+    /// How a message stands, as the log tells.
+    fn standing(&self, location: Location) -> Result<Standing, SpoolError> {
+        let at = self.shared.forwarded(location).unwrap_or(location.at());
+        let table = self.tables.get(&at.segment);
+        let pending = table.and_then(|table| table.pending(at.offset)).cloned();
+        let pending = pending.ok_or(SpoolError::NoRecord { segment: at.segment, offset: at.offset })?;
+        Ok(Standing { at, pending, deferred_at: table.and_then(|table| table.deferred_at(at.offset)) })
     }
 
     /// What is done beside commands: see [`Self::rest`].
