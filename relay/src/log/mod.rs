@@ -5,6 +5,7 @@
 //!
 //! No message text and no secret goes into a record at any level.
 
+mod levels;
 mod record;
 mod writer;
 
@@ -12,7 +13,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
@@ -23,8 +24,11 @@ use mailsluice_crds::{
     relay::{self, LogFormat},
 };
 
+pub use levels::Override;
 pub use record::{Record, Tag};
 pub use writer::Writer;
+
+use levels::{HostLevel, Wanted};
 
 /// The marker of records on what happened when a TCP/IP session was asked for.
 pub const TCP_SMTP: &str = "TCP(SMTP)";
@@ -45,12 +49,8 @@ struct Shared {
     any_hosts: AtomicBool,
     hosts: RwLock<HashMap<String, HostLevel>>,
     relay: RwLock<Arc<str>>,
+    wanted: Mutex<Wanted>,
     writer: Writer,
-}
-
-struct HostLevel {
-    level: LogLevel,
-    until: Option<Timestamp>,
 }
 
 impl Log {
@@ -66,23 +66,51 @@ impl Log {
             any_hosts: AtomicBool::new(false),
             hosts: RwLock::default(),
             relay: RwLock::new("".into()),
+            wanted: Mutex::default(),
             writer: Writer::start(out)?,
         };
         Ok(Log { shared: Arc::new(shared) })
     }
 
-    /// Takes over the levels and the format of a configuration, for the records from here on.
+    /// Takes over the levels and the format of a configuration, for the records from here on. What was changed at run time is
+    /// over.
     pub fn configure(&self, relay: &str, log: &relay::Log, schedule_level: LogLevel) {
         let shared = &self.shared;
-        shared.level.store(log.level as u8, Ordering::Relaxed);
         shared.schedule_level.store(schedule_level as u8, Ordering::Relaxed);
         shared.text.store(log.format == LogFormat::Text, Ordering::Relaxed);
         *write(&shared.relay) = relay.into();
-        let hosts: HashMap<_, _> = log
-            .hosts
-            .iter()
-            .map(|host| (host.host.to_ascii_lowercase(), HostLevel { level: host.level, until: host.until }))
-            .collect();
+        self.want(|wanted| *wanted = Wanted::configured(log.clone()));
+    }
+
+    /// Changes a level at run time.
+    pub fn set(&self, change: Override) {
+        self.want(|wanted| wanted.change(change));
+    }
+
+    /// Lets levels fall back whose time is over at `now`.
+    pub fn fall_back(&self, now: Timestamp) {
+        self.want(|wanted| wanted.forget_over(now));
+    }
+
+    /// Levels that were changed at run time.
+    #[must_use]
+    pub fn overrides(&self) -> Vec<Override> {
+        lock(&self.shared.wanted).overrides().to_vec()
+    }
+
+    /// The level for a host, or of the relay.
+    #[must_use]
+    pub fn level_of(&self, host: Option<&str>) -> LogLevel {
+        host.and_then(|host| self.own_level(host)).unwrap_or_else(|| self.level())
+    }
+
+    /// Changes what is wanted, and puts it in force.
+    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+        let shared = &self.shared;
+        let mut wanted = lock(&shared.wanted);
+        change(&mut wanted);
+        let (level, hosts) = wanted.in_force();
+        shared.level.store(level as u8, Ordering::Relaxed);
         shared.any_hosts.store(!hosts.is_empty(), Ordering::Relaxed);
         *write(&shared.hosts) = hosts;
     }
@@ -127,11 +155,13 @@ impl Log {
         if !self.shared.any_hosts.load(Ordering::Relaxed) {
             return self.level().lets_through(level);
         }
-        let own = read(&self.shared.hosts)
-            .get(host)
-            .filter(|own| own.until.is_none_or(|until| Timestamp::now() < until))
-            .map(|own| own.level);
-        own.unwrap_or_else(|| self.level()).lets_through(level)
+        self.own_level(host).unwrap_or_else(|| self.level()).lets_through(level)
+    }
+
+    fn own_level(&self, host: &str) -> Option<LogLevel> {
+        let hosts = read(&self.shared.hosts);
+        let own = hosts.get(host).filter(|own| own.until.is_none_or(|until| Timestamp::now() < until));
+        own.map(|own| own.level)
     }
 
     /// Waits until everything that was recorded is written.
@@ -159,11 +189,15 @@ fn level(number: u8) -> LogLevel {
 
 // A panic while one of these is held leaves it as it was: whole values are put in, never half of one.
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -97,3 +97,26 @@ fn text_is_one_line_for_people() {
     assert_eq!((text.lines().count(), text.contains('\u{1b}')), (1, false), "{text}");
     assert!(text.contains(r#"reply="451 later\n""#), "{text}");
 }
+
+#[test]
+fn a_level_changed_at_run_time_falls_back_when_its_time_is_over_or_the_configuration_is_read() {
+    let (log, _) = log();
+    let own = HostLog { host: "Loud.test".into(), level: LogLevel::LowLevel, until: None };
+    let configured = relay::Log { level: LogLevel::Major, hosts: vec![own], ..Default::default() };
+    log.configure("r", &configured, LogLevel::Major);
+    let levels = || [None, Some("loud.test"), Some("other.test")].map(|host| log.level_of(host));
+    let as_configured = [LogLevel::Major, LogLevel::LowLevel, LogLevel::Major];
+    assert_eq!(levels(), as_configured);
+    let until = Timestamp::now() + SignedDuration::from_secs(60);
+    let change = |host: Option<&str>, level, until| log.set(Override { host: host.map(str::to_owned), level, until });
+    change(Some("loud.test"), LogLevel::AllInfo, Some(until));
+    change(Some("other.test"), LogLevel::Failures, Some(until));
+    change(None, LogLevel::Problems, None);
+    assert_eq!(levels(), [LogLevel::Problems, LogLevel::AllInfo, LogLevel::Failures]);
+    log.fall_back(until - SignedDuration::from_secs(1));
+    assert_eq!(log.overrides().len(), 3);
+    log.fall_back(until);
+    assert_eq!(levels(), [LogLevel::Problems, LogLevel::LowLevel, LogLevel::Problems]);
+    log.configure("r", &configured, LogLevel::Major);
+    assert_eq!((levels(), log.overrides()), (as_configured, Vec::new()));
+}
