@@ -147,6 +147,10 @@ reasons! {
             "Nothing waits but messages that their senders want held till a moment (FUTURERELEASE, RFC 4865).";
             "At that moment.";
             "Nothing is wrong; limits.futureRelease says how long a sender may have mail held.",
+        Held [Everything, Host, Message], "held by ":
+            "An administrator holds the mail; who, since when and why is in the text.";
+            "When it is released. It grows old meanwhile, and goes back to its sender when retry.expireAfter is over.";
+            "`mailsluice-relay ctl release` lets it go; `ctl status` lists all holds.",
     }
 }
 

@@ -80,7 +80,8 @@ fn status(host: &HostSummary) -> String {
             | Reason::TcpSchedulePause
             | Reason::ScheduleNotFound
             | Reason::RateLimited
-            | Reason::HeldBySender,
+            | Reason::HeldBySender
+            | Reason::Held,
         ) => None,
         // None while it is being tried again.
         _ => host.last_error.as_ref(),

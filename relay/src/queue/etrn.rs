@@ -24,13 +24,17 @@ pub enum Released {
 
 impl Queue {
     /// Lets what waits for these hosts after failures go at once. Mail that its sender wants held stays, and so does what the
-    /// TCP Schedule or a rate holds: those are not the site's to lift.
+    /// TCP Schedule, a rate or an administrator holds: those are not the site's to lift.
     pub fn release_hosts(&mut self, hosts: &[HostId], now: Timestamp) -> Released {
         let mut released = 0;
         let mut held = None;
         for id in hosts {
             let Some(host) = self.hosts.get_mut(id) else { continue };
             if !host.has_mail() {
+                continue;
+            }
+            if let Some(hold) = &host.hold {
+                held = Some(Suspension { till: None, reason: Reason::Held, problem: hold.to_string() });
                 continue;
             }
             let failed = matches!(

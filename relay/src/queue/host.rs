@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::monitor::{LastError, Reason, Stage};
 
-use super::{Recipients, changes::Wait, moment::Moment, ready::Ready};
+use super::{Recipients, changes::Wait, holds::HostHold, moment::Moment, ready::Ready, stopped::Stopped};
 use crate::{
     smtp::extensions::timing::Priority,
     spool::{MessageId, Told},
@@ -55,31 +55,33 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A message at this host, in 32 octets.
 #[derive(Debug)]
-struct Entry {
-    recipients: Recipients,
+pub(super) struct Entry {
+    pub(super) recipients: Recipients,
     /// When a deferred or held one is due; of no meaning otherwise. Beside the state, not in it, so that it costs no padding.
-    due: Moment,
-    attempts: u32,
-    state: EntryState,
-    priority: Priority,
+    pub(super) due: Moment,
+    pub(super) attempts: u32,
+    pub(super) state: EntryState,
+    pub(super) priority: Priority,
     /// What its sender was told of the delay, and what it is to be told as soon as no session has it in hand.
     told: Told,
     owed: Told,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EntryState {
+pub(super) enum EntryState {
     Ready,
     Deferred,
     /// Its sender wants it held.
     Held,
+    /// An administrator holds it.
+    Stopped,
     Taken,
     /// Taken while it was held.
     TakenHeld,
 }
 
 impl EntryState {
-    fn is_taken(self) -> bool {
+    pub(super) fn is_taken(self) -> bool {
         matches!(self, EntryState::Taken | EntryState::TakenHeld)
     }
 }
@@ -103,17 +105,21 @@ pub(super) struct NewEntry {
 pub(super) struct Host {
     pub(super) name: String,
     /// In the order of acceptance, so that the oldest is the first.
-    entries: BTreeMap<MessageId, Entry>,
-    ready: Ready,
-    ready_count: usize,
+    pub(super) entries: BTreeMap<MessageId, Entry>,
+    pub(super) ready: Ready,
+    pub(super) ready_count: usize,
     /// Deferred and held ones.
-    deferred: BTreeSet<(Moment, MessageId)>,
-    held_count: usize,
+    pub(super) deferred: BTreeSet<(Moment, MessageId)>,
+    pub(super) held_count: usize,
     /// Those of its messages that are to go even without the TLS that the domain asks for: none, nearly always.
     tls_optional: BTreeSet<MessageId>,
+    /// Those that an administrator holds singly: none, nearly always.
+    pub(super) stopped: BTreeMap<MessageId, Stopped>,
     pub(super) suspension: Option<Suspension>,
     /// What was told of its Suspended Till last.
     pub(super) told: Option<Wait>,
+    /// The administrator's hold on the host, or on all mail.
+    pub(super) hold: Option<HostHold>,
     pub(super) last_error: Option<LastError>,
     /// When the first failure since then was, of the host or of one of its messages.
     pub(super) failing_since: Option<Timestamp>,
@@ -143,8 +149,10 @@ impl Host {
             deferred: BTreeSet::new(),
             held_count: 0,
             tls_optional: BTreeSet::new(),
+            stopped: BTreeMap::new(),
             suspension: None,
             told: None,
+            hold: None,
             last_error: None,
             failing_since: None,
             failures: 0,
@@ -184,7 +192,7 @@ impl Host {
     }
 
     pub(super) fn take(&mut self) -> Option<(MessageId, u32, Recipients, Told)> {
-        if self.is_suspended() {
+        if self.is_suspended() || self.hold.is_some() {
             return None;
         }
         while let Some(id) = self.ready.pop() {
@@ -217,12 +225,19 @@ impl Host {
                 self.held_count -= 1;
                 EntryState::TakenHeld
             }
+            EntryState::Stopped => match self.stopped.remove(&id).map(|stopped| stopped.before) {
+                Some(EntryState::Held) => EntryState::TakenHeld,
+                _ => EntryState::Taken,
+            },
         };
         Some((entry.attempts, entry.recipients.clone(), entry.told))
     }
 
     /// Takes the oldest message that is ready and is to go even without the TLS that the domain asks for, suspended or not.
     pub(super) fn take_tls_optional(&mut self) -> Option<(MessageId, u32, Recipients, Told)> {
+        if self.hold.is_some() {
+            return None;
+        }
         let is_ready = |id: &&MessageId| self.entries.get(id).is_some_and(|entry| entry.state == EntryState::Ready);
         let id = *self.tls_optional.iter().find(is_ready)?;
         self.take_message(id).map(|(attempts, recipients, told)| (id, attempts, recipients, told))
@@ -245,9 +260,9 @@ impl Host {
     /// A message that no session has: attempts, due time, and what its sender was told.
     pub(super) fn waiting(&self, id: MessageId) -> Option<(u32, Option<Timestamp>, Told)> {
         let entry = self.entries.get(&id)?;
-        let due = match entry.state {
+        let due = match self.unstopped(id, entry) {
             EntryState::Taken | EntryState::TakenHeld => return None,
-            EntryState::Ready => None,
+            EntryState::Ready | EntryState::Stopped => None,
             EntryState::Deferred | EntryState::Held => Some(entry.due.timestamp()),
         };
         Some((entry.attempts, due, entry.told))
@@ -291,7 +306,7 @@ impl Host {
                 self.held_count += 1;
                 self.deferred.insert((entry.due, id));
             }
-            EntryState::Ready | EntryState::Deferred | EntryState::Held => {}
+            EntryState::Ready | EntryState::Deferred | EntryState::Held | EntryState::Stopped => {}
         }
         std::mem::take(&mut entry.owed)
     }
@@ -314,6 +329,7 @@ impl Host {
     pub(super) fn remove(&mut self, id: MessageId) {
         self.entries.remove(&id);
         self.tls_optional.remove(&id);
+        self.stopped.remove(&id);
     }
 
     pub(super) fn release_due(&mut self, now: Timestamp) {
@@ -400,7 +416,7 @@ impl Host {
     }
 
     pub(super) fn can_send(&self) -> bool {
-        self.ready_count > 0 && !self.is_suspended()
+        self.ready_count > 0 && !self.is_suspended() && self.hold.is_none()
     }
 
     /// Whether one more session has something to do: idle ones come first, and no session is opened for less than one
@@ -455,7 +471,8 @@ impl Host {
 
     pub(super) fn deferred_only_till(&self) -> Option<Timestamp> {
         let at_rest = self.sessions == self.idle;
-        let only = self.ready_count == 0 && at_rest && self.deferred.len() == self.entries.len();
+        let waiting = self.deferred.len() + self.stopped.len();
+        let only = self.ready_count == 0 && at_rest && waiting == self.entries.len();
         if only { self.deferred.first().map(|(till, _)| till.timestamp()) } else { None }
     }
 
@@ -479,7 +496,7 @@ impl Host {
 
     /// Messages that are ready or being sent.
     pub(super) fn sendable(&self) -> u64 {
-        (self.entries.len() - self.deferred.len()) as u64
+        (self.entries.len() - self.deferred.len() - self.stopped.len()) as u64
     }
 
     /// How important the most important message is that is ready.

@@ -113,6 +113,7 @@ impl Queue {
     /// All mail that a restart found is in. It is put into the order of acceptance: the spool hands its newest part out first.
     pub fn recovery_ended(&mut self) {
         self.complete = true;
+        self.holds.retain_messages(|id| self.messages.get(id).is_some());
         self.put_in_order();
     }
 

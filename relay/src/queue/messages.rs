@@ -93,6 +93,12 @@ impl Messages {
         self.plain.len() + self.timed.len()
     }
 
+    /// The one that was accepted last.
+    pub(super) fn newest(&self) -> Option<MessageId> {
+        let plain = self.plain.last_key_value().map(|(id, _)| *id);
+        plain.max(self.timed.last_key_value().map(|(id, _)| *id))
+    }
+
     /// When the oldest was accepted.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         let plain = self.plain.first_key_value().map(|(id, message)| (*id, message));

@@ -5,15 +5,17 @@
 //!
 //! The way of a message through it: [`Queue::insert`] → its host is in turn ([`Queue::next_host`]) → a session takes it
 //! ([`Queue::take`]) → its outcome comes back ([`Queue::settle`]): gone, or deferred till its due time. A host that
-//! cannot be reached is suspended as a whole ([`Queue::suspend`]).
+//! cannot be reached is suspended as a whole ([`Queue::suspend`]); what administrators hold is in [`Holds`].
 //!
 //! Every future moment is in one ordered set, one entry per host: [`Queue::advance`] touches only what is due.
 
+mod administer;
 mod arrival;
 mod backoff;
 mod changes;
 mod etrn;
 mod few;
+mod holds;
 mod host;
 mod late;
 mod messages;
@@ -21,6 +23,7 @@ mod moment;
 mod ready;
 mod rows;
 mod shared;
+mod stopped;
 mod turns;
 
 use std::collections::{BTreeSet, HashMap};
@@ -28,11 +31,13 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use mailsluice_crds::monitor::{LastError, QueueTotals, Reason};
 
+pub use administer::{Retried, Taken, WaitingMessage};
 pub use arrival::{Arrival, Part};
 pub use backoff::Backoff;
 pub use changes::{Change, Facts};
 pub use etrn::Released;
 pub use few::Few;
+pub use holds::Holds;
 use host::Host;
 pub use host::{HostId, Run, Suspension};
 pub use late::{LateMessage, LatePart};
@@ -99,6 +104,7 @@ pub struct Queue {
     suspended_hosts: u32,
     /// Changes of Suspended Tills that are not told yet.
     changes: Vec<Change>,
+    holds: Holds,
     limits: Limits,
 }
 
@@ -156,6 +162,9 @@ impl Queue {
                 self.suspended_hosts -= 1;
             }
             host.add(id, entry);
+            if let Some(hold) = self.holds.on_message(id) {
+                host.stop(id, hold);
+            }
             wakes.push(self.refresh(host_id));
         }
         self.bytes += size;
@@ -290,6 +299,11 @@ impl Queue {
             Settled::Deferred { recipients, till } => host.defer(work.id, recipients, till),
             Settled::Untried => host.untake(work.id),
         };
+        if let Some(hold) = self.holds.on_message(work.id)
+            && let Some(host) = self.hosts.get_mut(&work.host)
+        {
+            host.stop(work.id, hold);
+        }
         let each = [Told::LATE, Told::OVERDUE].into_iter().filter(|what| owed.includes(*what));
         self.owed.extend(each.map(|what| (work.id, what)));
         self.refresh(work.host);
@@ -426,6 +440,9 @@ impl Queue {
         for (id, part) in hosts.into_iter().zip(parts) {
             if let Some(host) = self.hosts.get_mut(&id) {
                 host.add(work.id, part.entry(timing, now));
+                if let Some(hold) = self.holds.on_message(work.id) {
+                    host.stop(work.id, hold);
+                }
             }
             self.refresh(id);
         }
@@ -451,13 +468,17 @@ impl Queue {
     /// Totals over all hosts.
     #[must_use]
     pub fn totals(&self) -> QueueTotals {
-        let hosts = self.hosts.values().filter(|host| host.has_mail()).count();
+        let (mut hosts, mut held) = (0, 0);
+        for host in self.hosts.values().filter(|host| host.has_mail()) {
+            hosts += 1;
+            held += u32::from(host.hold.is_some() && !host.is_suspended());
+        }
         QueueTotals {
             messages: self.messages.len() as u64,
             bytes: self.bytes,
             oldest: self.messages.oldest(),
-            hosts: u32::try_from(hosts).unwrap_or(u32::MAX),
-            suspended_hosts: self.suspended_hosts,
+            hosts,
+            suspended_hosts: self.suspended_hosts + held,
             stranded: Vec::new(),
         }
     }
@@ -469,7 +490,9 @@ impl Queue {
         let id = HostId(self.next_host_id);
         self.next_host_id += 1;
         self.names.insert(name.to_owned(), id);
-        self.hosts.insert(id, Host::new(name.to_owned()));
+        let mut host = Host::new(name.to_owned());
+        host.hold = self.holds.of_host(name);
+        self.hosts.insert(id, host);
         id
     }
 
@@ -511,6 +534,7 @@ impl Queue {
         }
         self.bytes -= message.size;
         self.messages.remove(id);
+        self.holds.forget_message(id);
         true
     }
 

@@ -33,10 +33,13 @@ pub struct HostSummary {
 }
 
 impl HostSummary {
-    /// Why its mail waits: the reason's name and the sentence of the Monitor, or the last error where there is no more to say.
+    /// Why its mail waits, as its sender is told: the reason's name and the sentence of the Monitor, or the last error where there is
+    /// no more to say.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
         match (self.reason, &self.problem, &self.last_error) {
+            // Who holds it, and why, is not for its sender.
+            (Some(Reason::Held), ..) => Some("Held: the administrator of this relay holds it".to_owned()),
             (Some(reason), Some(problem), _) => Some(format!("{}: {problem}", reason.name())),
             (_, _, Some(error)) => Some(format!("{} at {:?}: {}", error.code, error.stage, error.text)),
             _ => None,
@@ -101,7 +104,9 @@ impl Host {
     /// Till when its mail waits, and why: suspended as a whole, or each of its messages. None where it has no mail.
     pub(super) fn wait(&self) -> Option<Wait> {
         match &self.suspension {
+            _ if self.hold.is_some() => self.has_mail().then_some((None, Reason::Held)),
             Some(held) => self.has_mail().then_some((held.till, held.reason)),
+            None if self.only_stopped().is_some() => Some((None, Reason::Held)),
             None => {
                 let till = self.deferred_only_till()?;
                 let reason = if self.deferred_count() == 0 { Reason::HeldBySender } else { Reason::MessagesDeferred };
@@ -114,6 +119,7 @@ impl Host {
     pub(super) fn problem(&self) -> Option<String> {
         let (_, reason) = self.wait()?;
         Some(match (&self.suspension, reason) {
+            (_, Reason::Held) => self.held_by().unwrap_or_default(),
             (Some(held), _) => held.problem.clone(),
             (None, Reason::HeldBySender) => held_problem(self),
             (None, _) => deferred_problem(self),
@@ -122,8 +128,10 @@ impl Host {
 
     fn state(&self) -> HostState {
         match &self.suspension {
+            _ if self.hold.is_some() => HostState::Held,
             Some(held) if held.till.is_none() => HostState::Held,
             Some(_) => HostState::Suspended,
+            None if self.only_stopped().is_some() => HostState::Held,
             // A session may still be open, with nothing to send.
             None if self.deferred_only_till().is_some() => HostState::Suspended,
             None if self.sessions > 0 => HostState::Sending,
@@ -155,6 +163,11 @@ fn deferred_problem(host: &Host) -> String {
     }
     if host.held_count() > 0 {
         facts += &format!("; {} more are held because their senders want it (FUTURERELEASE)", host.held_count());
+    }
+    match host.stopped_singly() {
+        0 => {}
+        1 => facts += "; 1 more is held by an administrator",
+        count => facts += &format!("; {count} more are held by an administrator"),
     }
     match &host.last_error {
         Some(error) => format!("{}: {facts}: {}", error.place(), error.text),

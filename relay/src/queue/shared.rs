@@ -112,6 +112,15 @@ impl SharedQueue {
         result
     }
 
+    /// Changes the queue so that mail may have become ready, and wakes whoever has to act on it.
+    pub fn let_go<T>(&self, change: impl FnOnce(&mut Queue) -> (T, Vec<Wake>)) -> T {
+        let (result, wakes) = self.change(change);
+        for wake in wakes {
+            self.act_on(wake);
+        }
+        result
+    }
+
     /// As [`SharedQueue::change_for`], for what the Monitor does not show.
     fn change_quietly<T>(&self, facts: &Facts, change: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.lock();

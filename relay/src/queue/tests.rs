@@ -8,6 +8,7 @@ use mailsluice_crds::{
 
 use super::*;
 
+mod administer;
 mod changes;
 mod fairness;
 mod timing;
