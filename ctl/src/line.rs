@@ -28,6 +28,14 @@ pub enum NotALine {
 }
 
 impl Line {
+    /// The text made to fit: control characters become blanks, and what is too long is cut.
+    #[must_use]
+    pub fn fitted(text: &str) -> Line {
+        let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let cut: String = plain.trim().chars().take(MOST).collect();
+        Line(if cut.is_empty() { "-".to_owned() } else { cut })
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -90,5 +98,8 @@ mod tests {
             assert_eq!(text.parse::<Line>(), Err(why), "{text:?}");
         }
         assert!("ä".repeat(500).parse::<Line>().is_ok());
+        for text in ["", "\n", "a\nb", &"ä".repeat(501)] {
+            assert!(Line::fitted(text).as_str().parse::<Line>().is_ok(), "{text:?}");
+        }
     }
 }

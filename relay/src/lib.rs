@@ -10,7 +10,7 @@
 //! [`tls`] keeps connections from other eyes by what [`secrets`] hold and by what domains ask for ([`mta_sts`]), [`tls_report`]
 //! counts how that went, [`logins`] are what smarthosts are shown, [`dkim`] signs, and [`run`] puts it all together. [`sink`] is the other
 //! end for a first try and for benchmarks; [`spool_tool`] reads a spool that no relay has open, and [`explain`] says what a code
-//! means; [`clock`] and [`socket`] are
+//! means; [`control`] is how an administrator asks and tells a relay that runs; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
 //!
 //! A relay that is scaled away hands its mail to its siblings ([`handover`]).
@@ -21,6 +21,7 @@ pub mod access;
 pub mod border;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod delivery;
 pub mod dkim;
 pub mod errors;

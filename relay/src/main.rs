@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use mailsluice_crds::{
     LogLevel,
     relay::{LogFormat, TlsMode},
 };
+use mailsluice_ctl::{completion::Completion, with_examples};
 use mailsluice_relay::{
     access::{HashKind, user_line},
+    control::client::Ctl,
     dkim::tool::{MakeKey, ShowRecord},
     explain::Explain,
     handover::place::Pattern,
@@ -47,6 +49,8 @@ struct Cli {
 enum Command {
     /// Run a relay as SMTPRelay and TCPSchedule manifests declare it.
     Run(Run),
+    /// Ask a relay that runs, or tell it: status, queues, retry, hold, release, reject, drop, log level.
+    Ctl(Ctl),
     /// Run an SMTP server that accepts everything: where a first try and benchmarks deliver to.
     Sink(Sink),
     /// Take an application's mail on loopback, and hand it to a relay elsewhere while the application waits; keep nothing.
@@ -62,6 +66,10 @@ enum Command {
     DkimRecord(ShowRecord),
     /// Make a key that signs mail by DKIM, and print its DNS record.
     DkimKey(MakeKey),
+    /// Write what a shell reads to complete words and options.
+    #[command(after_help = "Examples:\n  source <(mailsluice-relay completion bash)\n  \
+                            mailsluice-relay completion zsh > ~/.zfunc/_mailsluice-relay")]
+    Completion(Completion),
 }
 
 #[derive(clap::Args)]
@@ -189,10 +197,11 @@ struct Sink {
 
 fn main() -> ExitCode {
     tls::install();
-    let command = Cli::parse().command;
+    let matches = command_line().get_matches();
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
     let mut runtime = match &command {
-        // It is to cost its pod little, and waits for its gateway most of the time: one thread does.
-        Command::Sidecar(_) => runtime::Builder::new_current_thread(),
+        // What costs little, and waits most of the time for somebody else: one thread does.
+        Command::Sidecar(_) | Command::Ctl(_) => runtime::Builder::new_current_thread(),
         _ => runtime::Builder::new_multi_thread(),
     };
     let result = match runtime.enable_all().build() {
@@ -200,7 +209,7 @@ fn main() -> ExitCode {
         Err(error) => Err(error.into()),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("mailsluice-relay: {error}");
             ExitCode::FAILURE
@@ -208,17 +217,29 @@ fn main() -> ExitCode {
     }
 }
 
-async fn carry_out(command: Command) -> Result<(), Box<dyn Error>> {
+fn command_line() -> clap::Command {
+    Cli::command().mut_subcommand("ctl", |ctl| with_examples(ctl, "mailsluice-relay ctl"))
+}
+
+async fn carry_out(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::Run(run) => relay(run).await.map_err(Into::into),
-        Command::Sink(sink) => sink_until_stopped(sink).await.map_err(Into::into),
-        Command::Sidecar(sidecar) => beside_an_application(sidecar).await.map_err(Into::into),
-        Command::HashPassword(asked) => hash_password(&asked).map_err(Into::into),
-        Command::DkimRecord(command) => command.run(&mut io::stdout()).map_err(Into::into),
-        Command::DkimKey(command) => command.run(&mut io::stdout()).map_err(Into::into),
-        Command::Explain(command) => command.run(&mut io::stdout()).map_err(Into::into),
-        Command::Spool(command) => spool_tool::run(command, &mut io::stdout()).await.map_err(Into::into),
+        Command::Run(run) => relay(run).await?,
+        Command::Ctl(ctl) => {
+            let success = ctl.run(&mut io::stdout()).await?;
+            return Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Sink(sink) => sink_until_stopped(sink).await?,
+        Command::Sidecar(sidecar) => beside_an_application(sidecar).await?,
+        Command::HashPassword(asked) => hash_password(&asked)?,
+        Command::DkimRecord(command) => command.run(&mut io::stdout())?,
+        Command::DkimKey(command) => command.run(&mut io::stdout())?,
+        Command::Explain(command) => command.run(&mut io::stdout())?,
+        Command::Spool(command) => spool_tool::run(command, &mut io::stdout()).await?,
+        Command::Completion(completion) => {
+            io::stdout().write_all(&completion.script(command_line(), "mailsluice-relay"))?;
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Standard input holds the password, and perhaps the end of its line.
@@ -341,12 +362,16 @@ async fn sink_until_stopped(sink: Sink) -> Result<(), RunError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
-    use super::Cli;
+    use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+    fn the_command_line_is_sound_and_every_shell_completes_it() {
+        command_line().debug_assert();
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let cli = Cli::try_parse_from(["mailsluice-relay", "completion", shell]).map(|cli| cli.command);
+            let Ok(Command::Completion(completion)) = cli else { panic!("{shell} is not known") };
+            let script = completion.script(command_line(), "mailsluice-relay");
+            assert!(String::from_utf8_lossy(&script).contains("release"), "{shell}");
+        }
     }
 }

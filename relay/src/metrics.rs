@@ -38,6 +38,8 @@ pub struct Metrics {
     pub deferred: IntCounter,
     /// Recipients given up and returned to their sender.
     pub bounced: IntCounter,
+    /// Recipients whose message an administrator removed without a report.
+    pub removed: IntCounter,
     /// Senders told that a message of theirs is late.
     pub delays_told: IntCounter,
     /// Handshakes of clients, by their result.
@@ -320,6 +322,10 @@ impl Metrics {
                 "Messages signed by DKIM, each time that they are sent.",
             )?,
             bounced: counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
+            removed: counter(
+                "mailsluice_recipients_removed_total",
+                "Recipients whose message an administrator removed without a report.",
+            )?,
             delays_told: counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,
             handshakes_in,
             authentications_in,

@@ -121,23 +121,7 @@ impl Monitor {
             (rows, left_out, queue.totals())
         });
         let full = self.gate.is_full();
-        let monitor = rows
-            .into_iter()
-            .map(|row| crowded_out(row, full))
-            .map(|row| HostRow {
-                addresses: self.gate.addresses(|addresses| addresses.rows(&row.host, now)),
-                connections: self.table.of(row.id, &row.host, CONNECTIONS_SHOWN),
-                host: row.host,
-                state: row.state,
-                messages: row.messages,
-                oldest: row.oldest,
-                suspended_till: row.suspended_till,
-                reason: row.reason,
-                problem: row.problem.map(|text| crate::errors::shortened(&text, 256)),
-                failing_since: row.failing_since,
-                last_error: row.last_error,
-            })
-            .collect();
+        let monitor = rows.into_iter().map(|row| self.row_where(row, full, now)).collect();
         Snapshot {
             relay: config.name.clone(),
             version: self.version.to_owned(),
@@ -148,6 +132,30 @@ impl Monitor {
             monitor,
             hosts_not_shown: u32::try_from(left_out).unwrap_or(u32::MAX),
             handover: self.handover.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// A host's row.
+    #[must_use]
+    pub fn row(&self, row: HostSummary, now: Timestamp) -> HostRow {
+        self.row_where(row, self.gate.is_full(), now)
+    }
+
+    /// A host's row, where it is known whether all connections are in use.
+    fn row_where(&self, row: HostSummary, full: Option<u32>, now: Timestamp) -> HostRow {
+        let row = crowded_out(row, full);
+        HostRow {
+            addresses: self.gate.addresses(|addresses| addresses.rows(&row.host, now)),
+            connections: self.table.of(row.id, &row.host, CONNECTIONS_SHOWN),
+            host: row.host,
+            state: row.state,
+            messages: row.messages,
+            oldest: row.oldest,
+            suspended_till: row.suspended_till,
+            reason: row.reason,
+            problem: row.problem.map(|text| crate::errors::shortened(&text, 256)),
+            failing_since: row.failing_since,
+            last_error: row.last_error,
         }
     }
 

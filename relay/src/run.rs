@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
     monitor::{ProblemReason, Reason},
@@ -34,6 +35,7 @@ use crate::{
     access::Accounts,
     clock,
     config::{self, Change, Config, ConfigError, Files},
+    control,
     delivery::{Courier, dispatch, reroute},
     dkim::Keys,
     handover::{Kinship, Place, Siblings, place::Pattern},
@@ -155,9 +157,10 @@ pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
         .await
         .map_err(|source| RunError::Spool { folder: folder.clone(), source })?;
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let started = clock::now();
     let siblings =
         options.family.as_ref().map(|family| Siblings::new(family.siblings.clone(), &family.pod, files.folder()));
-    let mut told = Told { files: &files, folder: &folder, siblings, config, changes, terminate, interrupt };
+    let mut told = Told { files: &files, folder: &folder, siblings, config, changes, terminate, interrupt, started };
     loop {
         match serve(&options, &mut told, opened, &metrics, &log).await? {
             None => return Ok(()),
@@ -175,6 +178,8 @@ struct Told<'a> {
     changes: mpsc::Receiver<Change>,
     terminate: Signal,
     interrupt: Signal,
+    /// When the process started.
+    started: Timestamp,
 }
 
 impl Told<'_> {
@@ -233,6 +238,7 @@ async fn serve(
         stop: relay.stop.clone(),
     };
     let server = tokio::spawn(http::serve(socket, endpoints));
+    let control = control::start(&relay.courier, &relay.monitor, folder, told.started);
     let publishing = tokio::spawn(relay.monitor.clone().publish());
     let reports = tokio::spawn(relay.courier.reports.clone().keep(log.clone(), relay.stop.clone()));
     let work = match (&place, kinship) {
@@ -261,10 +267,13 @@ async fn serve(
     // They have nothing more to do than to see that the relay stops, and to write down what is counted.
     let _ = tokio::join!(work, reports);
     publishing.abort();
-    let closing = server.abort_handle();
-    if time::timeout(HTTP_STOP_TIME, server).await.is_err() {
-        closing.abort();
+    for server in [Some(server), control].into_iter().flatten() {
+        let closing = server.abort_handle();
+        if time::timeout(HTTP_STOP_TIME, server).await.is_err() {
+            closing.abort();
+        }
     }
+    control::unbind(folder);
     let again = match next {
         Next::Reread(again) => {
             metrics.spool_rereads.inc();
@@ -339,7 +348,9 @@ impl Relay {
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
         let sender = watch::Sender::new(config.clone());
-        let queue = SharedQueue::new(Queue::new(queue_limits(&config.spec)), log.clone());
+        let mut queue = Queue::new(queue_limits(&config.spec));
+        queue.set_holds(control::Store::in_folder(folders.spool).load(clock::now()));
+        let queue = SharedQueue::new(queue, log.clone());
         let gate = Gate::new(config.schedule.clone(), config.spec.limits.connections, log.clone());
         let table = Table::default();
         let monitor = Monitor::new(

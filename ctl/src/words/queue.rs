@@ -213,7 +213,9 @@ fn messages_text(said: &[(&Option<String>, &Messages)]) -> String {
         let whose = pod.as_ref().map(|pod| format!("{pod}: ")).unwrap_or_default();
         if let Some(row) = &answer.row {
             let why = row.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
-            let reason = row.reason.map(|reason| format!(", {}", reason.name())).unwrap_or_default();
+            let reason =
+                row.reason.map(mailsluice_crds::monitor::Reason::name).filter(|name| *name != status(row.state));
+            let reason = reason.map(|name| format!(", {name}")).unwrap_or_default();
             head.push_str(&plain(&format!("{whose}{}: {}{reason}{why}", row.host, status(row.state))));
             head.push('\n');
         }

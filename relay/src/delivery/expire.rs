@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::{LogLevel, monitor::Stage};
 use tokio::time;
 
-use super::{Courier, outcome::Failure};
+use super::{Courier, administer::NotReturned, outcome::Failure};
 use crate::{
     clock,
     log::Tag,
     queue::{HostSummary, Settled, Work},
     smtp::extensions::timing::Late,
-    spool::{self, Envelope, Mark},
+    spool::Envelope,
     tcp::Entry,
 };
 
@@ -55,22 +55,9 @@ pub(super) async fn in_vain(entry: &Entry, begun: Timestamp, expiry: Timestamp) 
 pub(super) async fn give_back(courier: Arc<Courier>, work: Work) {
     let why = courier.queue.read(|queue| queue.explain(work.host));
     let in_hand = courier.queue.in_hand(work.clone());
-    let read = courier.spool.read(work.location).await;
-    let result = match &read {
-        Err(error) if error.is_damage() => return courier.unreadable(&work, error, in_hand),
-        Ok((envelope, _)) => {
-            let failed = failures(&work, envelope, why.as_ref(), clock::now());
-            let body = courier.spool.body(work.location).await.ok();
-            courier.bounce(envelope, body, &failed).await.map_err(|error| error.to_string())
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    match result {
-        Ok(()) => {
-            let outcomes = work.recipients.iter().map(|recipient| (*recipient, spool::Outcome::Failed)).collect();
-            courier.spool.mark(Mark { id: work.id, location: work.location, outcomes });
-            in_hand.settle(Settled::Gone);
-        }
+    match courier.give_up(&work, |envelope| failures(&work, envelope, why.as_ref(), clock::now())).await {
+        Ok(()) => in_hand.settle(Settled::Gone),
+        Err(NotReturned::Unreadable(error)) if error.is_damage() => courier.unreadable(&work, &error, in_hand),
         Err(error) => {
             courier
                 .log

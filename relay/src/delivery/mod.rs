@@ -13,10 +13,12 @@
 //! - [`outcome`]: what replies mean for each recipient (pure);
 //! - [`fault`]: what an error means for the host, and how the Monitor shows it (pure);
 //! - [`bounce`]: mail that is given up goes back to its sender;
+//! - [`administer`]: mail that an administrator takes out;
 //! - [`expire`]: mail whose time is over; [`warn`]: senders are told that mail is late;
 //! - [`reroute`]: mail that waits when the routes change;
 //! - [`unreadable`]: mail that the spool cannot give back.
 
+mod administer;
 mod bounce;
 pub mod dispatch;
 mod expire;

@@ -21,7 +21,7 @@ pub(super) fn advice(status: &str) -> &'static str {
             "The message was to go under TLS all the way, which is not to be had: send it without REQUIRETLS if that may be, \
              or encrypt it."
         }
-        (7, _) => "The recipient's host refuses the message by its rules: show this report to whoever runs your mail.",
+        (7, _) => "The message is refused by rules, for the reason above: show this report to whoever runs your mail.",
         _ => "The host's answer says why; if it does not help, show this report to whoever runs your mail.",
     }
 }

@@ -92,7 +92,7 @@ pub enum ToolError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// A relay has it open.
-    #[error("a relay has the spool {folder} open{}: stop it first; its Monitor shows what waits while it runs", .holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    #[error("a relay has the spool {folder} open{}: stop it first; `mailsluice-relay ctl queue` shows what waits while it runs", .holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     InUse {
         /// The spool.
         folder: String,

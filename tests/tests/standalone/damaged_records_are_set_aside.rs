@@ -15,7 +15,8 @@ use mailsluice_tests::{
 /// Flips a bit of `text`, in the one file of the spool that has it.
 fn spoil(relay: &Relay, text: &str) {
     let entries = fs::read_dir(relay.folder().join("spool")).expect("list the spool");
-    let files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let files: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect();
     let mut spoilt = 0;
     for file in files {
         let mut octets = fs::read(&file).expect("read the spool");

@@ -1,15 +1,18 @@
 //! Scenarios on this machine alone: the real relay, real clients, real hosts. One file for each promise.
 
+mod a_retry_is_at_once;
 mod access;
 mod bounce_by_dsn;
 mod client_limits;
 mod clients;
 mod clients_behind_others;
 mod connections_that_hang_are_seen;
+mod control_is_for_its_owner;
 mod damaged_records_are_set_aside;
 mod dane;
 mod dkim_signatures;
 mod dns_answers;
+mod dropped_mail_leaves_nothing;
 mod expires_in_its_minute;
 mod extensions;
 mod failed_sync_is_final;
@@ -17,6 +20,7 @@ mod failures_have_the_right_scope;
 mod first_message_within_100ms_of_opening;
 mod full_disk_refuses_then_resumes;
 mod held_by_schedule_and_explained;
+mod held_mail_waits_for_its_release;
 mod holders_of_certificates_send;
 mod how_mail_leaves;
 mod kill_nine_loses_nothing;
@@ -35,6 +39,7 @@ mod protocol_log;
 mod read_only_disk_refuses_then_resumes;
 mod refusals;
 mod refusals_table;
+mod rejected_mail_goes_back_with_the_reason;
 mod reload;
 mod retries_with_backoff;
 mod scaled_away;
