@@ -98,7 +98,8 @@ impl Host {
             (Some(lifted), Some(problem)) => format!("{lifted}; {problem}"),
             (Some(lifted), None) => lifted.to_owned(),
             (None, Some(problem)) => problem,
-            (None, None) if self.has_mail() => "it has mail that may go now".to_owned(),
+            (None, None) if self.can_send() => "it has mail that may go now".to_owned(),
+            (None, None) if self.has_mail() => "a session with it is at work".to_owned(),
             (None, None) => "no mail waits for it any more".to_owned(),
         };
         let (till, reason) = wait.map_or((None, None), |(till, reason)| (till, Some(reason)));

@@ -278,7 +278,13 @@ impl Queue {
     /// A session of the host waits for mail, so that what comes next needs no new one.
     pub fn set_idle(&mut self, id: HostId, idle: bool) {
         if let Some(host) = self.hosts.get_mut(&id) {
-            if idle { host.idle += 1 } else { host.idle = host.idle.saturating_sub(1) }
+            if idle {
+                host.idle += 1
+            } else {
+                host.idle = host.idle.saturating_sub(1)
+            }
+            // A host whose sessions are all idle waits for what was put off.
+            self.changes.extend(host.change(None));
         }
         if !idle {
             self.offer_turn(id);

@@ -212,7 +212,7 @@ impl SessionHold {
         if let Some(work) = queue.told(&Facts::default(), |queue| queue.take(self.host, now)) {
             return Next::Message(InHand { queue: self.queue.clone(), work: Some(work) });
         }
-        queue.queue.set_idle(self.host, true);
+        queue.told(&Facts::default(), |queue| queue.set_idle(self.host, true));
         Next::Idle(Idle { queue: self.queue.clone(), host: self.host, bell: self.bell.clone() })
     }
 
