@@ -135,6 +135,7 @@ impl Queue {
     pub fn set_holds(&mut self, holds: Holds) -> Vec<Wake> {
         let before = std::mem::replace(&mut self.holds, holds);
         let single: BTreeSet<MessageId> = before.messages.keys().chain(self.holds.messages.keys()).copied().collect();
+        let mut touched = BTreeSet::new();
         for id in single {
             let held = self.holds.on_message(id).cloned();
             for host_id in self.messages.get(id).map(|message| message.hosts.to_vec()).unwrap_or_default() {
@@ -143,16 +144,20 @@ impl Queue {
                         Some(hold) => host.stop(id, hold),
                         None => host.resume(id),
                     }
+                    touched.insert(host_id);
                 }
             }
         }
         let ids: Vec<HostId> = self.hosts.keys().copied().collect();
         let mut wakes = Vec::new();
         for id in ids {
-            if let Some(host) = self.hosts.get_mut(&id) {
-                host.hold = self.holds.of_host(&host.name);
+            let Some(host) = self.hosts.get_mut(&id) else { continue };
+            let hold = self.holds.of_host(&host.name);
+            // A host that nothing changes for keeps its place in the turn, or out of it.
+            if host.hold != hold || touched.contains(&id) {
+                host.hold = hold;
+                wakes.push(self.refresh(id));
             }
-            wakes.push(self.refresh(id));
         }
         wakes
     }
