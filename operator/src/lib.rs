@@ -11,10 +11,12 @@
 //! - [`token_keys`]: what relays verify their clients' service account tokens by;
 //! - [`credential`], [`names`]: what relays know the operator by, and what things are called;
 //! - [`metrics`], [`http`]: what is counted, and where it is served;
+//! - [`board`]: what the page of all relays shows;
 //! - [`lease`]: which one of several operators leads, and that nobody else writes;
 //! - [`term`]: what runs as long as this one leads;
 //! - [`run`](mod@run): starts and stops the process.
 
+pub mod board;
 pub mod controller;
 pub mod credential;
 pub mod events;
@@ -23,6 +25,7 @@ pub mod lease;
 pub mod metrics;
 pub mod monitor;
 pub mod names;
+mod page;
 pub mod resources;
 pub mod run;
 pub mod scale;

@@ -25,7 +25,7 @@ struct Cli {
     /// The name of the Lease, in the operator's own namespace, that the one operator holds which does the work.
     #[arg(long, env = "MAILSLUICE_LEASE", value_name = "NAME", default_value = "mailsluice-operator")]
     lease: String,
-    /// Where /healthz, /readyz and /metrics are served.
+    /// Where /healthz, /readyz and /metrics are served, and on loopback the page of all relays.
     #[arg(long, env = "MAILSLUICE_HTTP", value_name = "ADDRESS:PORT", default_value = "[::]:8080")]
     http: SocketAddr,
     /// What the operator logs: error, warn, info, debug or trace, or directives such as `info,mailsluice_operator=debug`.

@@ -15,6 +15,7 @@ use kube::{Client, Config};
 use tracing::{info, warn};
 
 use crate::{
+    board::Board,
     credential::{KeyError, MonitorKey},
     http::{self, Endpoints},
     lease::Candidate,
@@ -33,7 +34,7 @@ pub struct Options {
     pub lease: String,
     /// The file with the key that Monitors' credentials are derived from.
     pub monitor_key_file: PathBuf,
-    /// Where health and metrics are served.
+    /// Where health, metrics and, on loopback, the page of all relays are served.
     pub http: SocketAddr,
 }
 
@@ -80,18 +81,27 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
     let client = Client::try_from(config.clone())?;
     let ready = Arc::new(AtomicBool::new(false));
-    let server = tokio::spawn(http::serve(socket, Endpoints { metrics: metrics.clone(), ready: ready.clone() }));
+    let board = Arc::new(Board::default());
+    let endpoints = Endpoints { metrics: metrics.clone(), ready: ready.clone(), board: board.clone() };
+    let server = tokio::spawn(http::serve(socket, endpoints));
     let mut candidate = Candidate::new(client, lease, ready.clone());
     let namespace = watch_namespace.as_deref().unwrap_or("all");
     info!(version = env!("CARGO_PKG_VERSION"), namespace, "started");
 
-    let term =
-        Term { config, watch_namespace, relay_image, monitor_key, metrics: metrics.clone(), ready: ready.clone() };
+    let term = Term {
+        config,
+        watch_namespace,
+        relay_image,
+        monitor_key,
+        metrics: metrics.clone(),
+        ready: ready.clone(),
+        board: board.clone(),
+    };
     let mut stop = pin!(stop);
     let result = loop {
         let gate = tokio::select! {
             () = &mut stop => break Ok(()),
-            gate = candidate.win() => gate,
+            gate = candidate.win(|holder| board.held_by(holder)) => gate,
         };
         info!("this operator leads");
         metrics.leader.set(1);

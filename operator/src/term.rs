@@ -17,6 +17,7 @@ use tokio::{task::JoinHandle, time};
 use tracing::{error, info, warn};
 
 use crate::{
+    board::Board,
     controller::{self, Context, Parts},
     credential::MonitorKey,
     lease::{Candidate, Gate},
@@ -44,6 +45,8 @@ pub struct Term {
     pub metrics: Arc<Metrics>,
     /// Whether the operator can do what it is there for.
     pub ready: Arc<AtomicBool>,
+    /// What the page of all relays shows.
+    pub board: Arc<Board>,
 }
 
 /// How a term ended.
@@ -82,8 +85,10 @@ pub async fn serve(
         monitor_key: term.monitor_key.clone(),
         token_keys,
         metrics: term.metrics.clone(),
+        board: term.board.clone(),
     }));
     term.ready.store(false, Ordering::Relaxed);
+    term.board.lead();
     let work = tokio::spawn({
         let (context, ready) = (context.clone(), term.ready.clone());
         async move {
@@ -121,6 +126,7 @@ pub async fn serve(
     }
     stopper.abort();
     context.monitors.retain(|_| false);
+    term.board.stand_by();
     term.metrics.retain_relays(|_, _| false);
     end
 }

@@ -56,6 +56,12 @@ impl Operator {
         operator
     }
 
+    /// Where it shows itself.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
     /// Whether it says that it is ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {

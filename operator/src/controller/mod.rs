@@ -41,13 +41,14 @@ use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus
 use tracing::warn;
 
 use crate::{
+    board::Board,
     credential::MonitorKey,
     metrics::Metrics,
     monitor::Monitors,
     names, resources,
     scale::{self, Departures, Scale},
     token_keys::TokenKeys,
-    watch::Stores,
+    watch::{self, Stores},
 };
 use attempts::Attempts;
 use dereference::Found;
@@ -74,6 +75,8 @@ pub struct Context {
     pub token_keys: TokenKeys,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What the page of all relays shows.
+    pub board: Arc<Board>,
     reporter: Reporter,
     attempts: Attempts,
     departures: Departures,
@@ -97,13 +100,15 @@ pub struct Parts {
     pub token_keys: TokenKeys,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What the page of all relays shows.
+    pub board: Arc<Board>,
 }
 
 impl Context {
     /// What reconciles share.
     #[must_use]
     pub fn new(parts: Parts) -> Context {
-        let Parts { client, stores, monitors, relay_image, monitor_key, token_keys, metrics } = parts;
+        let Parts { client, stores, monitors, relay_image, monitor_key, token_keys, metrics, board } = parts;
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
         let reporter = Reporter { controller: names::MANAGER.into(), instance };
         let (relay_statuses, schedule_statuses) = (Memory::default(), Memory::default());
@@ -115,6 +120,7 @@ impl Context {
             monitor_key,
             token_keys,
             metrics,
+            board,
             reporter,
             attempts: Attempts::default(),
             departures: Departures::default(),
@@ -128,6 +134,7 @@ impl Context {
         self.monitors.retain(|relay| self.stores.relays.get(relay).is_some());
         self.metrics
             .retain_relays(|namespace, name| self.stores.relays.get(&ObjectRef::new(name).within(namespace)).is_some());
+        self.board.retain(|namespace, name| self.stores.relays.get(&ObjectRef::new(name).within(namespace)).is_some());
         self.attempts.retain(|relay| self.stores.relays.get(relay).is_some());
         self.departures.retain(|relay| self.stores.relays.get(relay).is_some());
         self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
@@ -164,6 +171,7 @@ async fn reconcile(relay: Arc<SMTPRelay>, context: Arc<Context>) -> Result<Actio
     if relay.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    context.board.note(&watch::key(&*relay), relay.status.as_ref());
     let found = dereference::dereference(&context, relay).await?;
     let scale = scale(&context, &found);
     let plan = validate::validate(&found, scale.replicas, &context.relay_image, &context.monitor_key)?;

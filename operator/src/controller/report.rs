@@ -68,6 +68,11 @@ pub(super) async fn report(
         before: &before,
         now: now.0,
     });
+    let time_zone = match &schedule {
+        ScheduleUse::Known(known) => Some(known.schedule.time_zone()),
+        ScheduleUse::None | ScheduleUse::Missing(_) | ScheduleUse::Invalid { .. } => None,
+    };
+    context.board.post(&found.key, &drawn, time_zone);
     let pace = pacing::decide(&before, &drawn, since);
     if pace == Pace::Now {
         write(context, found, &drawn).await?;

@@ -67,11 +67,11 @@ impl Candidate {
         Candidate { leases: Api::default_namespaced(client), name, election: Election::new(identity), held: None, sees }
     }
 
-    /// Waits until this one leads. The gate is open as long as it is known to.
-    pub async fn win(&mut self) -> Gate {
+    /// Waits until this one leads, and tells the identity of whoever does meanwhile. The gate is open as long as it is known to.
+    pub async fn win(&mut self, tell: impl Fn(&str)) -> Gate {
         let mut told = String::new();
         loop {
-            let outcome = self.try_to_win(&mut told).await;
+            let outcome = self.try_to_win(&mut told, &tell).await;
             self.sees.store(outcome.is_ok(), Ordering::Relaxed);
             match outcome {
                 Ok(Some(gate)) => return gate,
@@ -118,7 +118,7 @@ impl Candidate {
         }
     }
 
-    async fn try_to_win(&mut self, told: &mut String) -> Result<Option<Gate>, CallError> {
+    async fn try_to_win(&mut self, told: &mut String, tell: &impl Fn(&str)) -> Result<Option<Gate>, CallError> {
         let found = self.read().await?;
         let spec = found.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
         let now = Instant::now();
@@ -126,6 +126,7 @@ impl Candidate {
             let holder = spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
             if *told != holder {
                 info!(lease = self.name, holder, "standing by");
+                tell(&holder);
                 *told = holder;
             }
             return Ok(None);

@@ -4,3 +4,4 @@ mod definitions;
 mod examples_are_accepted;
 mod manifests_are_refused_with_what_to_write_instead;
 mod one_operator_leads;
+mod operator_page;

@@ -11,7 +11,7 @@ const COLUMNS = ["State", "Host", "Messages", "Oldest", "Suspended Till", "Probl
 
 const by = (value, none) => (a, b) => (value(a) ?? none) - (value(b) ?? none);
 const at = (text) => text && Date.parse(text);
-/** The orders: the relay's own has the worst first. */
+/** The orders: the one that they come in has the worst first. */
 const ORDERS = {
   worst: { name: "Worst first" },
   host: { name: "Host", column: "Host", compare: (a, b) => a.host.localeCompare(b.host, "en"), direction: "ascending" },
@@ -43,10 +43,12 @@ export class Hosts {
   #rows = [];
   #notShown = 0;
   #onFilter;
+  #saysOthers;
 
-  /** `onFilter` is called when what is looked for has changed. */
-  constructor(onFilter) {
+  /** `onFilter` is called when what is looked for has changed; `saysOthers` says of how many shown and others where those are found. */
+  constructor(onFilter, saysOthers) {
     this.#onFilter = onFilter;
+    this.#saysOthers = saysOthers;
     this.#state.append(...["any", ...Object.keys(SIGN_OF)].map((state) => el("option", { value: state }, state === "any" ? "Any" : state)));
     this.#order.append(...Object.entries(ORDERS).map(([value, { name }]) => el("option", { value }, name)));
     for (const column of COLUMNS) {
@@ -103,10 +105,10 @@ export class Hosts {
 
   #says(found) {
     const texts = [];
-    if (this.#rows.length === 0) texts.push("No mail waits.");
-    else if (found === 0) texts.push("No host is like that.");
+    if (this.#rows.length + this.#notShown === 0) texts.push("No mail waits.");
+    else if (found === 0 && this.#rows.length > 0) texts.push("No host is like that.");
     if (found > MOST) texts.push(`${found - MOST} more hosts are like that.`);
-    if (this.#notShown > 0) texts.push(`The worst ${this.#rows.length} are here; the filter looks through the ${this.#notShown} others, too.`);
+    if (this.#notShown > 0) texts.push(this.#saysOthers(this.#rows.length, this.#notShown));
     return texts.join(" ");
   }
 }

@@ -18,7 +18,7 @@ function explanations(name) {
   return known.get(name);
 }
 
-/** What is said of a reason or a code, in a node that is filled when the relay has answered. `kind` tells reasons of one name apart. */
+/** What is said of a reason or a code, in a node that is filled when the server has answered. `kind` tells reasons of one name apart. */
 export function advice(name, kind) {
   const node = el("dl", { class: "advice" });
   explanations(name).then(

@@ -1,15 +1,15 @@
-// The relay's clock, and how moments and lengths of time are written. Moments are shown in the TCP Schedule's zone, as the
+// The server's clock, and how moments and lengths of time are written. Moments are shown in the TCP Schedule's zone, as the
 // sentences of the Monitor are.
 
 let ahead = 0;
 let zone = "UTC";
 
-/** Sets the clock by the moment that the relay gave between two moments of this machine, in milliseconds. */
-export function setBy(relayNow, asked, answered) {
-  ahead = Date.parse(relayNow) - (asked + answered) / 2;
+/** Sets the clock by the moment that the server gave between two moments of this machine, in milliseconds. */
+export function setBy(serverNow, asked, answered) {
+  ahead = Date.parse(serverNow) - (asked + answered) / 2;
 }
 
-/** What the relay's clock shows, in milliseconds since 1970. */
+/** What the server's clock shows, in milliseconds since 1970. */
 export const now = () => Date.now() + ahead;
 
 /** Moments are shown in this zone from here on; in UTC, where the browser does not know it. */

@@ -20,7 +20,10 @@ const week = new Week(byId("schedule"));
 const totals = new Totals(byId("totals"));
 const history = new History(byId("queue-chart"));
 const connections = new Connections(byId("connections"), "Outgoing connections");
-const hosts = new Hosts(() => searchAll());
+const hosts = new Hosts(
+  () => searchAll(),
+  (shown, others) => `The worst ${shown} are here; the filter looks through the ${others} others, too.`,
+);
 
 /** The last snapshot, and the version that this page is of. */
 let snapshot;
