@@ -33,8 +33,8 @@ setInterval(() => {
 }, 1000);
 look();
 
-/** The relay that is chosen: it is in the address, so that it can be kept and sent. */
-const chosen = () => decodeURIComponent(location.hash.slice(1));
+/** Whether the relay is chosen: the address says so, so that it can be kept and sent. Names have nothing that an address escapes. */
+const isChosen = (relay) => location.hash === `#${nameOf(relay)}`;
 
 async function ask(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) }).catch((error) => {
@@ -54,7 +54,7 @@ async function look(go = false) {
     const asked = Date.now();
     const all = await ask("relays");
     const answered = Date.now();
-    const one = all.relays.find((relay) => nameOf(relay) === chosen());
+    const one = all.relays.find(isChosen);
     const relay = one && (await ask(`relays/${one.namespace}/${one.name}`));
     if (turn !== looks) return;
     setBy(all.now, asked, answered);

@@ -79,6 +79,8 @@ fn all_relays_are_on_one_page_with_what_their_mail_waits_for() {
         browser.evaluate("location.hash = 'default/outbound'");
         browser.await_text("#hosts .sentence", |text| text == sentence);
         assert_eq!(browser.audit(), Vec::<String>::new(), "{window:?}");
+        let narrow = "[...document.querySelectorAll('#relays td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).length";
+        assert_eq!(browser.evaluate(narrow), 0, "{window:?}: no cell is wider than its place");
         assert_eq!(browser.faults(), Vec::<String>::new());
         let others: Vec<String> = browser.asked().into_iter().filter(|url| !url.starts_with(&page)).collect();
         assert_eq!(others, Vec::<String>::new());
