@@ -41,8 +41,7 @@ pub struct Answer {
 /// Makes the faults, and has a Postfix send the same mail.
 #[must_use]
 pub fn run(rows: &[Row]) -> Vec<Compared> {
-    let rows: Vec<Row> = rows.iter().filter(|row| !matches!(row.cause, Cause::Missing(_))).copied().collect();
-    let (world, places) = World::start(&rows);
+    let (world, places) = World::start(rows);
     answer_to_the_system(&world);
     let postfix = sender(&world, &rows);
     let asked: Vec<&Place> = places.iter().filter(|place| is_fair(&place.row)).collect();
@@ -69,7 +68,7 @@ pub fn run(rows: &[Row]) -> Vec<Compared> {
 fn is_fair(row: &Row) -> bool {
     let other = matches!(
         row.cause,
-        Cause::Schedule(_) | Cause::Own(_) | Cause::Dns(Dns::Denied) | Cause::Tls(Tls::Dane | Tls::Sts)
+        Cause::Schedule(_) | Cause::Own(_) | Cause::Hold | Cause::Dns(Dns::Denied) | Cause::Tls(Tls::Dane | Tls::Sts)
     );
     !other
 }

@@ -24,7 +24,7 @@ use crate::{
     manifest::{Manifest, SCHEDULE},
     peers::link::PASSWORD,
     process,
-    relay::PATIENCE,
+    relay::{PATIENCE, program},
     secure::{Host, Page, Web},
     sink::Sink,
     wait,
@@ -43,8 +43,6 @@ pub enum Made {
     Peer(Peer),
     /// A host with TLS, and its domain's web server.
     Secure(Host, Option<Web>),
-    /// Nothing: it cannot be made here.
-    Missing,
 }
 
 /// Makes a row's fault.
@@ -78,7 +76,10 @@ pub fn make(world: &World, row: &Row, address: SocketAddr, own: Option<&OwnRelay
         }
         Cause::Peer(at, act) => Made::Peer(Peer::start(address, at, act)),
         Cause::Tls(tls) => self::tls(world, row, tls, address),
-        Cause::Missing(_) => Made::Missing,
+        Cause::Hold => {
+            control(world, row, "hold");
+            Made::Good
+        }
     }
 }
 
@@ -222,7 +223,8 @@ impl Place {
             (Cause::Tls(Tls::Sts), _) => world.dns.trouble(&row.domain(), None),
             (Cause::Tls(Tls::Dane), Made::Secure(host, _)) => host.show(Some(world.recorded.server())),
             (_, Made::Secure(host, _)) => host.show(Some(world.authority.issue(&row.exchanger()).server())),
-            (_, Made::Good | Made::Sink(Some(_)) | Made::Missing) => {}
+            (Cause::Hold, _) => control(world, &row, "release"),
+            (_, Made::Good | Made::Sink(Some(_))) => {}
         }
     }
 
@@ -252,9 +254,16 @@ impl Place {
             (Made::Secure(host, _), _) => {
                 host.arrivals().iter().any(|arrival| arrival.recipients.iter().any(|to| to == recipient))
             }
-            (Made::Sink(None) | Made::Missing, _) => false,
+            (Made::Sink(None), _) => false,
         }
     }
+}
+
+/// Has an administrator do this to the row's host.
+fn control(world: &World, row: &Row, word: &str) {
+    let spool = world.relay.folder().join("spool");
+    let arguments = [word, &row.host(), "--by", "alice", "--reason", "their server moves"];
+    process::run(Command::new(program()).arg("ctl").args(arguments).arg("--spool").arg(spool));
 }
 
 fn send(own: Option<&OwnRelay>, from: &str, to: &str) {

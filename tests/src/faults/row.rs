@@ -62,8 +62,8 @@ pub enum Cause {
     Postfix(&'static str),
     /// TLS.
     Tls(Tls),
-    /// It cannot be made here, and why.
-    Missing(&'static str),
+    /// An administrator holds it.
+    Hold,
 }
 
 /// What a TCP Schedule says.

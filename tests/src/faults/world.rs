@@ -227,7 +227,10 @@ fn zones(rows: &[Row], recorded: &Issued) -> Dns {
     for (place, row) in rows.iter().enumerate() {
         let (domain, exchanger) = (row.domain(), row.exchanger());
         let address = match row.cause {
-            Cause::Schedule(_) | Cause::Dns(_) | Cause::Own(Own::Rate | Own::Connections | Own::NoResolver) => GOOD,
+            Cause::Schedule(_)
+            | Cause::Dns(_)
+            | Cause::Hold
+            | Cause::Own(Own::Rate | Own::Connections | Own::NoResolver) => GOOD,
             _ => address_of(place, row),
         };
         let zone = if row.is_signed() { &mut signed } else { &mut test };
