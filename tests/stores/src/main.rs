@@ -2,7 +2,8 @@
 //! until that is on the disk, and then delete it, without waiting for that.
 //!
 //! `cargo run --release --manifest-path tests/stores/Cargo.toml [MESSAGES [FOLDER]]`. Everything is stored below FOLDER, by
-//! default the system's folder for temporary files, which should be on a disk.
+//! default the system's folder for temporary files, which should be on a disk. RocksDB is measured with `--features rocksdb`,
+//! which compiles it: that takes many minutes, and Debian's `libclang-dev`.
 
 use std::{
     path::Path,
@@ -133,14 +134,32 @@ fn redb(folder: &Path, callers: u64, total: u64) -> Rate {
     rate
 }
 
+#[cfg(feature = "rocksdb")]
+fn rocksdb(folder: &Path, callers: u64, total: u64) -> Rate {
+    let database = rocksdb::DB::open_default(folder).expect("RocksDB");
+    let mut synced = rocksdb::WriteOptions::default();
+    synced.set_sync(true);
+    // Its write group shares one sync of the log among the callers that wait.
+    spread(callers, total, |number| {
+        database.put_opt(number.to_be_bytes(), [b'x'; OCTETS], &synced).expect("stored");
+        database.delete(number.to_be_bytes()).expect("deleted");
+    })
+}
+
 type Store = fn(&Path, u64, u64) -> Rate;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let total = arguments.next().map_or(20_000, |text| text.parse().expect("a number of messages"));
     let parent = arguments.next().map_or_else(std::env::temp_dir, Into::into);
-    let stores: [(&str, Store); 4] =
-        [("own segments", own), ("raft-engine", raft_engine), ("fjall", fjall), ("redb", redb)];
+    let stores: &[(&str, Store)] = &[
+        ("own segments", own),
+        ("raft-engine", raft_engine),
+        ("fjall", fjall),
+        ("redb", redb),
+        #[cfg(feature = "rocksdb")]
+        ("RocksDB", rocksdb),
+    ];
     println!("| store | 1 caller | 50 callers |\n| --- | --- | --- |");
     for (name, store) in stores {
         let rates = CALLERS.map(|callers| {
