@@ -116,7 +116,8 @@ fn advice(report: &Report) -> Vec<Explanation> {
         Seen::Returned(status, _) => status.to_owned(),
         Seen::Hangs(_, Ending::Minutes(_, code)) => code.to_owned(),
         Seen::Hangs(_, Ending::GoesOn) => "ETIMEDOUT".to_owned(),
-        _ => format!("{}: {}", last.shown, last.text),
+        // Without the state behind it: `Held` is the name of a reason, too.
+        _ => format!("{}: {}", last.shown.split(", ").next().unwrap_or_default(), last.text),
     };
     let mut told: Vec<Explanation> = topics(&[asked]).unwrap_or_default().iter().map(Topic::explain).collect();
     told.dedup_by(|one, other| one.name == other.name);
