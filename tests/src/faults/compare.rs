@@ -43,7 +43,7 @@ pub struct Answer {
 pub fn run(rows: &[Row]) -> Vec<Compared> {
     let (world, places) = World::start(rows);
     answer_to_the_system(&world);
-    let postfix = sender(&world, &rows);
+    let postfix = sender(&world, rows);
     let asked: Vec<&Place> = places.iter().filter(|place| is_fair(&place.row)).collect();
     asked.iter().for_each(|place| place.send_to(postfix.address));
     thread::sleep(SOON);
