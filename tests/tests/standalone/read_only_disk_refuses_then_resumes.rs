@@ -16,12 +16,14 @@ use mailsluice_tests::{
 /// binds root, as whom the tests run.
 const WRITES: &str = "pwritev,pwritev2,pwrite64,fallocate,ftruncate,unlink,rename";
 
+/// What takes room: with a quota that is used up a file can still be cut and removed.
+const GROWTH: &str = "pwritev,pwritev2,pwrite64,fallocate";
+
 #[test]
 fn a_read_only_disk_answers_452_and_loses_nothing_and_takes_mail_again_when_it_can() {
     refuses_then_resumes(
         "read_only_disk_refuses_then_resumes::a_read_only_disk_answers_452_and_loses_nothing_and_takes_mail_again_when_it_can",
-        "EROFS",
-        "os error 30",
+        Fault { calls: WRITES, error: "EROFS", reason: ProblemReason::SpoolFailing, shown: "os error 30" },
     );
 }
 
@@ -29,13 +31,20 @@ fn a_read_only_disk_answers_452_and_loses_nothing_and_takes_mail_again_when_it_c
 fn a_disk_whose_quota_is_used_up_answers_452_and_loses_nothing_and_takes_mail_again_when_it_can() {
     refuses_then_resumes(
         "read_only_disk_refuses_then_resumes::a_disk_whose_quota_is_used_up_answers_452_and_loses_nothing_and_takes_mail_again_when_it_can",
-        "EDQUOT",
-        "os error 122",
+        Fault { calls: GROWTH, error: "EDQUOT", reason: ProblemReason::QueueFull, shown: "os error 122" },
     );
 }
 
-/// `name` is the calling test's own, `error` what the writes fail with, and `shown` how the Monitor shows that.
-fn refuses_then_resumes(name: &str, error: &str, shown: &str) {
+/// What the disk does, and how the Monitor shows it.
+struct Fault {
+    calls: &'static str,
+    error: &'static str,
+    reason: ProblemReason,
+    shown: &'static str,
+}
+
+/// `name` is the calling test's own.
+fn refuses_then_resumes(name: &str, fault: Fault) {
     disk::alone(name, || {
         let sink = Sink::start();
         let open = Manifest::to(sink.address);
@@ -43,11 +52,10 @@ fn refuses_then_resumes(name: &str, error: &str, shown: &str) {
         let load = Load::start(relay.smtp, 4, &["a@one.test"]);
         wait::until_some(PATIENCE, "the relay is under load", || (load.answered() > 50).then_some(()));
 
-        let failing = disk::Failing::start(&relay, WRITES, error);
+        let failing = disk::Failing::start(&relay, fault.calls, fault.error);
         wait::until_some(PATIENCE, "the Monitor says that the spool cannot be written", || {
-            let problem =
-                relay.monitor().problems.into_iter().find(|problem| problem.reason == ProblemReason::SpoolFailing);
-            problem.filter(|problem| problem.message.contains(shown))
+            let problem = relay.monitor().problems.into_iter().find(|problem| problem.reason == fault.reason);
+            problem.filter(|problem| problem.message.contains(fault.shown))
         });
         let refusal = refused(&relay);
         assert!(refusal.starts_with("452 4.3.1"), "{refusal}");

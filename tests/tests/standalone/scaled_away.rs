@@ -72,6 +72,8 @@ fn no_message_is_lost_or_doubled_though_either_side_is_killed_while_it_is_handed
     let answered = load.stop();
     let message = family::await_over(&leaves, HandoverState::Done, LIMIT);
     assert_eq!(leaves.monitor().queue.messages, 0, "{message}");
+    // It may have been killed only a moment ago.
+    stays.await_ready();
     stays.rewrite(&open(&sink));
     stays.await_empty_for(LIMIT);
     let tally = tally(&answered, &sink.received());
