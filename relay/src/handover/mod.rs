@@ -1,5 +1,5 @@
 //! A relay that is scaled away hands its mail to its siblings: what it holds is taken on by those that stay, each message safe on a
-//! sibling's disk before it is let go here, with its due times, attempts, holds, order and all that its sender asked for.
+//! sibling's disk before it is let go here, with its due times, attempts, order and all that its sender asked for.
 //!
 //! - [`place`]: whether this pod stays, and who its siblings are (pure);
 //! - [`kinship`]: how siblings know each other;
