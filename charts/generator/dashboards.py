@@ -86,9 +86,13 @@ def fleet():
                 graph("Reconcile time", "How long reconciles took since the operators started.", "s",
                       *((f"histogram_quantile({quantile}, sum by (le) ({operator}_reconcile_seconds_bucket))", legend)
                         for quantile, legend in ((0.5, "median"), (0.99, "99 %")))),
+                graph("Reconciles waiting", "Objects whose reconcile was asked for and has not begun. A number that stays says that the operator does not keep up.", "short",
+                      (f"sum by (kind) ({operator}_reconciles_waiting)", "{{kind}}")),
                 graph("Leaders", "Operators that lead: one, but for the moments of a hand-over.", "short", (f"sum({operator}_leader)", "leaders")),
                 graph("Writes", "Writes to the API server, by what was written. When nothing changes there are none.", PER_SECOND,
                       (rate(f"{operator}_writes_total", "", "object"), "{{object}}")),
+                graph("API requests", "Requests to the API server, by the code of its answer.", PER_SECOND,
+                      (rate(f"{operator}_api_requests_total", "", "code"), "{{code}}")),
                 graph("Versions", "Pods by the version of the relay's program.", "short",
                       (f"count by (version) (mailsluice_build_info{{{s}}})", "relay {{version}}"),
                       (f"count by (version) ({operator}_build_info)", "operator {{version}}")),

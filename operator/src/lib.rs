@@ -10,7 +10,7 @@
 //! - [`events`]: one Event for each transition;
 //! - [`token_keys`]: what relays verify their clients' service account tokens by;
 //! - [`credential`], [`names`]: what relays know the operator by, and what things are called;
-//! - [`metrics`], [`http`]: what is counted, and where it is served;
+//! - [`metrics`], [`requests`], [`http`]: what is counted, and where it is served;
 //! - [`board`]: what the page of all relays shows;
 //! - [`lease`]: which one of several operators leads, and that nobody else writes;
 //! - [`term`]: what runs as long as this one leads;
@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod names;
 mod page;
+pub mod requests;
 pub mod resources;
 pub mod run;
 pub mod scale;

@@ -22,7 +22,9 @@ pub struct Metrics {
     registry: Registry,
     reconciles: IntCounterVec,
     reconcile_seconds: HistogramVec,
+    reconciles_waiting: IntGaugeVec,
     writes: IntCounterVec,
+    requests: IntCounterVec,
     /// Snapshots that came from pods' Monitors.
     pub snapshots: IntCounter,
     /// Attempts to read a pod's Monitor that failed or ended.
@@ -67,10 +69,27 @@ impl Metrics {
         for kind in KINDS {
             reconcile_seconds.with_label_values(&[kind]);
         }
+        let reconciles_waiting = IntGaugeVec::new(
+            Opts::new(
+                "mailsluice_operator_reconciles_waiting",
+                "Objects whose reconcile was asked for and has not begun, by kind.",
+            ),
+            &["kind"],
+        )?;
+        for kind in KINDS {
+            reconciles_waiting.with_label_values(&[kind]);
+        }
         let leader = IntGauge::new("mailsluice_operator_leader", "1 while this operator leads; the others stand by.")?;
         let writes = IntCounterVec::new(
             Opts::new("mailsluice_operator_writes_total", "Writes to the API server, by what was written."),
             &["object"],
+        )?;
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "mailsluice_operator_api_requests_total",
+                "Requests to the API server, by method and by the answer's code; none, where there was no answer.",
+            ),
+            &["method", "code"],
         )?;
         let snapshots =
             IntCounter::new("mailsluice_operator_snapshots_total", "Snapshots that came from pods' Monitors.")?;
@@ -92,8 +111,10 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(reconcile_seconds.clone()))?;
+        registry.register(Box::new(reconciles_waiting.clone()))?;
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(writes.clone()))?;
+        registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(snapshots.clone()))?;
         registry.register(Box::new(stream_failures.clone()))?;
         registry.register(Box::new(pods_followed.clone()))?;
@@ -104,7 +125,9 @@ impl Metrics {
             registry,
             reconciles,
             reconcile_seconds,
+            reconciles_waiting,
             writes,
+            requests,
             snapshots,
             stream_failures,
             pods_followed,
@@ -143,6 +166,18 @@ impl Metrics {
     /// Notes how long a reconcile took.
     pub fn reconcile_took(&self, kind: &str, time: Duration) {
         self.reconcile_seconds.with_label_values(&[kind]).observe(time.as_secs_f64());
+    }
+
+    /// Where the objects of that kind are shown whose reconcile was asked for and has not begun.
+    #[must_use]
+    pub fn reconciles_waiting(&self, kind: &str) -> IntGauge {
+        self.reconciles_waiting.with_label_values(&[kind])
+    }
+
+    /// Where requests to the API server are counted, by method and code.
+    #[must_use]
+    pub fn requests(&self) -> IntCounterVec {
+        self.requests.clone()
     }
 
     /// Counts a write to the API server.

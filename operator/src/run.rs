@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use kube::{Client, Config};
+use kube::{Config, client::ClientBuilder};
 use tracing::{info, warn};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     http::{self, Endpoints},
     lease::Candidate,
     metrics::Metrics,
+    requests::Counter,
     term::{self, End, Term},
 };
 
@@ -79,7 +80,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let metrics = Arc::new(Metrics::new()?);
     let socket = http::bind(http).await.map_err(|source| RunError::Http { address: http, source })?;
     let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-    let client = Client::try_from(config.clone())?;
+    let client = ClientBuilder::try_from(config.clone())?.with_layer(&Counter::new(metrics.requests())).build();
     let ready = Arc::new(AtomicBool::new(false));
     let board = Arc::new(Board::default());
     let endpoints = Endpoints { metrics: metrics.clone(), ready: ready.clone(), board: board.clone() };

@@ -23,6 +23,7 @@ use crate::{
     lease::{Candidate, Gate},
     metrics::Metrics,
     monitor::Monitors,
+    requests::Counter,
     run::RunError,
     token_keys::TokenKeys,
     watch::{self, Queues},
@@ -68,7 +69,10 @@ pub async fn serve(
     gate: &Gate,
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<End, RunError> {
-    let client = ClientBuilder::try_from(term.config.clone())?.with_layer(gate).build();
+    let client = ClientBuilder::try_from(term.config.clone())?
+        .with_layer(&Counter::new(term.metrics.requests()))
+        .with_layer(gate)
+        .build();
     let (relays, relay_queue) = mpsc::unbounded();
     let (schedules, schedule_queue) = mpsc::unbounded();
     let queues = Queues { relays: relays.clone(), schedules: schedules.clone() };

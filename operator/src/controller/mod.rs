@@ -17,24 +17,26 @@ mod memory;
 mod report;
 mod schedule;
 mod validate;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
     convert::Infallible,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, Stream, StreamExt as _, channel::mpsc::UnboundedReceiver};
+use futures::{FutureExt as _, StreamExt as _, channel::mpsc::UnboundedReceiver, future::BoxFuture};
 use kube::{
-    Client,
+    Client, Resource,
     runtime::{
         applier,
         controller::{Action, Config, Error},
         events::Reporter,
-        reflector::ObjectRef,
+        reflector::{ObjectRef, Store},
     },
 };
 use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus};
@@ -53,6 +55,7 @@ use crate::{
 use attempts::Attempts;
 use dereference::Found;
 use memory::Memory;
+use waiting::Waiting;
 
 /// Relays, or TCP Schedules, that are reconciled at a time: enough to be quick, and no burden to the API server.
 const CONCURRENCY: u16 = 8;
@@ -194,32 +197,54 @@ fn scale(context: &Context, found: &Found) -> Scale {
 
 /// Runs the relays' reconciles until their queue ends, and finishes those under way.
 pub async fn run_relays(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<SMTPRelay>>) {
-    let relays = context.stores.relays.clone();
-    let runs = applier(
-        |relay, context: Arc<Context>| timed("SMTPRelay", context.metrics.clone(), reconcile(relay, context)).boxed(),
-        |_, _, _| Action::requeue(RETRY),
-        context.clone(),
-        relays,
-        queue.map(Ok::<_, Infallible>),
-        Config::default().concurrency(CONCURRENCY),
-    );
-    drain("SMTPRelay", &context, runs).await;
+    run("SMTPRelay", &context, context.stores.relays.clone(), queue, |relay, context| {
+        reconcile(relay, context).boxed()
+    })
+    .await;
 }
 
 /// Runs the TCP Schedules' reconciles until their queue ends, and finishes those under way.
 pub async fn run_schedules(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<TCPSchedule>>) {
     let schedules = context.stores.schedules.clone();
+    run("TCPSchedule", &context, schedules, queue, |found, context| schedule::reconcile(found, context).boxed()).await;
+}
+
+async fn run<K>(
+    kind: &'static str,
+    context: &Arc<Context>,
+    store: Store<K>,
+    queue: UnboundedReceiver<ObjectRef<K>>,
+    reconcile: impl Fn(Arc<K>, Arc<Context>) -> BoxFuture<'static, Result<Action, ReconcileError>>,
+) where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let waiting = Waiting::new(context.metrics.reconciles_waiting(kind));
     let runs = applier(
-        |schedule, context: Arc<Context>| {
-            timed("TCPSchedule", context.metrics.clone(), schedule::reconcile(schedule, context)).boxed()
+        |object: Arc<K>, context: Arc<Context>| {
+            waiting.begun(&watch::key(&*object));
+            timed(kind, context.metrics.clone(), reconcile(object, context)).boxed()
         },
         |_, _, _| Action::requeue(RETRY),
         context.clone(),
-        schedules,
-        queue.map(Ok::<_, Infallible>),
+        store,
+        queue.inspect(|object| waiting.asked(object.clone())).map(Ok::<_, Infallible>),
         Config::default().concurrency(CONCURRENCY),
     );
-    drain("TCPSchedule", &context, runs).await;
+    let mut runs = pin!(runs);
+    while let Some(run) = runs.next().await {
+        match run {
+            Ok(_) => context.metrics.reconciled(kind, "done"),
+            // It was deleted while it waited for its turn.
+            Err(Error::ObjectNotFound(object)) => {
+                waiting.begun(&object.into_kind_unchecked(()));
+                context.forget();
+            }
+            Err(error) => {
+                context.metrics.reconciled(kind, "failed");
+                warn!(kind, %error, "a reconcile failed and will be repeated");
+            }
+        }
+    }
 }
 
 /// Notes how long a reconcile took.
@@ -228,25 +253,4 @@ async fn timed<T>(kind: &'static str, metrics: Arc<Metrics>, reconcile: impl Fut
     let result = reconcile.await;
     metrics.reconcile_took(kind, start.elapsed());
     result
-}
-
-async fn drain<K>(
-    kind: &'static str,
-    context: &Context,
-    runs: impl Stream<Item = Result<(ObjectRef<K>, Action), Error<ReconcileError, Infallible>>>,
-) where
-    K: kube::Resource<DynamicType = ()> + Clone + 'static,
-{
-    let mut runs = std::pin::pin!(runs);
-    while let Some(run) = runs.next().await {
-        match run {
-            Ok(_) => context.metrics.reconciled(kind, "done"),
-            // It was deleted while it waited for its turn.
-            Err(Error::ObjectNotFound(_)) => context.forget(),
-            Err(error) => {
-                context.metrics.reconciled(kind, "failed");
-                warn!(kind, %error, "a reconcile failed and will be repeated");
-            }
-        }
-    }
 }
