@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    audit::{self, Request},
     cluster::home,
     process::{self, Process},
     wait,
@@ -20,8 +22,12 @@ use crate::{
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
-/// A random enough credential for a server that only loopback reaches.
+/// Random enough credentials for a server that only loopback reaches: the administrator's, and the operator's.
 const TOKEN: &str = "mailsluice-tests";
+const OPERATOR_TOKEN: &str = "mailsluice-operator";
+
+/// The user that an operator is to the server, who may do anything too; every request of his is in the audit log.
+pub const OPERATOR: &str = "operator";
 
 /// An API server that runs until it is dropped.
 #[derive(Debug)]
@@ -51,7 +57,15 @@ impl ApiServer {
         );
         process::run(Command::new("openssl").args(["genrsa", "-out", &path("sa.key"), "2048"]));
         process::run(Command::new("openssl").args(["rsa", "-in", &path("sa.key"), "-pubout", "-out", &path("sa.pub")]));
-        fs::write(path("tokens"), format!("{TOKEN},admin,admin,system:masters\n")).expect("write the tokens");
+        let users = format!("{TOKEN},admin,admin,system:masters\n{OPERATOR_TOKEN},{OPERATOR},{OPERATOR}\n");
+        fs::write(path("tokens"), users).expect("write the tokens");
+        let audit = json!({
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "users": [OPERATOR]}, {"level": "None"}],
+        });
+        fs::write(path("audit.yaml"), audit.to_string()).expect("write the audit policy");
         let apiserver = Process::start(
             Command::new(part("kube-apiserver"))
                 .arg(format!("--etcd-servers={client}"))
@@ -63,6 +77,8 @@ impl ApiServer {
                 .arg(format!("--service-account-signing-key-file={}", path("sa.key")))
                 .args(["--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"])
                 .args(["--service-cluster-ip-range=198.19.0.0/16", "--disable-admission-plugins=ServiceAccount"])
+                .arg(format!("--audit-policy-file={}", path("audit.yaml")))
+                .arg(format!("--audit-log-path={}", path("audit.json")))
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
         );
@@ -70,6 +86,10 @@ impl ApiServer {
         wait::until_some(START, "the API server is ready", || {
             server.kubectl(&["get", "namespace", "default"], "").status.success().then_some(())
         });
+        // No member of system:masters, whose requests go past the server's limits.
+        let role = ["create", "clusterrolebinding", OPERATOR, "--clusterrole=cluster-admin", "--user", OPERATOR];
+        let output = server.kubectl(&role, "");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         server
     }
 
@@ -82,10 +102,26 @@ impl ApiServer {
         assert!(output.status.success(), "the CRDs: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// A kubeconfig of the one user, who may do anything; without a context's namespace, which then is `default`.
+    /// A kubeconfig of the administrator; without a context's namespace, which then is `default`.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
-        let file = self.folder.path().join("kubeconfig");
+        self.kubeconfig_of(TOKEN)
+    }
+
+    /// A kubeconfig of [`OPERATOR`].
+    #[must_use]
+    pub fn operators_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig_of(OPERATOR_TOKEN)
+    }
+
+    /// Every request of the operator that was answered since a moment.
+    #[must_use]
+    pub fn requests(&self, since: Timestamp) -> Vec<Request> {
+        audit::requests(&self.folder.path().join("audit.json"), OPERATOR, since)
+    }
+
+    fn kubeconfig_of(&self, token: &str) -> PathBuf {
+        let file = self.folder.path().join(format!("{token}.kubeconfig"));
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -93,7 +129,7 @@ impl ApiServer {
             "clusters": [{"name": "test", "cluster": {
                 "server": format!("https://{}", self.address), "insecure-skip-tls-verify": true,
             }}],
-            "users": [{"name": "test", "user": {"token": TOKEN}}],
+            "users": [{"name": "test", "user": {"token": token}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         });
         fs::write(&file, config.to_string()).expect("write the kubeconfig");

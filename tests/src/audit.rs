@@ -1,27 +1,33 @@
-//! Who wrote what: the API server's audit log.
+//! Who asked for what: the API server's audit log.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::cluster;
 
-/// One write.
+/// One request.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Write {
-    /// create, update, patch, delete.
+pub struct Request {
+    /// get, list, watch, create, update, patch, delete.
     pub verb: String,
     /// Who.
     pub user: User,
-    /// What it was about.
+    /// What it was about; nothing, where it was no object.
     pub object_ref: Option<Object>,
     /// When it was answered.
     pub stage_timestamp: Timestamp,
 }
 
-impl Write {
+impl Request {
+    /// Whether it may change something.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+
     /// Whether it took, renewed or let go a Lease.
     #[must_use]
     pub fn is_of_lease(&self) -> bool {
@@ -29,14 +35,14 @@ impl Write {
     }
 }
 
-/// Who wrote.
+/// Who asked.
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
     /// Its name, as authenticated.
     pub username: String,
 }
 
-/// What was written.
+/// What was asked for.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Object {
     /// The plural of its kind.
@@ -49,12 +55,17 @@ pub struct Object {
     pub name: Option<String>,
 }
 
-/// The writes of one user since a moment.
+/// The writes of one user of the cluster's since a moment: its log has no more.
 #[must_use]
-pub fn writes(user: &str, since: Timestamp) -> Vec<Write> {
-    let file = cluster::run().join("log/audit.json");
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+pub fn writes(user: &str, since: Timestamp) -> Vec<Request> {
+    requests(&cluster::run().join("log/audit.json"), user, since)
+}
+
+/// What that log has of one user since a moment.
+#[must_use]
+pub fn requests(log: &Path, user: &str, since: Timestamp) -> Vec<Request> {
+    let text = fs::read_to_string(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
     // The last line may be half written.
-    let writes = text.lines().filter_map(|line| serde_json::from_str::<Write>(line).ok());
-    writes.filter(|write| write.user.username == user && write.stage_timestamp >= since).collect()
+    let requests = text.lines().filter_map(|line| serde_json::from_str::<Request>(line).ok());
+    requests.filter(|request| request.user.username == user && request.stage_timestamp >= since).collect()
 }

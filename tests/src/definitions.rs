@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use mailsluice_tests::workspace;
+use crate::workspace;
 
 /// The generated definitions, as `kubectl apply -f crds/` takes them.
-pub(crate) fn all() -> String {
+#[must_use]
+pub fn all() -> String {
     let mut files: Vec<_> = fs::read_dir(workspace().join("crds"))
         .expect("the folder crds")
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -32,6 +32,7 @@ pub mod certificate;
 pub mod clients;
 pub mod cluster;
 pub mod ctl;
+pub mod definitions;
 pub mod dialogue;
 pub mod disk;
 pub mod dns;

@@ -46,7 +46,7 @@ impl Operator {
             Command::new(program)
                 .args(["--relay-image", "relay", "--http", &http.to_string(), "--monitor-key-file"])
                 .arg(&key)
-                .env("KUBECONFIG", server.kubeconfig())
+                .env("KUBECONFIG", server.operators_kubeconfig())
                 .env("HOSTNAME", name)
                 .stdout(log())
                 .stderr(log()),
@@ -54,6 +54,12 @@ impl Operator {
         let operator = Operator { process, http, folder };
         wait::until_some(PATIENCE, &format!("{name} is ready"), || operator.is_ready().then_some(()));
         operator
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it shows itself.

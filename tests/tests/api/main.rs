@@ -1,7 +1,8 @@
 //! What a real API server takes and what it refuses, with etcd and nothing else beside it.
 
-mod definitions;
 mod examples_are_accepted;
 mod manifests_are_refused_with_what_to_write_instead;
 mod one_operator_leads;
 mod operator_page;
+
+use mailsluice_tests::definitions;

@@ -34,7 +34,7 @@ fn an_operator_whose_relays_do_not_change_writes_nothing() {
     let since = Timestamp::now();
     thread::sleep(Duration::from_secs(u64::from(seconds)));
     let (renewals, writes): (Vec<_>, Vec<_>) =
-        audit::writes(OPERATOR, since).into_iter().partition(audit::Write::is_of_lease);
+        audit::writes(OPERATOR, since).into_iter().partition(audit::Request::is_of_lease);
     let size = namespace.kubectl(&["get", "smtprelay", "outbound", "-o", "yaml"]).len();
     println!(
         "in {seconds} s without a change: {} writes, and {} renewals of the Lease; the SMTPRelay is {size} bytes of YAML",
