@@ -59,11 +59,13 @@ OPTIONS = {
 ALL = merged(IMAGES, *OPTIONS.values())
 MATRIX = {name: merged(IMAGES, values) for name, values in OPTIONS.items()} | {
     "all at once": ALL,
+    "no warnings": merged(IMAGES, {"admissionWarnings": {"enabled": False}}),
     "one operator": merged(IMAGES, {"operator": {"replicas": 1}}),
     "all at once, every namespace": merged(ALL, {"watchNamespace": ""}),
     "observed and fenced in one namespace": merged(IMAGES, OBSERVED, OPTIONS["fenced"], OPTIONS["one namespace"]),
 }
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+POLICIES = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", *POLICIES}
 
 
 def lint():
@@ -175,6 +177,23 @@ def stands_by():
     check(list(apart) == ["preferredDuringSchedulingIgnoredDuringExecution"], f"on one node there would be one: {apart}")
 
 
+def warned():
+    """What is legal and dangerous is warned of and never refused, where the operator looks, and where the API server can."""
+    for name, values in MATRIX.items():
+        documents = objects(values)
+        policies, bindings = (of_kind(documents, kind) for kind in sorted(POLICIES))
+        check(bool(policies) == (values.get("admissionWarnings", {}).get("enabled") is not False), f"{name}: {len(policies)} policies")
+        check({one["metadata"]["name"] for one in policies} == {one["spec"]["policyName"] for one in bindings}, f"{name}: a policy without a binding")
+        check(all(one["spec"]["failurePolicy"] == "Ignore" for one in policies), f"{name}: a policy that can refuse")
+        where = values.get("watchNamespace")
+        for binding in bindings:
+            check(binding["spec"]["validationActions"] == ["Warn"], f"{name}: {binding}")
+            selected = binding["spec"].get("matchResources", {}).get("namespaceSelector", {}).get("matchLabels")
+            check(selected == ({"kubernetes.io/metadata.name": where} if where else None), f"{name}: {binding}")
+    process = template(IMAGES, kube="1.29.0")
+    check("ValidatingAdmissionPolicy" not in process.stdout and process.returncode == 0, "Kubernetes 1.29 does not know policies")
+
+
 def restricted():
     """The operator's pod keeps to the Pod Security Standard `restricted`, whatever else is set."""
     for name, values in MATRIX.items():
@@ -248,4 +267,4 @@ def kustomized():
 
 
 if __name__ == "__main__":
-    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, stands_by, restricted, refused, plain_manifests, kustomized)
+    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, stands_by, warned, restricted, refused, plain_manifests, kustomized)
