@@ -1,14 +1,16 @@
 //! The Kubernetes cluster of `tests/cluster`, which must be up, with Mailsluice installed by its chart.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write as _,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    thread,
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
 use crate::{wait, workspace};
@@ -200,11 +202,40 @@ impl Drop for StoppedApiServer {
     }
 }
 
+/// Kills the API server and starts it again, with the same arguments; waits until it answers.
+pub fn restart_api_server() {
+    let id = process_id("apiserver");
+    let command = fs::read(format!("/proc/{}/cmdline", id.as_raw_pid())).expect("its command line");
+    let command = String::from_utf8(command).expect("a command line in UTF-8");
+    signal("apiserver", Signal::KILL);
+    wait::until_some(PATIENCE, "the API server is gone", || test_kill_process(id).is_err().then_some(()));
+    let log = || File::options().append(true).open(run().join("log/apiserver.log")).expect("its log");
+    let namespace = std::env::var("MAILSLUICE_NETNS").unwrap_or_else(|_| "mailsluice".into());
+    let mut child = Command::new("nsenter")
+        .arg(format!("--net=/run/netns/{namespace}"))
+        .args(command.split_terminator('\0'))
+        .stdin(Stdio::null())
+        .stdout(log())
+        .stderr(log())
+        .process_group(0)
+        .spawn()
+        .expect("start the API server");
+    fs::write(run().join("apiserver.pid"), child.id().to_string()).expect("write its process id");
+    // So that it is gone when it is killed.
+    thread::spawn(move || child.wait());
+    wait::until_some(PATIENCE, "the API server answers again", || {
+        try_kubectl(&["get", "--raw", "/readyz"], "").status.success().then_some(())
+    });
+}
+
 fn signal(part: &str, signal: Signal) {
+    kill_process(process_id(part), signal).unwrap_or_else(|error| panic!("signal {part}: {error}"));
+}
+
+fn process_id(part: &str) -> Pid {
     let file = run().join(format!("{part}.pid"));
     let id = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw);
-    let id = id.unwrap_or_else(|| panic!("{}: no process id", file.display()));
-    kill_process(id, signal).unwrap_or_else(|error| panic!("signal {part}: {error}"));
+    id.unwrap_or_else(|| panic!("{}: no process id", file.display()))
 }
 
 fn tool(name: &str, arguments: &[&str], input: &str) -> Output {

@@ -1,6 +1,8 @@
-//! Pods that tests put beside the relays: sinks to deliver to, and clients with nothing but Python's smtplib.
+//! Pods that tests put beside the relays: sinks to deliver to, and clients with nothing but Python's smtplib. And the end of any pod's process.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     cluster::{self, Namespace},
@@ -75,6 +77,96 @@ spec: {{selector: {{sink: {name}}}, ports: [{{name: smtp, port: 25, targetPort: 
             (received.len() >= count).then_some(received)
         })
     }
+}
+
+/// A pod that sends one message after the other until it is told to stop, whatever becomes of the relay.
+#[derive(Debug)]
+pub struct Sender {
+    name: String,
+    control: PathBuf,
+}
+
+/// What it runs; it prints the subject of each message that was answered 250.
+const SENDER: &str = r#"
+import os, smtplib, sys, time
+name, domain, pause = sys.argv[1:]
+number = 0
+while not os.path.exists("/control/stop"):
+    try:
+        with smtplib.SMTP("outbound", 25, timeout=5) as smtp:
+            while not os.path.exists("/control/stop"):
+                number += 1
+                text = f"Subject: {name}-{number}\r\n\r\ntext\r\n"
+                smtp.sendmail("shop@example.org", [f"a@{domain}"], text)
+                print(f"{name}-{number}", flush=True)
+                time.sleep(float(pause))
+    except (OSError, smtplib.SMTPException):
+        time.sleep(0.02)
+"#;
+
+impl Sender {
+    /// Starts one that sends to this domain by the relay `outbound`, with a pause after each message.
+    #[must_use]
+    pub fn start(namespace: &Namespace, name: &str, domain: &str, pause: Duration) -> Sender {
+        let script: String = SENDER.lines().map(|line| format!("      {line}\n")).collect();
+        namespace.apply(&format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  {SECURITY}
+  containers:
+  - name: client
+    image: localhost/python:test
+    {CONTAINER_SECURITY}
+    volumeMounts: [{{name: control, mountPath: /control}}]
+    args:
+    - -c
+    - |
+{script}    - {name}
+    - {domain}
+    - \"{}\"
+  volumes: [{{name: control, emptyDir: {{}}}}]
+",
+            pause.as_secs_f64()
+        ));
+        let uid = namespace.at("pod", name, "/metadata/uid");
+        let control = cluster::run().join(format!("kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/control"));
+        Sender { name: name.to_owned(), control }
+    }
+
+    /// Stops it; the subjects of the messages that were answered 250.
+    #[must_use]
+    pub fn stop(self, namespace: &Namespace) -> Vec<String> {
+        let stop = self.control.join("stop");
+        fs::write(&stop, "").unwrap_or_else(|error| panic!("{}: {error}", stop.display()));
+        namespace.await_at("pod", &self.name, "/status/phase", "Succeeded");
+        namespace.kubectl(&["logs", &self.name]).lines().map(str::to_owned).collect()
+    }
+}
+
+/// `kill -9` of the process of a pod's first container.
+pub fn kill(namespace: &Namespace, pod: &str) {
+    kill_process(process_of(namespace, pod), Signal::KILL).unwrap_or_else(|error| panic!("kill {pod}: {error}"));
+}
+
+/// The process of a pod's container, as this machine numbers it.
+fn process_of(namespace: &Namespace, pod: &str) -> Pid {
+    wait::until_some(cluster::PATIENCE, &format!("the process of {pod}"), || {
+        let pod = namespace.object("pod", pod)?;
+        let id =
+            pod.pointer("/status/containerStatuses/0/containerID")?.as_str()?.strip_prefix("containerd://")?.to_owned();
+        let processes =
+            fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        processes
+            .filter(|process| {
+                fs::read_to_string(format!("/proc/{process}/cgroup")).is_ok_and(|groups| groups.contains(&id))
+            })
+            .find_map(Pid::from_raw)
+    })
 }
 
 /// Sends `count` messages to each of `domains` from a pod that has nothing but Python's smtplib, one session for each
