@@ -57,8 +57,12 @@ pub fn draw(
         }
     };
     let conditions = transition::settle("Accepted", Some(finding), &before.conditions, generation, now);
-    let mut status =
-        TCPScheduleStatus { conditions: conditions.into_iter().collect(), relays, ..TCPScheduleStatus::default() };
+    let mut status = TCPScheduleStatus {
+        observed_generation: generation,
+        conditions: conditions.into_iter().collect(),
+        relays,
+        ..TCPScheduleStatus::default()
+    };
     let Some((verdict, schedule)) = verdict else { return (status, None) };
     status.link = Some(verdict.link);
     status.changes_at = verdict.changes_at;
@@ -106,6 +110,7 @@ mod tests {
         let (status, again) = drawn(&TCPScheduleStatus::default(), at("19:30:00.25"));
         assert_eq!((status.link, status.relays), (Some(LinkState::Open), 2));
         assert_eq!((status.since, status.changes_at), (Some(at("19:30:00")), Some(at("20:00:00"))));
+        assert_eq!(status.observed_generation, Some(3));
         let accepted = &status.conditions[0];
         assert_eq!(
             (accepted.type_.as_str(), accepted.status.as_str(), accepted.observed_generation),

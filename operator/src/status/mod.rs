@@ -137,6 +137,7 @@ pub fn draw(facts: &Facts<'_>) -> SMTPRelayStatus {
         transition::settle(kind, finding, &facts.before.conditions, facts.generation, facts.now)
     };
     let mut status = SMTPRelayStatus {
+        observed_generation: facts.generation,
         conditions: findings.into_iter().filter_map(settle).collect(),
         replicas: facts.pods,
         ready_replicas: facts.ready,
