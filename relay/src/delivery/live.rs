@@ -2,34 +2,35 @@
 
 use std::net::SocketAddr;
 
-use super::session::Session;
+use super::approach::Approach;
 use crate::tcp::Blame;
 
 /// A session over an address that has said EHLO, counted for as long as it lasts.
 pub(super) struct Live<'a> {
-    session: &'a Session,
+    approach: &'a Approach,
     address: SocketAddr,
 }
 
 impl<'a> Live<'a> {
-    pub(super) fn new(session: &'a Session, address: SocketAddr) -> Self {
-        session.courier.gate.addresses_for(Some(session.id), |addresses| {
-            addresses.opened(address, &session.host);
-            addresses.answered(address, &session.host, Blame::Address);
+    pub(super) fn new(approach: &'a Approach, address: SocketAddr) -> Self {
+        let Approach { courier, host, id, .. } = approach;
+        courier.gate.addresses_for(Some(*id), |addresses| {
+            addresses.opened(address, host);
+            addresses.answered(address, host, Blame::Address);
         });
-        Live { session, address }
+        Live { approach, address }
     }
 
     /// A message of the host was answered over it.
     pub(super) fn answered(&self) {
-        let host = &self.session.host;
-        let Session { courier, id, .. } = self.session;
+        let Approach { courier, host, id, .. } = self.approach;
         courier.gate.addresses_for(Some(*id), |addresses| addresses.answered(self.address, host, Blame::HostThere));
     }
 }
 
 impl Drop for Live<'_> {
     fn drop(&mut self) {
-        self.session.courier.gate.addresses(|addresses| addresses.closed(self.address, &self.session.host));
+        let Approach { courier, host, .. } = self.approach;
+        courier.gate.addresses(|addresses| addresses.closed(self.address, host));
     }
 }

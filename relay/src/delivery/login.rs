@@ -19,8 +19,8 @@ use mailsluice_crds::{
 };
 
 use super::{
+    approach::Approach,
     fault::{Fault, TEXT_LENGTH},
-    session::Session,
     transfer::Watcher,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(super) struct Login {
     credentials: Arc<Credentials>,
 }
 
-impl Session {
+impl Approach {
     /// What is shown to the host; none where its route has no credentials.
     ///
     /// # Errors

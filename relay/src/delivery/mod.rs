@@ -1,12 +1,11 @@
 //! Delivery: takes due mail, asks `tcp` for a session, drives the `smtp` client, turns replies into outcomes.
 //!
 //! - [`dispatch`]: the loop that lets hosts have their turn;
+//! - [`approach`]: the way to a host; [`policy`]: what domains themselves ask of TLS, and how that is counted; [`secure`]: a connection on
+//!   its way to a session, TLS and all; [`login`]: what a smarthost is shown, and whether it lets the relay in;
 //! - [`session`]: one session with one host, for as many messages as it has;
 //! - [`live`]: how many there are over an address;
-//! - [`policy`]: what domains themselves ask of TLS, and how that is counted;
-//! - [`secure`]: a connection on its way to a session, TLS and all;
 //! - [`require_tls`]: messages whose senders require TLS all the way; [`tls_optional`]: those that are to go even without;
-//! - [`login`]: what a smarthost is shown, and whether it lets the relay in;
 //! - [`transfer`]: a message's envelope and text on their way through the client;
 //! - [`sign`]: a message's text, with the signatures of its author's domain;
 //! - [`settle`]: what became of a message, on disk, in the queue and in the log;
@@ -19,6 +18,7 @@
 //! - [`unreadable`]: mail that the spool cannot give back.
 
 mod administer;
+mod approach;
 mod bounce;
 pub mod dispatch;
 mod expire;

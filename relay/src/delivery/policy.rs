@@ -7,7 +7,7 @@ use mailsluice_crds::{
     relay::TlsPolicy,
 };
 
-use super::{fault::Fault, session::Session};
+use super::{approach::Approach, fault::Fault};
 use crate::{
     clock,
     mta_sts::{Asked, Found, InForce, Mode},
@@ -30,7 +30,7 @@ impl Asks {
     }
 }
 
-impl Session {
+impl Approach {
     /// Whether answers of the DNS are to be proved.
     pub(super) fn asks_for_dane(&self) -> bool {
         self.config.tls_to(&self.hop).0 == TlsPolicy::Dane

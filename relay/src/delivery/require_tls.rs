@@ -130,7 +130,7 @@ impl Session {
     pub(super) fn carries(&self, target: &Target, wanted: Option<&Wanted>) -> Carries {
         let verified = wanted.is_some_and(|wanted| wanted.verified);
         // Of the targets of a policy in force those are left that it lists.
-        let named = target.proved || self.asks.get().and_then(Asks::mode) == Some(Mode::Enforce);
+        let named = target.proved || self.approach.asks.get().and_then(Asks::mode) == Some(Mode::Enforce);
         if verified && named { Carries::All } else { Carries::Ordinary }
     }
 
@@ -138,7 +138,7 @@ impl Session {
     pub(super) async fn require_tls(&self, first: InHand) {
         let mut next = Some(first);
         while let Some(in_hand) = next.take() {
-            if self.courier.stop.is_cancelled() || !self.lease.may_go_on(clock::now()) {
+            if self.approach.courier.stop.is_cancelled() || !self.approach.lease.may_go_on(clock::now()) {
                 return;
             }
             next = self.send_verified(in_hand).await;
@@ -152,10 +152,10 @@ impl Session {
             Err(unmet) => unmet,
         };
         let work = in_hand.work().cloned()?;
-        let envelope = match self.courier.spool.envelope(work.location).await {
+        let envelope = match self.approach.courier.spool.envelope(work.location).await {
             Ok(envelope) => envelope,
             Err(error) => {
-                self.courier.unreadable(&work, &error, in_hand);
+                self.approach.courier.unreadable(&work, &error, in_hand);
                 return None;
             }
         };
@@ -221,17 +221,17 @@ impl Session {
     /// The targets whose names nobody but the domain, or the route, can have given; at least one.
     async fn beyond_doubt(&self) -> Result<Vec<Target>, Unmet> {
         let later = |fault: Fault| Unmet::Later(fault.error);
-        let is_mx = matches!(self.hop, NextHop::Mx(_));
-        let mut found = self.look_up(is_mx || self.asks_for_dane()).await;
+        let is_mx = matches!(self.approach.hop, NextHop::Mx(_));
+        let mut found = self.approach.look_up(is_mx || self.approach.asks_for_dane()).await;
         if is_mx && found.as_ref().is_err_and(|error| error.code == RouteCode::DnssecBogus) {
-            found = self.look_up(false).await;
+            found = self.approach.look_up(false).await;
         }
         let mut targets = found.map_err(|error| later(Fault::route(&error, clock::now())))?;
-        let NextHop::Mx(domain) = &self.hop else { return Ok(targets) };
+        let NextHop::Mx(domain) = &self.approach.hop else { return Ok(targets) };
         if targets.iter().all(|target| target.proved) {
             return Ok(targets);
         }
-        let found = self.find_policy(domain).await;
+        let found = self.approach.find_policy(domain).await;
         let policy = found.policy.as_ref().map(|in_force| &in_force.policy);
         let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
         targets.retain(|target| target.proved || policy.is_some_and(|policy| policy.names(&target.name)));
@@ -255,16 +255,20 @@ impl Session {
     async fn reach_verified(&self, target: &Target) -> Result<Client<Stream, Watcher>, Fault> {
         let usable = target.tlsa.as_ref().is_some_and(|records| records.is_usable());
         let policy = if usable { TlsPolicy::Dane } else { TlsPolicy::Verified };
-        let wanted = self.wanted_as(policy, (target, None), None)?;
+        let wanted = self.approach.wanted_as(policy, (target, None), None)?;
         self.reach(target, wanted.as_ref()).await
     }
 
     /// A session with the first host that will have one as the route says; why there is none, else.
     async fn open_as_usual(&self) -> Result<(Client<Stream, Watcher>, Target), Option<Fault>> {
-        let targets = self.look_up(self.asks_for_dane()).await.map_err(|error| Fault::route(&error, clock::now()))?;
+        let targets = self
+            .approach
+            .look_up(self.approach.asks_for_dane())
+            .await
+            .map_err(|error| Fault::route(&error, clock::now()))?;
         let mut last = None;
-        for target in self.narrow(targets).await? {
-            let reached = match self.wanted(&target, None).await {
+        for target in self.approach.narrow(targets).await? {
+            let reached = match self.approach.wanted(&target, None).await {
                 Ok(wanted) => self.reach(&target, wanted.as_ref()).await,
                 Err(fault) => Err(fault),
             };
@@ -281,7 +285,10 @@ impl Session {
     fn held(&self, target: &Target) -> Option<LastError> {
         let now = clock::now();
         let held = |held: &crate::tcp::Held| held.error.clone();
-        self.courier.gate.addresses(|addresses| addresses.held(target.address, &self.host, now).map(held))
+        self.approach
+            .courier
+            .gate
+            .addresses(|addresses| addresses.held(target.address, &self.approach.host, now).map(held))
     }
 }
 

@@ -8,13 +8,7 @@ use mailsluice_crds::{
 };
 use tokio::net::TcpStream;
 
-use super::{
-    fault::{Fault, Scope},
-    login::raised,
-    policy::Asks,
-    session::Session,
-    transfer::Watcher,
-};
+use super::{approach::Approach, fault::Fault, login::raised, policy::Asks, transfer::Watcher};
 use crate::{
     clock,
     log::Tag,
@@ -25,7 +19,7 @@ use crate::{
     tls::{Stream, TlsFault, Wanted},
 };
 
-impl Session {
+impl Approach {
     /// What is wanted of TLS towards a target, and another one of its name, where the two race; none where mail goes in clear.
     pub(super) async fn wanted(&self, target: &Target, second: Option<&Target>) -> Result<Option<Wanted>, Fault> {
         let policy = self.config.tls_to(&self.hop).0;
@@ -46,8 +40,7 @@ impl Session {
         wanted.map_err(|fault| Fault::client(&failed(fault), None, clock::now()))
     }
 
-    /// Connects to one target, and takes the connection to the point where messages can be sent. What is wrong with the address itself is
-    /// noted; the rest is for the caller to judge.
+    /// Connects to one target, and takes the connection to the point where messages can be sent.
     pub(super) async fn reach(
         &self,
         target: &Target,
@@ -55,20 +48,14 @@ impl Session {
     ) -> Result<Client<Stream, Watcher>, Fault> {
         self.connecting(&[target]);
         let mut race = connect(&self.lease, self.way.source(), target.address, None).await;
-        let opened = match (race.won, race.failed.pop()) {
+        match (race.won, race.failed.pop()) {
             (Some((_, stream)), _) => self.open(stream, target, wanted).await,
             (None, Some((_, error))) => Err(Fault::connect(&error, &target.address.to_string(), clock::now())),
             (None, None) => {
                 let closed = ClientError { stage: Stage::Banner, kind: ErrorKind::Closed, fate: Fate::NotAccepted };
                 Err(Fault::client(&closed, Some(&target.address.to_string()), clock::now()))
             }
-        };
-        if let Err(fault) = &opened
-            && matches!(fault.scope, Scope::Address | Scope::Everything)
-        {
-            let _ = self.blame(target, fault);
         }
-        opened
     }
 
     /// Takes a connection to the point where messages can be sent.

@@ -1,11 +1,6 @@
 //! One session with one host: look up where it is, connect, and send what waits, until nothing does.
 
-use std::{
-    net::SocketAddr,
-    ops::ControlFlow,
-    sync::{Arc, Mutex, OnceLock},
-    time::Duration,
-};
+use std::{net::SocketAddr, ops::ControlFlow, sync::Arc, time::Duration};
 
 use mailsluice_crds::{
     LogLevel,
@@ -15,12 +10,11 @@ use tokio::time::{self, Instant};
 
 use super::{
     Courier,
+    approach::Approach,
     expire::in_vain,
     fault::{Fault, Scope, TEXT_LENGTH},
     live::Live,
-    login::Login,
     outcome::Outcome,
-    policy::Asks,
     require_tls::{Carries, Going, going},
     transfer::{Watcher, outgoing, relayed},
 };
@@ -29,13 +23,12 @@ use crate::{
     config::Config,
     errors::shortened,
     ids::SessionId,
-    log::{Record, Tag},
     queue::{Facts, HostId, InHand, Next, Run, SessionHold, Settled, Suspension, Work},
-    route::{NextHop, RouteError, Target, Terms, Way, listens_at, next_race},
+    route::{Target, next_race},
     smtp::client::{self, Client, ClientError, ErrorKind, Fate},
     spool::{self, Deferral, Mark, SpoolError},
-    tcp::{Addresses, Blame, Entry, Held, Lease, connect},
-    tls::Stream,
+    tcp::{Addresses, Blame, Held, Lease, connect},
+    tls::{Stream, Wanted},
 };
 
 /// How long a session waits for more mail before it says QUIT: long enough to be used again under steady flow, short
@@ -53,22 +46,9 @@ const CONNECTION_AGE: Duration = Duration::from_secs(300);
 
 /// One session, from its turn to its end.
 pub(super) struct Session {
-    pub(super) courier: Arc<Courier>,
+    pub(super) approach: Approach,
     pub(super) host_id: HostId,
-    pub(super) host: String,
-    pub(super) hop: NextHop,
-    /// That in force when the session began.
-    pub(super) config: Arc<Config>,
-    /// What the domain itself asks of TLS, once it is known.
-    pub(super) asks: OnceLock<Asks>,
-    pub(super) id: SessionId,
     pub(super) hold: SessionHold,
-    pub(super) entry: Arc<Entry>,
-    pub(super) lease: Lease,
-    /// What the route to the host says of how mail leaves.
-    pub(super) way: Arc<Way>,
-    /// What the last connection was logged in with, where it was.
-    pub(super) login: Mutex<Option<Login>>,
 }
 
 /// A connection, at its other end.
@@ -110,82 +90,47 @@ impl Session {
         lease: Lease,
     ) -> Self {
         let entry = Arc::new(courier.table.add(host_id));
-        let hop = NextHop::from_host_name(&host);
-        let config = courier.config.borrow().clone();
-        let way = config.routes.way(&host);
-        Session {
-            courier,
-            host_id,
-            host,
-            hop,
-            config,
-            asks: OnceLock::new(),
-            id,
-            hold,
-            entry,
-            lease,
-            way,
-            login: Mutex::default(),
-        }
+        Session { approach: Approach::new(courier, host, id, entry, lease), host_id, hold }
     }
 
     pub(super) async fn run(self) {
         let begun = Instant::now();
-        match self.look_up(self.asks_for_dane()).await {
-            Ok(targets) => match self.narrow(targets).await {
+        match self.approach.look_up(self.approach.asks_for_dane()).await {
+            Ok(targets) => match self.approach.narrow(targets).await {
                 Ok(targets) => self.with_targets(targets).await,
                 Err(fault) => self.give_up(&fault, self.is_of_policy(fault.reason, &fault.error)).await,
             },
             Err(error) if error.permanent => self.give_up_all(&error).await,
             Err(error) => {
-                self.tell_route(&error);
+                self.approach.tell_route(&error);
                 let fault = Fault::route(&error, clock::now());
                 self.give_up(&fault, self.is_of_policy(fault.reason, &fault.error)).await;
             }
         }
-        self.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
-        let (sent, received) = self.entry.octets();
-        let record = self.record(LogLevel::LowLevel);
-        let record = match self.courier.log.shows_host(LogLevel::AllInfo, &self.host) {
+        self.approach.courier.metrics.session_out_seconds.observe(begun.elapsed().as_secs_f64());
+        let (sent, received) = self.approach.entry.octets();
+        let record = self.approach.record(LogLevel::LowLevel);
+        let record = match self.approach.courier.log.shows_host(LogLevel::AllInfo, &self.approach.host) {
             true => record.number("sent", sent).number("received", received),
             false => record,
         };
         record.say("the session is over");
     }
 
-    /// A record of this session.
-    pub(super) fn record(&self, level: LogLevel) -> Record<'_> {
-        self.courier.log.at_host(level, Tag::Smtp, &self.host).field("session", self.id)
-    }
-
-    /// A connection to one of these is about to be opened.
-    pub(super) fn connecting(&self, targets: &[&Target]) {
-        for target in targets.iter().rev() {
-            self.entry.connecting(target.address);
-            let record = self.record(LogLevel::LowLevel).field("peer", target.address);
-            record.say(format_args!("connects to {}", target.name));
+    /// Connects to one target, and takes the connection to the point where messages can be sent. What is wrong with the address itself is
+    /// noted; the rest is for the caller to judge.
+    pub(super) async fn reach(
+        &self,
+        target: &Target,
+        wanted: Option<&Wanted>,
+    ) -> Result<Client<Stream, Watcher>, Fault> {
+        let reached = self.approach.reach(target, wanted).await;
+        if let Err(fault) = &reached
+            && matches!(fault.scope, Scope::Address | Scope::Everything)
+        {
+            let _ = self.blame(target, fault);
         }
-    }
-
-    /// The addresses of the host to try; `dane`: whether answers are to be proved.
-    pub(super) async fn look_up(&self, dane: bool) -> Result<Vec<Target>, RouteError> {
-        let ports: Vec<u16> = self.config.spec.listeners.iter().map(|listener| listener.port).collect();
-        let terms = Terms {
-            private: self.config.routes.allows_private(&self.host),
-            dane,
-            hostname: &self.config.hello,
-            ours: &|address| listens_at(self.courier.bind, &ports, address),
-        };
-        let mut targets = self.courier.resolver.targets(&self.hop, &terms).await?;
-        if targets.iter().any(|target| self.way.reaches(target.address)) {
-            targets.retain(|target| self.way.reaches(target.address));
-        }
-        if self.courier.log.shows_host(LogLevel::AllInfo, &self.host) {
-            let shown: Vec<_> = targets.iter().map(ToString::to_string).collect();
-            let record = self.courier.log.at_host(LogLevel::AllInfo, Tag::Route, &self.host).field("session", self.id);
-            record.say(format_args!("the DNS has led to {}", shown.join(", ")));
-        }
-        Ok(targets)
+        reached
     }
 
     /// Tries the addresses in their order, those that are suspended left out, until one has taken what waits.
@@ -198,7 +143,7 @@ impl Session {
                 if self.is_of_policy(suspension.reason, &error) {
                     Box::pin(self.send_regardless()).await;
                 }
-                self.courier.queue.change_for(&Facts::failure(self.id, &error), |queue| {
+                self.approach.courier.queue.change_for(&Facts::failure(self.approach.id, &error), |queue| {
                     queue.note_error(self.host_id, error.clone());
                     queue.suspend(self.host_id, suspension)
                 });
@@ -208,9 +153,9 @@ impl Session {
         let mut last = None;
         let mut of_policy = false;
         while let Some((first, second)) = next_race(&left)
-            && !self.courier.stop.is_cancelled()
+            && !self.approach.courier.stop.is_cancelled()
         {
-            let wanted = match self.wanted(first, second).await {
+            let wanted = match self.approach.wanted(first, second).await {
                 Ok(wanted) => wanted,
                 Err(fault) => {
                     let name = first.name.clone();
@@ -220,8 +165,10 @@ impl Session {
                 }
             };
             let pair: Vec<&Target> = [Some(first), second].into_iter().flatten().collect();
-            self.connecting(&pair);
-            let race = connect(&self.lease, self.way.source(), first.address, second.map(|s| s.address)).await;
+            self.approach.connecting(&pair);
+            let race =
+                connect(&self.approach.lease, self.approach.way.source(), first.address, second.map(|s| s.address))
+                    .await;
             let mut fault = None;
             let tried: Vec<Target> = pair.into_iter().cloned().collect();
             for (target, error) in race.failed.iter().filter_map(|(index, error)| Some((tried.get(*index)?, error))) {
@@ -237,7 +184,7 @@ impl Session {
                 && let Some(target) = tried.get(index)
             {
                 left.retain(|other| other.address != target.address);
-                fault = match self.open(stream, target, wanted.as_ref()).await {
+                fault = match self.approach.open(stream, target, wanted.as_ref()).await {
                     Ok(client) => {
                         let carries = self.carries(target, wanted.as_ref());
                         let peer = Peer { target, carries, others: !left.is_empty() };
@@ -260,7 +207,8 @@ impl Session {
             }
             if let Some((target, fault)) = fault {
                 of_policy |= self.is_of_policy(fault.reason, &fault.error);
-                self.record(LogLevel::LowLevel)
+                self.approach
+                    .record(LogLevel::LowLevel)
                     .field("peer", target.address)
                     .field("code", &fault.error.code)
                     .say(format_args!("no session with {}: {}", target.name, fault.error.text));
@@ -284,14 +232,14 @@ impl Session {
     /// not go on over one of them.
     fn not_suspended(&self, mut targets: Vec<Target>) -> Result<Vec<Target>, Option<Box<(Suspension, LastError)>>> {
         let now = clock::now();
-        let first_free = self.courier.gate.addresses_for(Some(self.id), |addresses| {
+        let first_free = self.approach.courier.gate.addresses_for(Some(self.approach.id), |addresses| {
             if addresses.is_empty() {
                 return None;
             }
             let mut first_free: Option<(SocketAddr, Held)> = None;
             targets.retain(|target| {
-                let Some(held) = addresses.held(target.address, &self.host, now).cloned() else { return true };
-                addresses.meet(&self.host, target.address, now);
+                let Some(held) = addresses.held(target.address, &self.approach.host, now).cloned() else { return true };
+                addresses.meet(&self.approach.host, target.address, now);
                 if first_free.as_ref().is_none_or(|(_, known)| held.till < known.till) {
                     first_free = Some((target.address, held));
                 }
@@ -300,11 +248,11 @@ impl Session {
             first_free
         });
         let goes_on = |addresses: &mut Addresses| {
-            first_free.as_ref().is_some_and(|(address, _)| addresses.live(*address, &self.host) > 0)
+            first_free.as_ref().is_some_and(|(address, _)| addresses.live(*address, &self.approach.host) > 0)
         };
-        if targets.is_empty() && self.courier.gate.addresses(goes_on) {
+        if targets.is_empty() && self.approach.courier.gate.addresses(goes_on) {
             // Others have found the address wanting, and yet this host's mail goes on over it: no more sessions, then.
-            self.courier.queue.change(|queue| queue.crowded(self.host_id));
+            self.approach.courier.queue.change(|queue| queue.crowded(self.host_id));
             return Err(None);
         }
         match first_free {
@@ -323,14 +271,14 @@ impl Session {
 
     /// Suspends what is at fault, if that is less than the host. Break: nothing more is to be tried in this session.
     pub(super) fn blame(&self, target: &Target, fault: &Fault) -> ControlFlow<()> {
-        let courier = &self.courier;
+        let courier = &self.approach.courier;
         let now = clock::now();
         let blame = match fault.scope {
             Scope::Connection => return ControlFlow::Break(()),
             Scope::Host => return ControlFlow::Continue(()),
             Scope::Everything => {
                 let suspension = courier.gate.pause(&fault.error, now);
-                courier.queue.change_for(&Facts::failure(self.id, &fault.error), |queue| {
+                courier.queue.change_for(&Facts::failure(self.approach.id, &fault.error), |queue| {
                     queue.note_error(self.host_id, fault.error.clone());
                     queue.suspend(self.host_id, suspension)
                 });
@@ -340,9 +288,10 @@ impl Session {
             Scope::HostAtAddress => Blame::HostThere,
         };
         // Where other sessions of the host go on there, it takes no more at a time than those.
-        if courier.gate.addresses(|addresses| addresses.live(target.address, &self.host)) > 0 {
+        if courier.gate.addresses(|addresses| addresses.live(target.address, &self.approach.host)) > 0 {
             courier.queue.change(|queue| queue.crowded(self.host_id));
-            self.record(LogLevel::Problems)
+            self.approach
+                .record(LogLevel::Problems)
                 .field("peer", target.address)
                 .field("code", &fault.error.code)
                 .say(format_args!("takes no more connections at a time than are open: {}", fault.error.text));
@@ -350,8 +299,8 @@ impl Session {
         }
         let backoff = courier.queue.read(|queue| queue.backoff());
         let why = (fault.reason, fault.error.clone());
-        courier.gate.addresses_for(Some(self.id), |addresses| {
-            addresses.suspend(target.address, &self.host, blame, why, backoff, now)
+        courier.gate.addresses_for(Some(self.approach.id), |addresses| {
+            addresses.suspend(target.address, &self.approach.host, blame, why, backoff, now)
         });
         ControlFlow::Continue(())
     }
@@ -363,15 +312,18 @@ impl Session {
         peer: &Peer<'_>,
         mut first: Option<InHand>,
     ) -> Turn {
-        let live = Live::new(self, peer.target.address);
+        let live = Live::new(&self.approach, peer.target.address);
         let begun = Instant::now();
         let mut messages = 0_u32;
-        let mut config = self.courier.config.clone();
-        while !self.courier.stop.is_cancelled() && client.is_usable() && self.lease.may_go_on(clock::now()) {
+        let mut config = self.approach.courier.config.clone();
+        while !self.approach.courier.stop.is_cancelled()
+            && client.is_usable()
+            && self.approach.lease.may_go_on(clock::now())
+        {
             if config.has_changed().unwrap_or(false) && !self.is_as(&config.borrow_and_update()) {
                 break;
             }
-            if !self.is_logged_in_still() {
+            if !self.approach.is_logged_in_still() {
                 break;
             }
             if messages >= MESSAGES_PER_CONNECTION || begun.elapsed() >= CONNECTION_AGE {
@@ -379,7 +331,7 @@ impl Session {
             }
             if (messages >= MESSAGES_PER_TURN || begun.elapsed() >= TURN_TIME)
                 && messages > 0
-                && self.courier.queue.read(|queue| queue.has_turns())
+                && self.approach.courier.queue.read(|queue| queue.has_turns())
             {
                 break;
             }
@@ -407,11 +359,11 @@ impl Session {
                     }
                 },
                 Next::Idle(idle) => {
-                    self.entry.stage(Stage::Idle);
+                    self.approach.entry.stage(Stage::Idle);
                     tokio::select! {
                         () = idle.rung() => {}
                         () = time::sleep(IDLE_TIME) => break,
-                        () = self.courier.stop.cancelled() => break,
+                        () = self.approach.courier.stop.cancelled() => break,
                     }
                 }
             }
@@ -423,8 +375,11 @@ impl Session {
 
     /// Whether a new session would be like this one.
     fn is_as(&self, config: &Config) -> bool {
-        let reached = |config: &Config| config.tls_to(&self.hop) == self.config.tls_to(&self.hop);
-        self.config.hello == config.hello && self.way == config.routes.way(&self.host) && reached(config)
+        let reached =
+            |config: &Config| config.tls_to(&self.approach.hop) == self.approach.config.tls_to(&self.approach.hop);
+        self.approach.config.hello == config.hello
+            && self.approach.way == config.routes.way(&self.approach.host)
+            && reached(config)
     }
 
     async fn send(
@@ -435,10 +390,10 @@ impl Session {
         messages: u32,
     ) -> Sent {
         let Some(work) = in_hand.work().cloned() else { return Sent::GoOn };
-        let (envelope, body) = match self.courier.spool.read(work.location).await {
+        let (envelope, body) = match self.approach.courier.spool.read(work.location).await {
             Ok(found) => found,
             Err(error) => {
-                self.courier.unreadable(&work, &error, in_hand);
+                self.approach.courier.unreadable(&work, &error, in_hand);
                 return Sent::GoOn;
             }
         };
@@ -447,8 +402,8 @@ impl Session {
             return Sent::Requires(in_hand);
         }
         let now = clock::now();
-        let Some(mut outgoing) = outgoing(&envelope, &work.recipients, &self.way, now) else {
-            self.courier.unusable(&work, "the envelope of a message is none that can be sent", in_hand);
+        let Some(mut outgoing) = outgoing(&envelope, &work.recipients, &self.approach.way, now) else {
+            self.approach.courier.unusable(&work, "the envelope of a message is none that can be sent", in_hand);
             return Sent::GoOn;
         };
         if going == Going::Unmarked
@@ -456,8 +411,8 @@ impl Session {
         {
             asked.require_tls = false;
         }
-        let expiry = self.courier.expiry(&envelope);
-        let (mut text, added) = match self.courier.text(&work, body).await {
+        let expiry = self.approach.courier.expiry(&envelope);
+        let (mut text, added) = match self.approach.courier.text(&work, body).await {
             Ok(text) => text,
             Err(why) => {
                 self.unsent(in_hand, &work, why);
@@ -469,7 +424,7 @@ impl Session {
         let sent = tokio::select! {
             biased;
             sent = client.send(&outgoing, &mut text) => sent,
-            () = in_vain(&self.entry, now, expiry) => {
+            () = in_vain(&self.approach.entry, now, expiry) => {
                 // The host has nothing of the text yet, so it cannot have taken the message. It goes back at once.
                 in_hand.settle(Settled::Untried);
                 return Sent::GivenUp;
@@ -479,7 +434,8 @@ impl Session {
         match sent {
             Ok(replies) => {
                 if replies.stage == client::Stage::Reply {
-                    self.record(LogLevel::AllInfo)
+                    self.approach
+                        .record(LogLevel::AllInfo)
                         .field("message", work.id)
                         .number("octets", envelope.size + added)
                         .say("the text has been sent");
@@ -498,7 +454,7 @@ impl Session {
                 // Not the host's fault: it was left without the final dot, and so has not taken the message.
                 let error =
                     SpoolError::Io { what: "read", file: "the text of a message".into(), source: source.into() };
-                self.courier.unreadable(&work, &error, in_hand);
+                self.approach.courier.unreadable(&work, &error, in_hand);
                 Sent::GivenUp
             }
             Err(error) => Sent::Over(self.broken(in_hand, &work, &error, peer, messages)),
@@ -507,7 +463,7 @@ impl Session {
 
     /// The connection broke, or the host ended it, in the middle of a message. Says whose failure that is.
     fn broken(&self, in_hand: InHand, work: &Work, error: &ClientError, peer: &Peer<'_>, messages: u32) -> Fault {
-        let courier = &self.courier;
+        let courier = &self.approach.courier;
         let now = clock::now();
         let mut fault = Fault::client(error, Some(&peer.target.address.to_string()), now);
         // Over a connection that has taken mail it is the connection that has had enough: a new one goes on.
@@ -521,7 +477,8 @@ impl Session {
         };
         if at_once {
             // Nothing is known against the message: another connection, or another address, is tried at once.
-            self.record(LogLevel::LowLevel)
+            self.approach
+                .record(LogLevel::LowLevel)
                 .field("message", work.id)
                 .error(&fault.error)
                 .say(format_args!("not sent over this connection, and tried again at once: {}", fault.error.text));
@@ -551,7 +508,7 @@ impl Session {
 
     /// The host as a whole cannot be reached: nothing is tried before its new Suspended Till.
     fn suspend(&self, fault: &Fault) {
-        self.courier.queue.change_for(&Facts::failure(self.id, &fault.error), |queue| {
+        self.approach.courier.queue.change_for(&Facts::failure(self.approach.id, &fault.error), |queue| {
             queue.suspend_after_failure(
                 self.host_id,
                 clock::now(),

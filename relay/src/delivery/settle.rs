@@ -26,7 +26,7 @@ impl Session {
         mut outcome: Outcome,
         said: Option<(&Reply, &str)>,
     ) {
-        let courier = &self.courier;
+        let courier = &self.approach.courier;
         let Some(work) = in_hand.work().cloned() else { return };
         if !outcome.failed.is_empty() {
             let body = courier.spool.body(work.location).await.ok();
@@ -82,11 +82,16 @@ impl Session {
     }
 
     pub(super) fn tell(&self, work: &Work, outcome: &Outcome, said: Option<(&Reply, &str)>, till: Timestamp) {
-        let metrics = &self.courier.metrics;
+        let metrics = &self.approach.courier.metrics;
         metrics.delivered.inc_by(outcome.delivered.len() as u64);
         metrics.deferred.inc_by(outcome.deferred.len() as u64);
         let record = |level| {
-            self.courier.log.at_host(level, Tag::Smtp, &self.host).field("session", self.id).field("message", work.id)
+            self.approach
+                .courier
+                .log
+                .at_host(level, Tag::Smtp, &self.approach.host)
+                .field("session", self.approach.id)
+                .field("message", work.id)
         };
         if !outcome.delivered.is_empty() {
             record(LogLevel::Major)
@@ -109,11 +114,11 @@ impl Session {
     /// The host can take no mail, ever: all that waits for it goes back to its senders.
     pub(super) async fn give_up_all(&self, error: &RouteError) {
         let fault = Fault::route(error, clock::now());
-        while !self.courier.stop.is_cancelled()
+        while !self.approach.courier.stop.is_cancelled()
             && let Next::Message(in_hand) = self.hold.next(clock::now())
         {
             let Some(work) = in_hand.work().cloned() else { continue };
-            match self.courier.spool.envelope(work.location).await {
+            match self.approach.courier.spool.envelope(work.location).await {
                 Ok(envelope) => {
                     let (class, subject, detail) = error.enhanced;
                     let failed = work
@@ -130,7 +135,7 @@ impl Session {
                     let outcome = Outcome { failed, error: Some(fault.error.clone()), ..Outcome::default() };
                     self.settle(in_hand, &envelope, outcome, None).await;
                 }
-                Err(error) => self.courier.unreadable(&work, &error, in_hand),
+                Err(error) => self.approach.courier.unreadable(&work, &error, in_hand),
             }
         }
     }

@@ -98,11 +98,11 @@ impl Session {
     /// The text cannot be sent now; the connection is none the worse for it.
     pub(super) fn unsent(&self, in_hand: InHand, work: &Work, why: Unsent) {
         let text = match why {
-            Unsent::Read(error) => return self.courier.unreadable(work, &error, in_hand),
+            Unsent::Read(error) => return self.approach.courier.unreadable(work, &error, in_hand),
             Unsent::NoKey(no_key) => no_key.to_string(),
             Unsent::Key(fault) => format!("the message cannot be signed: {fault}"),
         };
-        let courier = &self.courier;
+        let courier = &self.approach.courier;
         let now = clock::now();
         let text = shortened(&text, TEXT_LENGTH);
         let attempts = work.attempts + 1;
@@ -115,8 +115,8 @@ impl Session {
         courier.metrics.deferred.inc_by(work.recipients.len() as u64);
         courier
             .log
-            .at_host(LogLevel::Problems, Tag::Smtp, &self.host)
-            .field("session", self.id)
+            .at_host(LogLevel::Problems, Tag::Smtp, &self.approach.host)
+            .field("session", self.approach.id)
             .field("message", work.id)
             .field("code", NO_KEY)
             .field("till", till)

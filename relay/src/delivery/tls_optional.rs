@@ -26,33 +26,34 @@ use crate::{
 impl Session {
     /// Whether a failure comes of what the recipients' domain asks of TLS.
     pub(super) fn is_of_policy(&self, reason: Reason, error: &LastError) -> bool {
-        let asks = matches!(self.config.tls_to(&self.hop).0, TlsPolicy::Dane | TlsPolicy::MtaSts);
+        let asks = matches!(self.approach.config.tls_to(&self.approach.hop).0, TlsPolicy::Dane | TlsPolicy::MtaSts);
         let bogus = error.code == RouteCode::DnssecBogus.into();
-        asks && matches!(self.hop, NextHop::Mx(_)) && (reason == Reason::TlsFailed || bogus)
+        asks && matches!(self.approach.hop, NextHop::Mx(_)) && (reason == Reason::TlsFailed || bogus)
     }
 
     /// The next message that is to go even without TLS.
     pub(super) fn next_optional(&self) -> Option<InHand> {
-        let work = self.courier.queue.change(|queue| queue.take_tls_optional(self.host_id, clock::now()))?;
-        Some(self.courier.queue.in_hand(work))
+        let work = self.approach.courier.queue.change(|queue| queue.take_tls_optional(self.host_id, clock::now()))?;
+        Some(self.approach.courier.queue.in_hand(work))
     }
 
     /// Sends those messages, and no others, as if the domain had no policy.
     pub(super) async fn send_regardless(&self) {
         let Some(first) = self.next_optional() else { return };
-        let Ok(targets) = self.look_up(false).await else { return };
-        self.courier
+        let Ok(targets) = self.approach.look_up(false).await else { return };
+        self.approach
+            .courier
             .log
-            .at_host(LogLevel::Problems, Tag::Smtp, &self.host)
-            .field("session", self.id)
+            .at_host(LogLevel::Problems, Tag::Smtp, &self.approach.host)
+            .field("session", self.approach.id)
             .say("mail whose header says TLS-Required: No goes without what the domain's policy asks for");
         let mut next = Some(first);
         for target in targets.iter().filter(|target| !self.is_away(target)) {
             let Some(in_hand) = next.take().or_else(|| self.next_optional()) else { return };
-            if self.courier.stop.is_cancelled() || !self.lease.may_go_on(clock::now()) {
+            if self.approach.courier.stop.is_cancelled() || !self.approach.lease.may_go_on(clock::now()) {
                 return;
             }
-            let opened = match self.wanted_as(TlsPolicy::Opportunistic, (target, None), None) {
+            let opened = match self.approach.wanted_as(TlsPolicy::Opportunistic, (target, None), None) {
                 Ok(wanted) => self.reach(target, wanted.as_ref()).await,
                 Err(fault) => Err(fault),
             };
@@ -70,8 +71,10 @@ impl Session {
     /// Whether an address is left alone for want of something else than TLS.
     fn is_away(&self, target: &Target) -> bool {
         let now = clock::now();
-        self.courier.gate.addresses(|addresses| {
-            addresses.held(target.address, &self.host, now).is_some_and(|held| held.reason != Reason::TlsFailed)
+        self.approach.courier.gate.addresses(|addresses| {
+            addresses
+                .held(target.address, &self.approach.host, now)
+                .is_some_and(|held| held.reason != Reason::TlsFailed)
         })
     }
 }
