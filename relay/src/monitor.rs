@@ -254,7 +254,10 @@ impl Monitor {
                  `mailsluice-relay spool check` lists what is damaged; remove the damaged-* files and restart when it is dealt with; first: {first}"
             )
         });
+        let held = self.queue.read(|queue| queue.holds().of_all());
+        let (held, held_since) = held.map_or((None, now), |(sentence, since)| (Some(sentence), since));
         let mut problems = self.lock();
+        set(&mut problems, ProblemReason::Held, held, held_since);
         set(&mut problems, ProblemReason::SpoolDamaged, damaged, now);
         set(&mut problems, ProblemReason::SpoolFailing, failing, now);
         set(&mut problems, ProblemReason::QueueFull, full, now);

@@ -170,6 +170,10 @@ reasons! {
             "The scheduleRef names a TCP Schedule that the relay was not given: all mail is held.";
             "As soon as it is given.";
             "Create the TCPSchedule in the relay's namespace or file, or correct scheduleRef.",
+        Held [Everything], "all mail is held by ":
+            "An administrator holds all mail, what is there and what comes; who, since when and why is in the text.";
+            "When it is released. It grows old meanwhile, and goes back to its sender when retry.expireAfter is over.";
+            "`mailsluice-relay ctl release --all` lets it go.",
         SpoolDamaged [Message], "damaged and set aside":
             "Records of the spool are damaged and were set aside: their mail may be lost, all other mail is delivered.";
             "Never by itself.";

@@ -1,5 +1,7 @@
 //! Ready: the relay is as it was asked to be, all of it.
 
+use mailsluice_crds::monitor::{ProblemReason, RelayProblem};
+
 use super::{Facts, transition::Finding};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
@@ -9,7 +11,9 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
     if let Some((reason, message)) = facts.schedule_trouble() {
         return Finding::no(reason, message);
     }
-    if let Some(problem) = facts.merged().and_then(|merged| merged.problems.first()) {
+    // A hold is what somebody asked for: the relay is ready, and Delivering says that nothing goes.
+    let is_wrong = |problem: &&RelayProblem| problem.reason != ProblemReason::Held;
+    if let Some(problem) = facts.merged().and_then(|merged| merged.problems.iter().find(is_wrong)) {
         return Finding::no(problem.reason.name(), problem.message.clone());
     }
     if facts.wanted == 0 {

@@ -380,6 +380,13 @@ fn delivering_says_what_hinders_the_mail() {
                 "QueueFull",
                 "no mail is accepted",
             ),
+            (
+                "all mail is held, though none waits",
+                with(problem(ProblemReason::Held, "all mail is held by ann")),
+                "False",
+                "Held",
+                "all mail is held by ann",
+            ),
             ("the disk is broken", with(problem(ProblemReason::SpoolFailing, "EIO")), "False", "SpoolFailing", "EIO"),
             (
                 "damaged records let all other mail out",

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use mailsluice_ctl::{Hold, HostName, Target, hold::HoldOn};
 
 use super::{HostId, Queue, Wake, host::Host};
@@ -91,6 +92,14 @@ impl Holds {
                 self.messages.remove(&MessageId::from_u64(id.get()));
             }
         }
+    }
+
+    /// The hold on all mail, as the sentence of the Monitor, and since when.
+    #[must_use]
+    pub fn of_all(&self) -> Option<(String, Timestamp)> {
+        let hold = self.all.clone()?;
+        let since = hold.since;
+        Some((HostHold::OfAll(hold).to_string(), since))
     }
 
     /// The hold on a single message.

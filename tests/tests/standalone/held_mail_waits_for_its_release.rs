@@ -1,7 +1,7 @@
 //! Mail that an administrator holds waits, with what comes after it, over a `kill -9` too, and goes when it is released.
 
 use mailsluice_crds::{
-    monitor::{HostState, Reason},
+    monitor::{HostState, ProblemReason, Reason, RelayProblem},
     quantity::Interval,
 };
 use mailsluice_ctl::words::{
@@ -98,4 +98,18 @@ fn a_held_message_waits_over_a_kill_and_lets_others_pass() {
     relay.await_empty();
     let status: StatusSaid = relay.ctl_json(&["status"]);
     assert!(status.holds.is_empty(), "{status:?}");
+}
+
+#[test]
+fn a_hold_on_all_mail_is_told_while_none_waits() {
+    let sink = Sink::start();
+    let relay = Relay::start(&Manifest::to(sink.address));
+    let _: Acted = relay.ctl_json(&["hold", "--all", "--by", "alice", "--reason", "audit"]);
+    let held = |problems: Vec<RelayProblem>| problems.into_iter().find(|one| one.reason == ProblemReason::Held);
+    let since = relay.ctl_json::<StatusSaid>(&["status"]).holds[0].hold.since;
+    let problem = held(relay.monitor().problems).expect("the Monitor says so");
+    assert_eq!((problem.message, problem.since), (format!("all mail is held by alice since {since:.0}: audit"), since));
+    assert!(held(relay.ctl_json::<StatusSaid>(&["status"]).problems).is_some(), "the status does not say so");
+    let _: Acted = relay.ctl_json(&["release", "--all"]);
+    assert_eq!(held(relay.monitor().problems), None);
 }
