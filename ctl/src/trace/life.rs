@@ -24,6 +24,8 @@ pub struct Life {
     pub delivered: u64,
     /// Those that were given up.
     pub given_up: u64,
+    /// Those for whom an administrator removed it without a report.
+    pub dropped: u64,
     /// Attempts that put recipients off.
     pub deferrals: u64,
     /// How often a host that it waited for was suspended.
@@ -46,7 +48,9 @@ pub enum Outcome {
     Delivered,
     /// All recipients were given up.
     GivenUp,
-    /// Some recipients' hosts have taken it, and the others were given up.
+    /// An administrator removed it for all recipients, without a report.
+    Dropped,
+    /// Not the same for all recipients: taken for some, given up or removed for others.
     Partly,
 }
 
@@ -143,6 +147,13 @@ pub enum What {
         /// Why.
         why: String,
     },
+    /// An administrator removed it, without a report.
+    Dropped {
+        /// Who.
+        by: Option<String>,
+        /// For how many recipients.
+        recipients: Option<u64>,
+    },
     /// Its sender was told something.
     Reported {
         /// The id of the report, which is a message of its own.
@@ -197,6 +208,13 @@ pub fn life(message: MessageId, records: impl IntoIterator<Item = Record>) -> Li
     life
 }
 
+impl Life {
+    /// Recipients for whom it is over.
+    pub(super) fn settled(&self) -> u64 {
+        self.delivered + self.given_up + self.dropped
+    }
+}
+
 /// Sums a life up.
 fn told(message: MessageId, events: Vec<Event>) -> Life {
     let mut life = Life {
@@ -205,6 +223,7 @@ fn told(message: MessageId, events: Vec<Event>) -> Life {
         recipients: None,
         delivered: 0,
         given_up: 0,
+        dropped: 0,
         deferrals: 0,
         suspensions: 0,
         waits_for: Vec::new(),
@@ -215,20 +234,21 @@ fn told(message: MessageId, events: Vec<Event>) -> Life {
             What::Accepted { recipients, .. } => life.recipients = *recipients,
             What::Delivered { recipients, .. } => life.delivered += recipients.unwrap_or(1),
             What::GivenUp { .. } => life.given_up += 1,
+            What::Dropped { recipients, .. } => life.dropped += recipients.unwrap_or(1),
             What::Deferred { .. } => life.deferrals += 1,
             // Of a host whose messages were put off one by one, the attempt tells more.
             What::HostSuspended { reason, .. } => life.suspensions += u64::from(reason != "MessagesDeferred"),
             _ => {}
         }
     }
-    let settled = life.delivered + life.given_up;
-    let all = life.recipients.is_some_and(|recipients| settled >= recipients);
-    life.outcome = match (life.events.is_empty(), all, life.delivered, life.given_up) {
-        (true, ..) => Outcome::NotFound,
-        (false, false, ..) => Outcome::Waiting,
-        (false, true, _, 0) => Outcome::Delivered,
-        (false, true, 0, _) => Outcome::GivenUp,
-        (false, true, ..) => Outcome::Partly,
+    let all = life.recipients.is_some_and(|recipients| life.settled() >= recipients);
+    life.outcome = match (life.delivered, life.given_up, life.dropped) {
+        _ if life.events.is_empty() => Outcome::NotFound,
+        _ if !all => Outcome::Waiting,
+        (_, 0, 0) => Outcome::Delivered,
+        (0, _, 0) => Outcome::GivenUp,
+        (0, 0, _) => Outcome::Dropped,
+        _ => Outcome::Partly,
     };
     life
 }
@@ -260,7 +280,7 @@ fn waited(own: &[Event]) -> BTreeMap<String, Span> {
                 }
             }
             // It may wait on for other recipients there: a later deferral opens it again.
-            (What::Delivered { .. }, Some(host)) => {
+            (What::Delivered { .. } | What::Dropped { .. }, Some(host)) => {
                 if let Some(span) = spans.get_mut(host) {
                     span.to = Some(event.at);
                 }
@@ -275,7 +295,7 @@ fn waited(own: &[Event]) -> BTreeMap<String, Span> {
     let settled: u64 = own
         .iter()
         .map(|event| match &event.what {
-            What::Delivered { recipients, .. } => recipients.unwrap_or(1),
+            What::Delivered { recipients, .. } | What::Dropped { recipients, .. } => recipients.unwrap_or(1),
             What::GivenUp { .. } => 1,
             _ => 0,
         })
@@ -294,7 +314,7 @@ fn waited(own: &[Event]) -> BTreeMap<String, Span> {
 
 impl What {
     pub(super) fn settles(&self) -> bool {
-        matches!(self, What::Delivered { .. } | What::GivenUp { .. })
+        matches!(self, What::Delivered { .. } | What::GivenUp { .. } | What::Dropped { .. })
     }
 
     fn order(&self) -> u8 {
@@ -304,7 +324,7 @@ impl What {
             What::AddressSuspended { .. } => 2,
             What::Noted { .. } => 3,
             What::Deferred { .. } => 4,
-            What::Delivered { .. } | What::GivenUp { .. } => 5,
+            What::Delivered { .. } | What::GivenUp { .. } | What::Dropped { .. } => 5,
             What::HostSuspended { .. } => 6,
             What::Reported { .. } => 7,
         }
@@ -342,6 +362,9 @@ fn of_message(record: &Record) -> Option<Event> {
         ("ROUTE", _) if record.text("hosts").is_some() => What::Moved { hosts: hosts() },
         ("REPORT", msg) if msg.starts_with("gave a recipient up") => {
             What::GivenUp { recipient: text("recipient"), status: text("status"), why: why(record) }
+        }
+        ("QUEUE", msg) if msg.starts_with("removed by an administrator") => {
+            What::Dropped { by: text("by"), recipients: record.number("recipients") }
         }
         // The conversation itself is for whoever asks for the session.
         _ if record.level > LogLevel::Problems => return None,

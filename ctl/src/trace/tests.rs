@@ -117,6 +117,29 @@ fn a_log_that_ends_early_or_begins_late_says_so() {
 }
 
 #[test]
+fn what_an_administrator_dropped_is_told_as_that() {
+    let dropped = |recipients: u64| {
+        format!(
+            r#"{{"time":"2026-11-24T07:20:00Z","level":"Major","tag":"QUEUE","relay":"outbound","host":"example.com","message":"{ID}","by":"ann","recipients":{recipients},"msg":"removed by an administrator, without a report"}}"#
+        )
+    };
+    let log = log();
+    let lines: Vec<&str> = log.lines().collect();
+    let delivered = lines.iter().find(|line| line.contains("\"delivered\"")).unwrap();
+    for (before, recipients, outcome, says) in [
+        (vec![], 2, Outcome::Dropped, "was removed by an administrator 19 min 59 s after it came"),
+        (vec![], 1, Outcome::Waiting, "waits for 1 recipient of 2"),
+        (vec![*delivered], 1, Outcome::Partly, "was delivered for 1 and removed by an administrator for 1 of its"),
+    ] {
+        let log = [&lines[..4], &before].concat().join("\n") + "\n" + &dropped(recipients);
+        let life = told(&log);
+        assert_eq!((life.outcome, life.dropped), (outcome, recipients), "{life}");
+        let line = "example.com: removed by ann for ";
+        assert!(life.sum().contains(says) && life.to_string().contains(line), "{life}");
+    }
+}
+
+#[test]
 fn records_are_found_in_what_others_put_around_them() {
     let plain = log();
     let expected = told(&plain);

@@ -23,7 +23,7 @@ impl Life {
     /// What became of it, in a sentence.
     #[must_use]
     pub fn sum(&self) -> String {
-        let Life { message, delivered, given_up, deferrals, suspensions, .. } = self;
+        let Life { message, delivered, given_up, dropped, deferrals, suspensions, .. } = self;
         let took = match (self.events.first(), self.events.iter().rev().find(|event| event.what.settles())) {
             (Some(first), Some(last)) => format!(" {} after it came", length(first.at, last.at)),
             _ => String::new(),
@@ -37,13 +37,19 @@ impl Life {
             Outcome::NotFound => format!("The log has nothing of message {message}."),
             Outcome::Delivered => format!("Message {message} was delivered{took}: {tries}."),
             Outcome::GivenUp => format!("Message {message} was given up{took}: {tries}."),
-            Outcome::Partly => format!(
-                "Message {message} was delivered for {delivered} and given up for {given_up} of its recipients, the last{took}: {tries}."
-            ),
+            Outcome::Dropped => format!("Message {message} was removed by an administrator{took}: {tries}."),
+            Outcome::Partly => {
+                let parts =
+                    [(delivered, "delivered"), (given_up, "given up"), (dropped, "removed by an administrator")];
+                let parts =
+                    parts.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{what} for {count}"));
+                let parts = parts.collect::<Vec<_>>().join(" and ");
+                format!("Message {message} was {parts} of its recipients, the last{took}: {tries}.")
+            }
             Outcome::Waiting => match self.recipients {
                 Some(all) => format!(
                     "Message {message} waits for {} of {all} as far as the log goes: {tries}.",
-                    counted(all.saturating_sub(delivered + given_up), "recipient", "recipients")
+                    counted(all.saturating_sub(self.settled()), "recipient", "recipients")
                 ),
                 None => format!("How message {message} came is not in the log: {tries}."),
             },
@@ -90,6 +96,9 @@ impl Event {
                 format!("{host}: delivered to {} for {}: {}", or(peer), of(recipients), or(reply))
             }
             What::GivenUp { recipient, status, why } => format!("gave {} up ({}): {why}", or(recipient), or(status)),
+            What::Dropped { by, recipients } => {
+                format!("{host}: removed by {} for {}, without a report", or(by), of(recipients))
+            }
             What::Reported { report, to, why } => format!("{why}: <{}>, by message {}", or(to), or(report)),
             What::Moved { hosts } => format!("the routes have changed: it waits for {}", hosts.join(", ")),
             What::Noted { why } => why.clone(),

@@ -6,16 +6,19 @@ use std::{
 };
 
 use axum::http::{Method, Request, StatusCode, header};
-use clap::Args;
+use clap::{Args, Subcommand};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use mailsluice_crds::catalogue::NotFound;
-use mailsluice_ctl::{Asked, Line, Said, Word, output::NotUnderstood};
+use mailsluice_ctl::{Line, Output, Said, Word, output::NotUnderstood};
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::socket::SOCKET;
+use super::{
+    socket::SOCKET,
+    trace::{Trace, TraceError},
+};
 
 /// The spool of a relay in a pod.
 const POD_SPOOL: &str = "/var/spool/mailsluice";
@@ -23,8 +26,11 @@ const POD_SPOOL: &str = "/var/spool/mailsluice";
 /// Asks a relay that runs on this machine, or tells it.
 #[derive(Debug, Args)]
 pub struct Ctl {
-    #[command(flatten)]
-    asked: Asked,
+    #[command(subcommand)]
+    word: CtlWord,
+    /// How the answer is written.
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Output,
     /// The folder of the relay's spool [default: /var/spool/mailsluice, which is a pod's].
     #[arg(long, value_name = "DIR", global = true, conflicts_with = "manifest")]
     spool: Option<PathBuf>,
@@ -34,6 +40,15 @@ pub struct Ctl {
     /// Who does it, for the log and the Monitor [default: the user].
     #[arg(long, value_name = "NAME", global = true)]
     by: Option<Line>,
+}
+
+/// A word, or what a log is asked.
+#[derive(Debug, Subcommand)]
+enum CtlWord {
+    #[command(flatten)]
+    Word(Word),
+    /// Tell the whole life of a message, from the relay's log; the relay need not run.
+    Trace(Trace),
 }
 
 /// Why a relay gave no answer.
@@ -78,6 +93,9 @@ pub enum CtlError {
     /// The catalogue has no such name.
     #[error(transparent)]
     NotFound(#[from] NotFound),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// The output cannot be written.
     #[error("write the output: {0}")]
     Output(io::Error),
@@ -89,10 +107,11 @@ impl Ctl {
     /// # Errors
     /// See [`CtlError`]. A reader of `out` that has gone away is no error.
     pub async fn run(&self, out: &mut (dyn io::Write + Send)) -> Result<bool, CtlError> {
-        let output = self.asked.output;
-        let shown = match &self.asked.word {
-            Word::Explain(explain) => explain.show(output)?,
-            Word::Relay(word) => {
+        let output = self.output;
+        let shown = match &self.word {
+            CtlWord::Trace(trace) => trace.show(output)?,
+            CtlWord::Word(Word::Explain(explain)) => explain.show(output)?,
+            CtlWord::Word(Word::Relay(word)) => {
                 let (path, question) = word.question(&self.by.clone().unwrap_or_else(user));
                 let answer = ask(&self.folder(), path, &question).await?;
                 word.show(vec![Said { pod: None, answer }], output)?

@@ -4,7 +4,8 @@
 //!
 //! - [`socket`]: the socket, and who is at its other end; [`client`]: that other end;
 //! - [`act`]: retry, hold, release, reject, drop; [`store`]: the holds on disk;
-//! - [`queue`]: the messages of a host, page by page; [`status`]: how the relay does; [`level`]: the Log Level.
+//! - [`queue`]: the messages of a host, page by page; [`status`]: how the relay does; [`level`]: the Log Level;
+//! - [`trace`]: what a log says of a message, for which no relay is asked.
 //!
 //! A new word is a question in `mailsluice-ctl`, a file here, and a line in [`routes`].
 
@@ -15,6 +16,7 @@ mod queue;
 mod socket;
 mod status;
 mod store;
+mod trace;
 
 use std::{io, path::Path, sync::Arc};
 

@@ -48,4 +48,11 @@ fn dropped_mail_leaves_nothing_in_the_spool_and_tells_nobody() {
             && record.field("by").as_deref() == Some("alice")
             && record.msg.contains("removed")
     });
+    // The log tells its life, without the relay.
+    relay.terminate();
+    let log = relay.folder().join("log").display().to_string();
+    let traced = relay.ctl(&["trace", &one, "--log", &log]);
+    assert!(traced.success && traced.out.contains("was removed by an administrator"), "{traced:?}");
+    assert!(traced.out.contains("removed by alice for 1 recipient, without a report"), "{traced:?}");
+    assert!(!relay.ctl(&["trace", "0000000000000001", "--log", &log]).success, "a message that never was");
 }
