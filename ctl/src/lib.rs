@@ -25,4 +25,4 @@ pub use hold::Hold;
 pub use line::Line;
 pub use output::{Output, Said, Shown};
 pub use target::{HostName, MessageId, Target};
-pub use words::{Answer, Asked, Question, RelayWord, Word, with_examples};
+pub use words::{Answer, Question, RelayWord, Word, with_examples};

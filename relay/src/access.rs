@@ -202,6 +202,12 @@ impl Access {
         Err(Reply::enhanced(550, (7, 1), format!("{sender} is not a sender that this client may use")))
     }
 
+    /// Whether there is any client that may relay mail from `sender`.
+    #[must_use]
+    pub fn allows_from_somebody(&self, sender: &ReversePath) -> bool {
+        self.clients.iter().any(|entry| entry.senders.allow(sender))
+    }
+
     /// Whether nothing of the header can change what is allowed.
     #[must_use]
     pub fn is_free(&self, allowing: Allowing) -> bool {

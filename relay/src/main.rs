@@ -49,7 +49,7 @@ struct Cli {
 enum Command {
     /// Run a relay as SMTPRelay and TCPSchedule manifests declare it.
     Run(Run),
-    /// Ask a relay that runs, or tell it: status, queues, retry, hold, release, reject, drop, log level; trace a message in its log.
+    /// Ask a relay that runs, or tell it: status, queues, retry, hold, release, reject, drop, log level, dry run; trace a message in its log.
     Ctl(Ctl),
     /// Run an SMTP server that accepts everything: where a first try and benchmarks deliver to.
     Sink(Sink),

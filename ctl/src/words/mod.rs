@@ -6,8 +6,9 @@ pub mod level;
 pub mod monitor;
 pub mod queue;
 pub mod status;
+pub mod test;
 
-use clap::{Args, Command, Subcommand};
+use clap::{Command, Subcommand};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ use level::{LevelSet, SetLevel, Wanted};
 use monitor::{MonitorAsked, MonitorSaid};
 use queue::{QueueAsked, QueueSaid};
 use status::{StatusAsked, StatusSaid};
+use test::{Test, Tested};
 
 /// What is asked of a relay, as JSON to a path of its control socket.
 pub trait Question: Serialize + DeserializeOwned {
@@ -39,17 +41,6 @@ pub trait Answer: Serialize + DeserializeOwned {
     fn is_success(_said: &[Said<Self>]) -> bool {
         true
     }
-}
-
-/// A word, and how its answer is written.
-#[derive(Clone, Debug, Args)]
-pub struct Asked {
-    /// What to ask or tell.
-    #[command(subcommand)]
-    pub word: Word,
-    /// How the answer is written.
-    #[arg(short, long, value_enum, default_value_t, global = true)]
-    pub output: Output,
 }
 
 /// A word.
@@ -83,6 +74,8 @@ pub enum RelayWord {
     Drop(What),
     /// Change the Log Level while the relay works, till the time is over or the configuration is read again.
     Log(Wanted),
+    /// Try how far mail for an address would come now: access, route, schedule, DNS, connection, TLS, login, recipient. Sends none.
+    Test(test::Wanted),
 }
 
 impl RelayWord {
@@ -100,6 +93,7 @@ impl RelayWord {
             RelayWord::Reject(what) => act(Verb::Reject, what),
             RelayWord::Drop(what) => act(Verb::Drop, what),
             RelayWord::Log(wanted) => ask(&SetLevel::new(wanted, by)),
+            RelayWord::Test(wanted) => ask(&Test::new(wanted, by)),
         }
     }
 
@@ -116,6 +110,7 @@ impl RelayWord {
             RelayWord::Reject(what) => what.arguments(Verb::Reject),
             RelayWord::Drop(what) => what.arguments(Verb::Drop),
             RelayWord::Log(wanted) => wanted.arguments(),
+            RelayWord::Test(wanted) => wanted.arguments(),
         }
     }
 
@@ -134,6 +129,7 @@ impl RelayWord {
             | RelayWord::Reject(_)
             | RelayWord::Drop(_) => show::<Acted>(said, output),
             RelayWord::Log(_) => show::<LevelSet>(said, output),
+            RelayWord::Test(_) => show::<Tested>(said, output),
         }
     }
 }
@@ -156,6 +152,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
     ("reject", act::REJECT),
     ("drop", act::DROP),
     ("log", level::EXAMPLES),
+    ("test", test::EXAMPLES),
     ("explain", explain::EXAMPLES),
 ];
 

@@ -2,23 +2,29 @@
 
 use clap::{CommandFactory as _, Parser};
 use jiff::Timestamp;
-use mailsluice_crds::monitor::{HostRow, HostState, Reason};
+use mailsluice_crds::{
+    catalogue::Code,
+    monitor::{HostRow, HostState, Reason},
+};
 use serde_json::json;
 
 use super::{
     act::Done,
     queue::{Hosts, MessageRow, MessageState, Messages},
+    test::{Step, StepKind, StepResult, Verdict},
     *,
 };
 use crate::{Hold, MessageId, Target};
 
 #[derive(Parser)]
 struct Cli {
-    #[command(flatten)]
-    asked: Asked,
+    #[command(subcommand)]
+    word: Word,
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Output,
 }
 
-fn parse(line: &str) -> Result<Asked, clap::Error> {
+fn parse(line: &str) -> Result<Cli, clap::Error> {
     // Quotes as in a shell, as far as these lines have them.
     let mut words = vec!["ctl".to_owned()];
     for (index, part) in line.split('\'').enumerate() {
@@ -28,7 +34,7 @@ fn parse(line: &str) -> Result<Asked, clap::Error> {
             words.extend(part.split_whitespace().map(str::to_owned));
         }
     }
-    Cli::try_parse_from(words).map(|cli| cli.asked)
+    Cli::try_parse_from(words)
 }
 
 fn relay_word(line: &str) -> RelayWord {
@@ -69,7 +75,8 @@ fn the_command_line_is_sound_and_every_example_can_be_typed() {
     for (word, examples) in EXAMPLES {
         let help = command.find_subcommand(word).and_then(|word| word.get_after_help()).map(ToString::to_string);
         for (typed, does) in *examples {
-            parse(&format!("{word} {typed}")).unwrap_or_else(|error| panic!("{word} {typed}: {error}"));
+            let cli = parse(&format!("{word} {typed}")).unwrap_or_else(|error| panic!("{word} {typed}: {error}"));
+            assert_eq!(cli.output != Output::Table, typed.contains("-o "), "{word} {typed}");
             assert!(help.as_ref().is_some_and(|help| help.contains(does)), "{word}: {help:?}");
         }
     }
@@ -101,13 +108,28 @@ fn a_word_is_a_question() {
             "/log",
             json!({"level": "AllInfo", "host": "a.test", "for": "30m", "by": "alice"}),
         ),
+        ("test ann@a.test", "/test", json!({"address": "ann@a.test", "now": false, "within": "2m", "by": "alice"})),
+        (
+            "test ann@a.test --from s@b.test --client 10.0.0.1 --now --within 30s",
+            "/test",
+            json!({"address": "ann@a.test", "from": "s@b.test", "client": "10.0.0.1", "now": true, "within": "30s", "by": "alice"}),
+        ),
         ("log crashesonly", "/log", json!({"level": "CrashesOnly", "by": "alice"})),
     ] {
         assert_eq!(relay_word(line).question(&by()), (path, question), "{line}");
     }
-    for bad in
-        ["retry", "drop --all a.test", "queue --after 00064A7B0C1D2E3F", "log", "log Loud", "queue --most 0", "frob"]
-    {
+    for bad in [
+        "retry",
+        "drop --all a.test",
+        "queue --after 00064A7B0C1D2E3F",
+        "log",
+        "log Loud",
+        "queue --most 0",
+        "frob",
+        "test",
+        "test a@a.test --client mail.test",
+        "test a@a.test --within 0s",
+    ] {
         assert!(parse(bad).is_err(), "{bad}");
     }
 }
@@ -126,9 +148,11 @@ fn a_word_is_typed_again_elsewhere_as_it_was() {
         "reject a.test --reason no",
         "drop a.test",
         "log LowLevel --host a.test --for 2h",
+        "test a@a.test",
+        "test --from=-f@b.test --client ::1 --now --within 9s -- -a@a.test",
     ] {
         let word = relay_word(line);
-        let again = Cli::try_parse_from(std::iter::once("ctl".to_owned()).chain(word.arguments())).unwrap().asked;
+        let again = Cli::try_parse_from(std::iter::once("ctl".to_owned()).chain(word.arguments())).unwrap();
         let Word::Relay(again) = again.word else { panic!("{line}") };
         assert_eq!(again.question(&by()), word.question(&by()), "{line}");
     }
@@ -227,4 +251,58 @@ fn answers_of_several_pods_are_in_one_table_and_one_list() {
     assert!(word.show(two, Output::Yaml).unwrap().text.starts_with("- "));
     let error = word.show(vec![Said { pod: None, answer: json!({"what": 1}) }], Output::Table).unwrap_err();
     assert!(error.to_string().contains("another version"), "{error}");
+}
+
+fn step(step: StepKind, result: StepResult, text: &str) -> Step {
+    Step { step, result, peer: None, milliseconds: None, text: text.to_owned(), reason: None, code: None, advice: None }
+}
+
+fn tested(verdict: Verdict, steps: Vec<Step>) -> Tested {
+    let address = "ann@a.test".to_owned();
+    Tested { now: now(), address, host: Some("a.test".to_owned()), session: Some("S1".to_owned()), verdict, steps }
+}
+
+#[test]
+fn a_dry_run_is_told_step_by_step_and_ends_in_a_sentence() {
+    let refused = Step {
+        milliseconds: Some(12),
+        code: Code::from_name("550 5.1.1"),
+        advice: Some("ask them".to_owned()),
+        ..step(StepKind::RcptTo, StepResult::Failed, "550 5.1.1 nobody\u{1b}[2J")
+    };
+    let late = Step {
+        code: Code::from_name("ETIMEDOUT"),
+        ..step(StepKind::Connect, StepResult::Failed, "no answer within 30 s")
+    };
+    let answer = tested(Verdict::Refused, vec![step(StepKind::Route, StepResult::Ok, "routes[0]"), late, refused]);
+    let shown = relay_word("test ann@a.test").show(vec![said(Some("out-0"), &answer)], Output::Table).unwrap();
+    assert_eq!(
+        shown.text,
+        "out-0: mail for ann@a.test goes to a.test, session S1\n\
+         STEP     RESULT  MS  WHAT\n\
+         Route    ok       -  routes[0]\n\
+         Connect  FAILED   -  ETIMEDOUT: no answer within 30 s\n\
+         RcptTo   FAILED  12  550 5.1.1 nobody\\u{1b}[2J\n                     To do: ask them\n\
+         out-0: The host does not take this mail for ann@a.test.\n"
+    );
+    assert!(!shown.success);
+}
+
+#[test]
+fn a_dry_run_succeeds_where_host_and_relay_take_the_mail() {
+    let held = Step { reason: Some(Reason::Held), ..step(StepKind::Queue, StepResult::Note, "held by ann") };
+    for (verdict, first, success, says) in [
+        (Verdict::Accepted, step(StepKind::Access, StepResult::Ok, ""), true, "Nothing was sent."),
+        (Verdict::Accepted, held, true, "waits all the same"),
+        (Verdict::Accepted, step(StepKind::Access, StepResult::Failed, "550"), false, "this relay does not take it"),
+        (Verdict::NotReached, step(StepKind::Dns, StepResult::Failed, ""), false, "No host can be given mail"),
+        (Verdict::NotTried, step(StepKind::Schedule, StepResult::Stopped, ""), false, "No host was connected to"),
+    ] {
+        let answer = tested(verdict, vec![first]);
+        let shown = relay_word("test ann@a.test").show(vec![said(None, &answer)], Output::Table).unwrap();
+        assert_eq!(shown.success, success, "{}", shown.text);
+        assert!(shown.text.contains(says), "{}", shown.text);
+        let json = relay_word("test ann@a.test").show(vec![said(None, &answer)], Output::Json).unwrap().text;
+        assert_eq!(serde_json::from_str::<Tested>(&json).unwrap(), answer);
+    }
 }

@@ -4,7 +4,7 @@
 //!
 //! - [`socket`]: the socket, and who is at its other end; [`client`]: that other end;
 //! - [`act`]: retry, hold, release, reject, drop; [`store`]: the holds on disk;
-//! - [`queue`]: the messages of a host, page by page; [`status`]: how the relay does; [`level`]: the Log Level;
+//! - [`queue`]: the messages of a host, page by page; [`status`]: how the relay does; [`level`]: the Log Level; [`test`]: a dry run;
 //! - [`trace`]: what a log says of a message, for which no relay is asked.
 //!
 //! A new word is a question in `mailsluice-ctl`, a file here, and a line in [`routes`].
@@ -16,6 +16,7 @@ mod queue;
 mod socket;
 mod status;
 mod store;
+mod test;
 mod trace;
 
 use std::{io, path::Path, sync::Arc};
@@ -38,6 +39,7 @@ use mailsluice_ctl::{
         monitor::{MonitorAsked, MonitorSaid},
         queue::{QueueAsked, QueueSaid},
         status::{StatusAsked, StatusSaid},
+        test::{Test, Tested},
     },
 };
 use tokio::{net::UnixListener, sync::Mutex, task::JoinHandle};
@@ -101,6 +103,7 @@ fn routes(control: Arc<Control>) -> Router {
         .route(QueueAsked::PATH, post(queue))
         .route(Act::PATH, post(act))
         .route(SetLevel::PATH, post(level))
+        .route(Test::PATH, post(dry_run))
         .route_layer(middleware::from_fn(socket::authorize))
         .with_state(control)
 }
@@ -138,6 +141,15 @@ async fn level(
     Json(wanted): Json<SetLevel>,
 ) -> Json<LevelSet> {
     Json(control.set_level(wanted, peer))
+}
+
+async fn dry_run(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(wanted): Json<Test>,
+) -> Json<Tested> {
+    // It ends with the answer that somebody waits for, or where nobody does any more.
+    Json(control.test(&wanted, peer).await)
 }
 
 /// Something could not be done, and why.

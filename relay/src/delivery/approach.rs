@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use mailsluice_crds::LogLevel;
 
-use super::{Courier, login::Login, policy::Asks};
+use super::{Courier, login::Login, policy::Asks, steps::Steps};
 use crate::{
     config::Config,
     ids::SessionId,
@@ -33,6 +33,8 @@ pub(super) struct Approach {
     pub(super) way: Arc<Way>,
     /// What the last connection was logged in with, where it was.
     pub(super) login: Mutex<Option<Login>>,
+    /// Where a dry run notes what happens, which counts for nothing then; none where mail is sent.
+    pub(super) dry_run: Option<Arc<Steps>>,
 }
 
 impl Approach {
@@ -40,7 +42,32 @@ impl Approach {
         let hop = NextHop::from_host_name(&host);
         let config = courier.config.borrow().clone();
         let way = config.routes.way(&host);
-        Approach { courier, host, hop, config, asks: OnceLock::new(), id, entry, lease, way, login: Mutex::default() }
+        Approach {
+            courier,
+            host,
+            hop,
+            config,
+            asks: OnceLock::new(),
+            id,
+            entry,
+            lease,
+            way,
+            login: Mutex::default(),
+            dry_run: None,
+        }
+    }
+
+    /// The way as a dry run goes it.
+    pub(super) fn dry(courier: Arc<Courier>, host: String, id: SessionId, lease: Lease, steps: Arc<Steps>) -> Self {
+        let entry = Arc::new(Entry::apart());
+        Approach { dry_run: Some(steps), ..Approach::new(courier, host, id, entry, lease) }
+    }
+
+    /// Notes something for a dry run.
+    pub(super) fn note(&self, note: impl FnOnce(&Steps)) {
+        if let Some(steps) = &self.dry_run {
+            note(steps);
+        }
     }
 
     /// A record of this session.
@@ -51,6 +78,7 @@ impl Approach {
     /// A connection to one of these is about to be opened.
     pub(super) fn connecting(&self, targets: &[&Target]) {
         for target in targets.iter().rev() {
+            self.note(|steps| steps.connecting(&target.address.to_string()));
             self.entry.connecting(target.address);
             let record = self.record(LogLevel::LowLevel).field("peer", target.address);
             record.say(format_args!("connects to {}", target.name));

@@ -17,6 +17,7 @@ use mailsluice_crds::{
     catalogue::AuthCode,
     relay::{Route, TlsPolicy},
 };
+use mailsluice_ctl::words::test::StepKind;
 
 use super::{
     approach::Approach,
@@ -95,6 +96,10 @@ impl Approach {
                     .field("peer", target.address)
                     .field("mechanism", mechanism.name())
                     .say(format_args!("logged in with the credentials of Secret {secret}"));
+                self.note(|steps| {
+                    let text = format!("logged in with the credentials of Secret {secret} by {}", mechanism.name());
+                    steps.ok(StepKind::Auth, &text);
+                });
                 *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
                 return Ok(());
             }
@@ -113,6 +118,9 @@ impl Approach {
     }
 
     fn count_login(&self, result: &str) {
+        if self.dry_run.is_some() {
+            return;
+        }
         self.courier.metrics.authentications_out.with_label_values(&[result]).inc();
     }
 }

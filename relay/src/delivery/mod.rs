@@ -3,6 +3,7 @@
 //! - [`dispatch`]: the loop that lets hosts have their turn;
 //! - [`approach`]: the way to a host; [`policy`]: what domains themselves ask of TLS, and how that is counted; [`secure`]: a connection on
 //!   its way to a session, TLS and all; [`login`]: what a smarthost is shown, and whether it lets the relay in;
+//! - [`dry_run`]: the same way without mail, for an administrator; [`steps`]: what it has come through;
 //! - [`session`]: one session with one host, for as many messages as it has;
 //! - [`live`]: how many there are over an address;
 //! - [`require_tls`]: messages whose senders require TLS all the way; [`tls_optional`]: those that are to go even without;
@@ -21,6 +22,7 @@ mod administer;
 mod approach;
 mod bounce;
 pub mod dispatch;
+pub mod dry_run;
 mod expire;
 mod fault;
 mod live;
@@ -33,6 +35,7 @@ mod secure;
 mod session;
 mod settle;
 mod sign;
+mod steps;
 mod tls_optional;
 mod transfer;
 mod unreadable;

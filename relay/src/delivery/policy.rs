@@ -6,8 +6,9 @@ use mailsluice_crds::{
     catalogue::{Code, TlsCode},
     relay::TlsPolicy,
 };
+use mailsluice_ctl::words::test::StepKind;
 
-use super::{approach::Approach, fault::Fault};
+use super::{approach::Approach, fault::Fault, steps::Steps};
 use crate::{
     clock,
     mta_sts::{Asked, Found, InForce, Mode},
@@ -27,6 +28,25 @@ impl Asks {
     /// What is done with hosts that do not show who they are; none where there is no policy.
     pub(super) fn mode(&self) -> Option<Mode> {
         self.found.policy.as_ref().map(|in_force| in_force.policy.mode)
+    }
+
+    /// Notes it for a dry run.
+    fn note(&self, steps: &Steps) {
+        let Found { policy, failed, unknown } = &self.found;
+        let failed = failed.as_ref().map(|why| format!("the announced policy could not be had: {why}"));
+        let unknown = unknown.then(|| "the DNS does not say whether a policy is announced".to_owned());
+        let trouble = failed.or(unknown);
+        let known = policy
+            .as_ref()
+            .map(|in_force| format!("mode {:?}, for {}", in_force.policy.mode, in_force.policy.hosts.join(", ")));
+        match (known, trouble) {
+            (Some(known), None) => steps.ok(StepKind::MtaSts, &known),
+            (Some(known), Some(trouble)) => {
+                steps.note(StepKind::MtaSts, None, &format!("{trouble}; the one before it is in force: {known}"));
+            }
+            (None, Some(trouble)) => steps.note(StepKind::MtaSts, None, &trouble),
+            (None, None) => steps.ok(StepKind::MtaSts, "the domain has no policy: mail goes as with Opportunistic"),
+        }
     }
 }
 
@@ -50,6 +70,7 @@ impl Approach {
             self.tell_report(&self.sts(found.policy.as_ref()), Some(failure(why.code().name(), None, None)));
         }
         let asks = self.asks.get_or_init(|| Asks { found });
+        self.note(|steps| asks.note(steps));
         let Some(in_force) = &asks.found.policy else { return Ok(targets) };
         let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
         let strangers = targets.iter().filter(|target| !in_force.policy.names(&target.name));
@@ -126,6 +147,9 @@ impl Approach {
     }
 
     fn tell_report(&self, policy: &Policy, failure: Option<Failure>) {
+        if self.dry_run.is_some() {
+            return;
+        }
         let result = failure.as_ref().map_or("success", |failure| failure.result_type.as_str());
         self.courier.metrics.tls_report_sessions.with_label_values(&[policy.policy_type.name(), result]).inc();
         self.courier.reports.count(policy, failure);

@@ -6,6 +6,7 @@ use mailsluice_crds::{
     LogLevel, monitor,
     relay::{TlsMode, TlsPolicy},
 };
+use mailsluice_ctl::words::test::StepKind;
 use tokio::net::TcpStream;
 
 use super::{approach::Approach, fault::Fault, login::raised, policy::Asks, transfer::Watcher};
@@ -16,8 +17,11 @@ use crate::{
     route::Target,
     smtp::client::{self, Client, ClientError, ErrorKind, Fate, Stage, StartTls},
     tcp::connect,
-    tls::{Stream, TlsFault, Wanted},
+    tls::{Details, Stream, TlsFault, Wanted},
 };
+
+/// What a dry run says of a host without TLS.
+const NOT_OFFERED: &str = "the host offers no STARTTLS: mail goes in clear, as its route allows";
 
 impl Approach {
     /// What is wanted of TLS towards a target, and another one of its name, where the two race; none where mail goes in clear.
@@ -49,7 +53,10 @@ impl Approach {
         self.connecting(&[target]);
         let mut race = connect(&self.lease, self.way.source(), target.address, None).await;
         match (race.won, race.failed.pop()) {
-            (Some((_, stream)), _) => self.open(stream, target, wanted).await,
+            (Some((_, stream)), _) => {
+                self.connected(target);
+                self.open(stream, target, wanted).await
+            }
             (None, Some((_, error))) => Err(Fault::connect(&error, &target.address.to_string(), clock::now())),
             (None, None) => {
                 let closed = ClientError { stage: Stage::Banner, kind: ErrorKind::Closed, fate: Fate::NotAccepted };
@@ -102,7 +109,10 @@ impl Approach {
         self.connecting(&[target]);
         let mut again = connect(&self.lease, self.way.source(), target.address, None).await;
         match again.won {
-            Some((_, stream)) => self.greet(Stream::Plain(stream), target).await.map_err(|error| fault(&error)),
+            Some((_, stream)) => {
+                self.connected(target);
+                self.greet(Stream::Plain(stream), target).await.map_err(|error| fault(&error))
+            }
             None => match again.failed.pop() {
                 Some((_, error)) => Err(Fault::connect(&error, &peer, clock::now())),
                 None => Err(fault(&error)),
@@ -119,6 +129,7 @@ impl Approach {
         if wanted.mode == TlsMode::Implicit {
             self.entry.connecting(target.address);
             self.entry.stage(monitor::Stage::StartTls);
+            self.note(|steps| steps.stage(Stage::StartTls));
             let stream = Box::pin(self.handshake(stream, target, wanted)).await.map_err(failed)?;
             return self.greet(stream, target).await;
         }
@@ -126,7 +137,11 @@ impl Approach {
         if !client.capabilities().start_tls {
             self.count(wanted, "notOffered");
             self.tell_session(target, None, Some(&TlsFault::NotOffered));
-            return if wanted.or_clear { Ok(client) } else { Err(failed(TlsFault::NotOffered)) };
+            if !wanted.or_clear {
+                return Err(failed(TlsFault::NotOffered));
+            }
+            self.note(|steps| steps.note(StepKind::StartTls, None, NOT_OFFERED));
+            return Ok(client);
         }
         match client.start_tls(|stream| self.handshake(stream, target, wanted)).await? {
             StartTls::Done(client) => Ok(client),
@@ -154,6 +169,7 @@ impl Approach {
         match &result {
             Ok(stream) => {
                 let Some(details) = stream.details() else { return result };
+                self.note(|steps| steps.ok(StepKind::StartTls, &shown(stream, &details, wanted)));
                 self.count(wanted, details.kind());
                 record(LogLevel::LowLevel)
                     .field("tlsVersion", details.version)
@@ -187,12 +203,20 @@ impl Approach {
             id: self.id,
             entry: self.entry.clone(),
             message: None,
+            dry_run: self.dry_run.clone(),
         };
         let settings = client::Config { hello: self.config.hello.clone(), timeouts: self.courier.timeouts };
         Client::start(stream, Arc::new(settings), watcher).await
     }
 
+    fn connected(&self, target: &Target) {
+        self.note(|steps| steps.ok(StepKind::Connect, &target.to_string()));
+    }
+
     fn goes_on_in_clear(&self, target: &Target, why: impl std::fmt::Display) {
+        self.note(|steps| {
+            steps.note(StepKind::StartTls, None, &format!("mail goes in clear, as its route allows: {why}"));
+        });
         self.courier
             .log
             .at_host(LogLevel::Problems, Tag::Smtp, &self.host)
@@ -202,8 +226,19 @@ impl Approach {
     }
 
     fn count(&self, wanted: &Wanted, result: &str) {
+        if self.dry_run.is_some() {
+            return;
+        }
         self.courier.metrics.handshakes_out.with_label_values(&[wanted.policy.name(), result]).inc();
     }
+}
+
+/// What a handshake agreed on, and what is known of the host by it.
+fn shown(stream: &Stream, details: &Details, wanted: &Wanted) -> String {
+    let policy = wanted.policy.name();
+    let certificate = stream.peer_certificate().unwrap_or_else(|| "none".to_owned());
+    let verified = if wanted.verified { "verified" } else { "any will do" };
+    format!("{details}; the policy is {policy} ({verified}); the host's certificate is {certificate}")
 }
 
 fn failed(fault: TlsFault) -> ClientError {

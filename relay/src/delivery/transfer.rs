@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use mailsluice_crds::LogLevel;
 
-use super::{Courier, fault, outcome::Failure};
+use super::{Courier, fault, outcome::Failure, steps::Steps};
 use crate::{
     ids::SessionId,
     log::{Record, Tag},
@@ -108,6 +108,8 @@ pub(super) struct Watcher {
     pub(super) entry: Arc<Entry>,
     /// The message that is being sent.
     pub(super) message: Option<MessageId>,
+    /// Where a dry run notes what happens.
+    pub(super) dry_run: Option<Arc<Steps>>,
 }
 
 impl Watcher {
@@ -124,11 +126,17 @@ impl Watcher {
 impl Observer for Watcher {
     fn stage(&mut self, stage: smtp::client::Stage) {
         self.entry.stage(fault::stage(stage));
+        if let Some(steps) = &self.dry_run {
+            steps.stage(stage);
+        }
     }
 
     fn reply(&mut self, reply: &Reply) {
         self.entry.reply(crate::errors::shortened(&reply.to_string(), 256));
         self.record().number("code", reply.code()).say(format_args!("< {reply}"));
+        if let Some(steps) = &self.dry_run {
+            steps.reply(reply);
+        }
     }
 
     fn command(&mut self, line: &str) {

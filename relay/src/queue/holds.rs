@@ -102,6 +102,12 @@ impl Holds {
         Some((HostHold::OfAll(hold).to_string(), since))
     }
 
+    /// Who holds all mail of a host, with what has not come yet, as the sentence of the Monitor.
+    #[must_use]
+    pub fn sentence(&self, host: &str) -> Option<String> {
+        self.of_host(host).map(|hold| hold.to_string())
+    }
+
     /// The hold on a single message.
     #[must_use]
     pub fn of_message(&self, id: MessageId) -> Option<&Hold> {

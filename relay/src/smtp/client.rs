@@ -40,6 +40,7 @@ mod error;
 mod observe;
 mod outcome;
 mod pass;
+mod probe;
 mod require_tls;
 mod start_tls;
 mod timing;
@@ -289,12 +290,8 @@ where
         self.usable = false;
         self.wire.expect_silence(LAST_WORDS).await?;
         let binary = envelope.body == BodyType::BinaryMime;
-        let mut commands = self.commands(envelope).await?;
-        if self.names_submitter && commands.is_parameter_refused() {
-            self.names_submitter = false;
-            self.reset_first = true;
-            commands = self.commands(envelope).await?;
-        }
+        // What is not made of lines goes by BDAT, once it is known that there is somebody for it.
+        let mut commands = self.transaction(envelope, (!binary).then_some(Command::Data)).await?;
         let outcome = match self.settled_before_body(&mut commands) {
             Some((stage, reply)) => {
                 self.reset_first = true;
@@ -371,15 +368,24 @@ where
         }
     }
 
-    /// RSET if needed, MAIL, RCPT and DATA, in as few flights as the host allows.
-    async fn commands(&mut self, envelope: &Envelope) -> Result<Commands, ClientError> {
+    /// The commands of a transaction, again where the host knows no submitters.
+    async fn transaction(&mut self, envelope: &Envelope, data: Option<Command>) -> Result<Commands, ClientError> {
+        let commands = self.commands(envelope, data).await?;
+        if self.names_submitter && commands.is_parameter_refused() {
+            self.names_submitter = false;
+            self.reset_first = true;
+            return self.commands(envelope, data).await;
+        }
+        Ok(commands)
+    }
+
+    /// RSET if needed, MAIL, RCPT, and `data` where there is one, in as few flights as the host allows.
+    async fn commands(&mut self, envelope: &Envelope, data: Option<Command>) -> Result<Commands, ClientError> {
         let timeouts = self.config.timeouts;
         let batch_max = if self.capabilities.pipelining { BATCH_COMMANDS } else { 1 };
         let rset = self.reset_first.then_some(Command::Rset);
         let unsendable = utf8::unsendable(envelope, &self.capabilities);
         let rcpts = (0..envelope.recipients.len()).filter(|index| !unsendable.contains(index)).map(Command::Rcpt);
-        // What is not made of lines goes by BDAT, once it is known that there is somebody for it.
-        let data = (envelope.body != BodyType::BinaryMime).then_some(Command::Data);
         let mut left = rset.into_iter().chain([Command::Mail]).chain(rcpts).chain(data).peekable();
         let mut done = Commands::default();
         while let Some(&next) = left.peek() {

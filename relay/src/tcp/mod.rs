@@ -6,13 +6,15 @@
 //!
 //! - [`addresses`]: the addresses that are left alone for a while (pure);
 //! - [`connect`]: a connection to the first of two addresses that answers;
-//! - [`link`]: what the TCP Schedule says (pure); [`timetable`]: its week, for the Monitor (pure); [`table`]: the open connections, for the Monitor.
+//! - [`link`]: what the TCP Schedule says (pure); [`timetable`]: its week, for the Monitor (pure); [`table`]: the open connections, for the Monitor;
+//! - [`visit`]: leave to connect for a dry run.
 
 mod addresses;
 mod connect;
 mod link;
 mod table;
 mod timetable;
+mod visit;
 
 use std::{
     net::SocketAddr,
@@ -32,6 +34,7 @@ pub use connect::{ConnectError, Race, connect};
 pub use link::Answer;
 pub use table::{Entry, Table};
 pub use timetable::Timetable;
+pub use visit::Visit;
 
 use crate::{
     clock,
@@ -69,22 +72,40 @@ pub struct Gate {
 
 struct State {
     link: Link,
+    /// Those of mail.
     connections: u32,
+    /// Those of dry runs.
+    visits: u32,
     limit: u32,
     /// Why nothing is sent at all, for a moment, and what the system said.
     paused: Option<(Suspension, LastError)>,
 }
 
+impl State {
+    /// Connections that are open.
+    fn open(&self) -> u32 {
+        self.connections + self.visits
+    }
+}
+
 /// Leave to open one connection to one host, until it is dropped.
 pub struct Lease {
     gate: Arc<Gate>,
+    of: Use,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Mail,
+    Visit,
 }
 
 impl Gate {
     /// A gate that obeys `schedule` and lets at most `limit` sessions be open.
     #[must_use]
     pub fn new(schedule: TcpSchedule, limit: u32, log: Log) -> Arc<Gate> {
-        let state = Mutex::new(State { link: Link::new(schedule), connections: 0, limit, paused: None });
+        let state = Mutex::new(State { link: Link::new(schedule), connections: 0, visits: 0, limit, paused: None });
         Arc::new(Gate { state, addresses: Mutex::default(), ended: Notify::new(), log })
     }
 
@@ -99,7 +120,7 @@ impl Gate {
     #[must_use]
     pub fn ask(self: &Arc<Self>, host: &str, session: SessionId, now: Timestamp) -> Permission {
         let mut state = self.lock();
-        let (connections, limit) = (state.connections, state.limit);
+        let (connections, limit) = (state.open(), state.limit);
         let question = || {
             let record = self.log.at_question(Tag::Tcp, host).marker(TCP_SMTP).field("event", "Asked");
             record.field("session", session).number("connections", connections).number("limit", limit)
@@ -131,7 +152,7 @@ impl Gate {
         let record = question().maybe("schedule", schedule.as_ref()).maybe("rule", rule.as_ref());
         record.say(format_args!("{ASKED}: {said}"));
         match answer {
-            Answer::Open { .. } => Permission::Granted(Lease { gate: self.clone() }),
+            Answer::Open { .. } => Permission::Granted(Lease { gate: self.clone(), of: Use::Mail }),
             Answer::Wait { schedule, rule, suspension } => {
                 let facts = Facts { session: Some(session), schedule, rule, error: None };
                 Permission::Suspended(suspension, Box::new(facts))
@@ -219,14 +240,14 @@ impl Gate {
     /// Sessions that are open.
     #[must_use]
     pub fn connections(&self) -> u32 {
-        self.lock().connections
+        self.lock().open()
     }
 
     /// The limit of sessions, where as many are open.
     #[must_use]
     pub fn is_full(&self) -> Option<u32> {
         let state = self.lock();
-        (state.connections >= state.limit).then_some(state.limit)
+        (state.open() >= state.limit).then_some(state.limit)
     }
 
     /// Whether connections are allowed at `now`, by which schedule, and till when.
@@ -259,9 +280,14 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut state = self.gate.lock();
-        state.connections = state.connections.saturating_sub(1);
-        if state.connections == 0 {
-            state.link.last_session_closed(clock::now());
+        match self.of {
+            Use::Visit => state.visits = state.visits.saturating_sub(1),
+            Use::Mail => {
+                state.connections = state.connections.saturating_sub(1);
+                if state.connections == 0 {
+                    state.link.last_session_closed(clock::now());
+                }
+            }
         }
         drop(state);
         self.gate.ended.notify_one();

@@ -38,8 +38,8 @@ struct State {
 
 /// One connection's place in the table, until it is dropped.
 pub struct Entry {
-    table: Table,
-    host: HostId,
+    /// None for one that is in no table.
+    place: Option<(Table, HostId)>,
     row: Shared,
 }
 
@@ -52,11 +52,9 @@ impl Table {
     /// Adds a connection that begins with looking up where the mail goes.
     #[must_use]
     pub fn add(&self, host: HostId) -> Entry {
-        let state = State { peer: None, stage: Stage::Dns, since: Timestamp::now(), last_reply: None };
-        let row =
-            Arc::new(Row { state: Mutex::new(state), sent: AtomicU64::default(), received: AtomicU64::default() });
+        let row = Row::new();
         lock(&self.hosts).entry(host).or_default().push(row.clone());
-        Entry { table: self.clone(), host, row }
+        Entry { place: Some((self.clone(), host)), row }
     }
 
     /// A host's connections, at most `most`. One whose address is still being looked up has the host's `name` for it.
@@ -78,12 +76,23 @@ impl Table {
 }
 
 impl Row {
+    fn new() -> Shared {
+        let state = State { peer: None, stage: Stage::Dns, since: Timestamp::now(), last_reply: None };
+        Arc::new(Row { state: Mutex::new(state), sent: AtomicU64::default(), received: AtomicU64::default() })
+    }
+
     fn octets(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
     }
 }
 
 impl Entry {
+    /// A connection that no host's row shows: it is not its mail's.
+    #[must_use]
+    pub fn apart() -> Entry {
+        Entry { place: None, row: Row::new() }
+    }
+
     /// Another address is being tried.
     pub fn connecting(&self, peer: SocketAddr) {
         self.row.sent.store(0, Ordering::Relaxed);
@@ -136,11 +145,12 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut hosts = lock(&self.table.hosts);
-        if let Some(states) = hosts.get_mut(&self.host) {
+        let Some((table, host)) = &self.place else { return };
+        let mut hosts = lock(&table.hosts);
+        if let Some(states) = hosts.get_mut(host) {
             states.retain(|row| !Arc::ptr_eq(row, &self.row));
             if states.is_empty() {
-                hosts.remove(&self.host);
+                hosts.remove(host);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Scenarios on this machine alone: the real relay, real clients, real hosts. One file for each promise.
 
+mod a_dry_run_tells_how_far_mail_would_come;
 mod a_retry_is_at_once;
 mod access;
 mod bounce_by_dsn;

@@ -54,6 +54,33 @@ fn codes(outcome: &Outcome, recipients: usize) -> Vec<(Stage, u16)> {
 }
 
 #[tokio::test]
+async fn a_probe_asks_for_the_transaction_and_sends_no_text() {
+    for (replies, refused) in [
+        ("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n", None),
+        ("250 2.1.0 Ok\r\n550 5.1.1 nobody\r\n", Some((Stage::RcptTo, 550))),
+        ("451 4.7.1 later\r\n503 5.5.1 what\r\n", Some((Stage::MailFrom, 451))),
+    ] {
+        let host = Host::start(vec![
+            Say("220 h.example ESMTP\r\n"),
+            Expect("EHLO c.example\r\n"),
+            Say(EHLO),
+            Expect("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\n"),
+            Say(replies),
+            Expect("RSET\r\n"),
+            Say("250 2.0.0 Ok\r\n"),
+            Expect("QUIT\r\n"),
+            Say("221 Bye\r\n"),
+            ExpectEnd,
+        ]);
+        let mut client = Client::start(host.stream(), config(), ()).await.unwrap();
+        let outcome = client.probe(&envelope(&["b@b.example"])).await.unwrap();
+        assert_eq!(outcome.map(|outcome| (outcome.stage, outcome.reply.code())), refused);
+        client.quit().await.unwrap();
+        host.done().await;
+    }
+}
+
+#[tokio::test]
 async fn a_pipelined_message_is_two_writes_and_the_connection_serves_the_next() {
     let host = Host::start(vec![
         Say("220 h.example ESMTP\r\n"),
