@@ -158,10 +158,10 @@ pub enum StepKind {
     Access,
     /// The route.
     Route,
-    /// The TCP Schedule, and the limit of connections.
-    Schedule,
     /// What waits for the host already, and what holds it.
     Queue,
+    /// The TCP Schedule, and the limit of connections.
+    Schedule,
     /// The host's mail exchangers and their addresses.
     Dns,
     /// The domain's MTA-STS policy, where the route asks for it.

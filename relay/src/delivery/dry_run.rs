@@ -89,8 +89,9 @@ impl Courier {
         Tried { host: Some(host), verdict, steps: steps.take() }
     }
 
-    /// From the schedule on.
+    /// From the queue on.
     async fn go(self: &Arc<Self>, asked: &DryRun, host: String, steps: &Arc<Steps>) -> Verdict {
+        self.note_queue(&host, steps);
         let Visit { said, waits, lease } = self.gate.visit(&host, asked.session, asked.now, clock::now());
         match (&waits, &lease) {
             (None, _) => steps.ok(StepKind::Schedule, &said),
@@ -100,7 +101,6 @@ impl Courier {
             }
             (Some(waits), None) => steps.stopped(StepKind::Schedule, waits.reason, &waits.problem),
         }
-        self.note_queue(&host, steps);
         let Some(lease) = lease else { return Verdict::NotTried };
         let approach = Approach::dry(self.clone(), host, asked.session, lease, steps.clone());
         let targets = match approach.look_up(approach.asks_for_dane()).await {

@@ -65,7 +65,7 @@ fn a_host_is_asked_for_the_recipient_and_is_sent_nothing() {
     let kinds: Vec<StepKind> = tested.steps.iter().map(|step| step.step).collect();
     assert_eq!(
         kinds,
-        [Access, Route, Schedule, Queue, Dns, Connect, Banner, Ehlo, StartTls, MailFrom, RcptTo, Quit],
+        [Access, Route, Queue, Schedule, Dns, Connect, Banner, Ehlo, StartTls, MailFrom, RcptTo, Quit],
         "{tested:#?}"
     );
     assert!(step(&tested, StartTls).text.contains("in clear"), "{tested:#?}");
