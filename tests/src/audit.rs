@@ -1,6 +1,6 @@
 //! Who asked for what: the API server's audit log.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,8 +17,15 @@ pub struct Request {
     pub user: User,
     /// What it was about; nothing, where it was no object.
     pub object_ref: Option<Object>,
+    /// The path that it went to.
+    #[serde(rename = "requestURI")]
+    pub request_uri: String,
+    /// How it was answered, if it was.
+    pub response_status: Option<Status>,
     /// When it was answered.
     pub stage_timestamp: Timestamp,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 impl Request {
@@ -26,6 +33,12 @@ impl Request {
     #[must_use]
     pub fn is_write(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+
+    /// Whether the user has no right to it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.annotations.get("authorization.k8s.io/decision").is_some_and(|decision| decision == "forbid")
     }
 
     /// Whether it took, renewed or let go a Lease.
@@ -42,9 +55,20 @@ pub struct User {
     pub username: String,
 }
 
+/// An answer.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Status {
+    /// Its HTTP status.
+    #[serde(default)]
+    pub code: u16,
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Object {
+    /// Its API group; none, for the core's.
+    pub api_group: Option<String>,
     /// The plural of its kind.
     pub resource: String,
     /// `status` and the like.
@@ -55,10 +79,11 @@ pub struct Object {
     pub name: Option<String>,
 }
 
-/// The writes of one user of the cluster's since a moment: its log has no more.
+/// The writes of one user of the cluster's since a moment.
 #[must_use]
 pub fn writes(user: &str, since: Timestamp) -> Vec<Request> {
-    requests(&cluster::run().join("log/audit.json"), user, since)
+    let requests = requests(&cluster::run().join("log/audit.json"), user, since);
+    requests.into_iter().filter(Request::is_write).collect()
 }
 
 /// What that log has of one user since a moment.

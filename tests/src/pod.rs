@@ -148,25 +148,23 @@ spec:
     }
 }
 
-/// `kill -9` of the process of a pod's first container.
-pub fn kill(namespace: &Namespace, pod: &str) {
-    kill_process(process_of(namespace, pod), Signal::KILL).unwrap_or_else(|error| panic!("kill {pod}: {error}"));
+/// `kill -9` of the process of a pod's first container; whether there was one.
+pub fn kill(namespace: &Namespace, pod: &str) -> bool {
+    process_of(namespace, pod).is_some_and(|process| kill_process(process, Signal::KILL).is_ok())
 }
 
 /// The process of a pod's container, as this machine numbers it.
-fn process_of(namespace: &Namespace, pod: &str) -> Pid {
-    wait::until_some(cluster::PATIENCE, &format!("the process of {pod}"), || {
-        let pod = namespace.object("pod", pod)?;
-        let id =
-            pod.pointer("/status/containerStatuses/0/containerID")?.as_str()?.strip_prefix("containerd://")?.to_owned();
-        let processes =
-            fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        processes
-            .filter(|process| {
-                fs::read_to_string(format!("/proc/{process}/cgroup")).is_ok_and(|groups| groups.contains(&id))
-            })
-            .find_map(Pid::from_raw)
-    })
+fn process_of(namespace: &Namespace, pod: &str) -> Option<Pid> {
+    let pod = namespace.object("pod", pod)?;
+    let id =
+        pod.pointer("/status/containerStatuses/0/containerID")?.as_str()?.strip_prefix("containerd://")?.to_owned();
+    let processes =
+        fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    processes
+        .filter(|process| {
+            fs::read_to_string(format!("/proc/{process}/cgroup")).is_ok_and(|groups| groups.contains(&id))
+        })
+        .find_map(Pid::from_raw)
 }
 
 /// Sends `count` messages to each of `domains` from a pod that has nothing but Python's smtplib, one session for each

@@ -1,7 +1,7 @@
 //! Whatever happens to pods, node, operator and API server while mail flows: each message that was answered 250 arrives.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     thread,
     time::{Duration, Instant},
 };
@@ -85,11 +85,13 @@ fn whatever_kubernetes_does_to_its_pods_no_answered_message_is_lost() {
         .collect();
     wait::until_some(PATIENCE, "mail flows", || (sink.count() > 20).then_some(()));
 
-    let end = Instant::now() + Duration::from_secs(u64::from(minutes) * 60);
-    let mut struck: BTreeMap<&str, u32> = BTreeMap::new();
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(u64::from(minutes) * 60);
+    let mut struck = 0;
     for (what, blow) in BLOWS.iter().cycle().take_while(|_| Instant::now() < end) {
+        println!("{:5.1} s, {} messages have arrived: {what}", begun.elapsed().as_secs_f64(), sink.count());
         blow(&namespace);
-        *struck.entry(what).or_default() += 1;
+        struck += 1;
         thread::sleep(PAUSE);
     }
 
@@ -107,16 +109,13 @@ fn whatever_kubernetes_does_to_its_pods_no_answered_message_is_lost() {
         }
         thread::sleep(Duration::from_secs(2));
     };
-    for (what, times) in &struck {
-        println!("{times} times: {what}");
-    }
     println!(
-        "{minutes} minutes: {} messages answered 250, {} lost, {} delivered twice",
+        "{minutes} minutes, {struck} blows: {} messages answered 250, {} lost, {} delivered twice",
         answered.len(),
         lost.len(),
         received.len() - distinct.len()
     );
-    assert!(minutes < 5 || struck.len() == BLOWS.len(), "only {} of {} blows were struck", struck.len(), BLOWS.len());
+    assert!(minutes < 5 || struck >= BLOWS.len(), "only {struck} of {} blows were struck", BLOWS.len());
     assert!(
         !answered.is_empty() && lost.is_empty(),
         "{} lost: {:?}",

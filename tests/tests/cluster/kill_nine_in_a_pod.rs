@@ -30,7 +30,9 @@ fn a_pod_whose_process_is_killed_under_load_loses_no_answered_message() {
     for kill in 1..=kills {
         let before = sink.count();
         wait::until_some(PATIENCE, "mail flows", || (sink.count() > before + 20).then_some(()));
-        pod::kill(&namespace, "outbound-0");
+        wait::until_some(PATIENCE, "the relay's process is killed", || {
+            pod::kill(&namespace, "outbound-0").then_some(())
+        });
         let restarts = |namespace: &Namespace| support::pod_life(namespace, "outbound").1.parse().unwrap_or(0);
         // The kubelet waits longer each time that a container fails; a pod that is made anew starts at once.
         if kill % 3 == 0 {
