@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
-use crate::{wait, workspace};
+use crate::{process, wait, workspace};
 
 /// How long a pod may take to start, or an object to go, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -73,10 +73,15 @@ pub fn objects(namespace: &str, kind: &str) -> Vec<Value> {
 
 /// Installs the chart where it is not installed, and waits until the operator is ready.
 pub fn install() {
+    install_from(&workspace(), "test");
+}
+
+/// Installs the chart of that checkout, or upgrades to it, with the images of that tag; waits until the operator is ready.
+pub fn install_from(checkout: &Path, tag: &str) {
     await_up();
-    let chart = workspace().join("charts/mailsluice");
+    let chart = checkout.join("charts/mailsluice");
     let chart = chart.to_str().expect("a path in UTF-8");
-    let image = |part: &str| format!("{part}.image.repository=localhost/mailsluice-{part},{part}.image.tag=test");
+    let image = |part: &str| format!("{part}.image.repository=localhost/mailsluice-{part},{part}.image.tag={tag}");
     let values = format!("{},{}", image("relay"), image("operator"));
     helm(&[
         "upgrade",
@@ -92,6 +97,12 @@ pub fn install() {
         "--timeout",
         "90s",
     ]);
+}
+
+/// Gives the relay's and the operator's image another tag beside `test`.
+pub fn tag_images(tag: &str) {
+    let images = workspace().join("tests/cluster/images");
+    process::run(Command::new(images).args(["tag", tag, "mailsluice-relay", "mailsluice-operator"]));
 }
 
 /// Panics, with what to do, when no cluster is up.

@@ -15,3 +15,4 @@ mod scaled_away_mail_arrives;
 mod support;
 mod support_archive_has_no_secret;
 mod uninstall_leaves_nothing_stuck;
+mod upgrade_keeps_mail;

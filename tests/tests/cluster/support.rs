@@ -17,10 +17,15 @@ pub(crate) const ZONE: &str = "Europe/Rome";
 
 /// The cluster, for one scenario at a time, with Mailsluice installed.
 pub(crate) fn cluster() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = turn();
     cluster::install();
     turn
+}
+
+/// The cluster, for one scenario at a time, with whatever is installed.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A relay for the cluster's pods that sends mail to each domain's own hosts, and obeys the schedule of this name.
