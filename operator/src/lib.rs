@@ -1,6 +1,6 @@
 //! The Mailsluice operator: reconciles SMTPRelays and TCPSchedules, and writes the SMTP Monitor into their status.
 //!
-//! - [`watch`]: what there is in the cluster, and the reconciles that its changes ask for;
+//! - [`watch`], [`packed`]: what there is in the cluster, how it is kept, and the reconciles that its changes ask for;
 //! - [`controller`]: the way of a relay through the operator, step by step;
 //! - [`resources`]: one pure builder for each object that a relay is made of;
 //! - [`monitor`]: collects the pods' Monitors, merges and bounds them;
@@ -25,6 +25,7 @@ pub mod lease;
 pub mod metrics;
 pub mod monitor;
 pub mod names;
+pub mod packed;
 mod page;
 pub mod requests;
 pub mod resources;

@@ -1,8 +1,9 @@
 //! What there is in the cluster, and the reconciles that its changes ask for.
 //!
-//! One watcher per kind, of the operator's own objects only, without what nothing here reads.
+//! One watcher per kind, of the operator's own objects only, without what nothing here reads, and packed where a reconcile alone
+//! looks at them.
 
-use std::{collections::HashMap, fmt::Debug};
+use std::{borrow::Cow, collections::HashMap, fmt::Debug};
 
 use futures::{
     StreamExt as _,
@@ -19,15 +20,15 @@ use kube::{
     core::{DeserializeGuard, error_boundary::InvalidObject},
     runtime::{
         WatchStreamExt as _,
-        reflector::{self, ObjectRef, Store, store::WriterDropped},
+        reflector::{self, ObjectRef, Store, reflector, store::WriterDropped},
         watcher::{self, watcher},
     },
 };
 use mailsluice_crds::{SMTPRelay, TCPSchedule};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tracing::warn;
 
-use crate::names;
+use crate::{names, packed::Packed};
 
 /// kubectl keeps a copy of the manifest there, which nothing here reads.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -42,15 +43,15 @@ pub struct Stores {
     /// Relays' pods: metadata, address, phase and readiness.
     pub pods: Store<Pod>,
     /// Relays' StatefulSets.
-    pub stateful_sets: Store<StatefulSet>,
+    pub stateful_sets: Store<Packed<StatefulSet>>,
     /// Relays' Services.
-    pub services: Store<Service>,
+    pub services: Store<Packed<Service>>,
     /// Relays' ConfigMaps.
-    pub config_maps: Store<ConfigMap>,
+    pub config_maps: Store<Packed<ConfigMap>>,
     /// Relays' ServiceAccounts.
-    pub service_accounts: Store<ServiceAccount>,
+    pub service_accounts: Store<Packed<ServiceAccount>>,
     /// Relays' PodDisruptionBudgets.
-    pub budgets: Store<PodDisruptionBudget>,
+    pub budgets: Store<Packed<PodDisruptionBudget>>,
 }
 
 /// Where reconciles are asked for.
@@ -90,10 +91,11 @@ impl Stores {
 #[must_use]
 pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stores, BoxFuture<'static, ()>) {
     let all = watcher::Config::default();
-    let (relays, watch_relays) = one(api(client, namespace), all.clone(), |_| {}, on_relay(queues.clone()));
+    let (relays, watch_relays) = one(api(client, namespace), all.clone(), whole, on_relay(queues.clone()));
     let on_schedule = on_schedule(relays.clone(), queues.clone());
-    let (schedules, watch_schedules) = one(api(client, namespace), all, |_| {}, on_schedule);
-    let (pods, watch_pods) = one(api(client, namespace), own(), slim_pod, on_owned(queues.clone(), relays.clone()));
+    let (schedules, watch_schedules) = one(api(client, namespace), all, whole, on_schedule);
+    let (pods, watch_pods) =
+        one(api(client, namespace), own(), slim_pod, on_owned(queues.clone(), relays.clone(), relay_of));
     let (stateful_sets, watch_stateful_sets) = owned(client, namespace, queues, &relays);
     let (services, watch_services) = owned(client, namespace, queues, &relays);
     let (config_maps, watch_config_maps) = owned(client, namespace, queues, &relays);
@@ -132,43 +134,39 @@ fn owned<K>(
     namespace: Option<&str>,
     queues: &Queues,
     relays: &Store<SMTPRelay>,
-) -> (Store<K>, BoxFuture<'static, ()>)
+) -> (Store<Packed<K>>, BoxFuture<'static, ()>)
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
+        + Serialize
         + DeserializeOwned
         + Debug
         + Send
         + Sync
         + 'static,
 {
-    one(api(client, namespace), own(), |_| {}, on_owned(queues.clone(), relays.clone()))
+    let each = on_owned(queues.clone(), relays.clone(), Packed::relay);
+    one(api(client, namespace), own(), |object: K| Packed::new(&object), each)
 }
 
-fn one<K>(
+/// A store of objects of the kind K, each kept as an S, and what has to run to keep it.
+fn one<K, S>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
-    slim: fn(&mut K),
-    mut each: impl FnMut(&watcher::Event<K>) + Send + 'static,
-) -> (Store<K>, BoxFuture<'static, ()>)
+    keep: fn(K) -> S,
+    mut each: impl FnMut(&watcher::Event<S>) + Send + 'static,
+) -> (Store<S>, BoxFuture<'static, ()>)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    S: reflector::Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
     let known = store.clone();
     let watch = async move {
         let events = watcher(api, config)
-            .filter_map(|event| future::ready(event.map(|event| readable(event, &known)).transpose()))
-            .modify(move |object: &mut K| {
-                object.meta_mut().managed_fields = None;
-                if let Some(annotations) = &mut object.meta_mut().annotations {
-                    annotations.remove(LAST_APPLIED);
-                }
-                slim(object);
-            })
-            .reflect(writer)
-            .default_backoff();
-        let mut events = std::pin::pin!(events);
+            .default_backoff()
+            .filter_map(|event| future::ready(event.map(|event| readable(event, keep, &known)).transpose()));
+        let mut events = std::pin::pin!(reflector(writer, events));
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => each(&event),
@@ -181,12 +179,17 @@ where
 
 /// The event, unless it is of an object that cannot be read: one of those must not stop the reconciles of all others, and
 /// what was known of it before stands.
-fn readable<K>(event: watcher::Event<DeserializeGuard<K>>, known: &Store<K>) -> Option<watcher::Event<K>>
+fn readable<K, S>(
+    event: watcher::Event<DeserializeGuard<K>>,
+    keep: impl Fn(K) -> S,
+    known: &Store<S>,
+) -> Option<watcher::Event<S>>
 where
-    K: Resource<DynamicType = ()> + Clone,
+    K: Resource<DynamicType = ()>,
+    S: reflector::Lookup<DynamicType = ()> + Clone + 'static,
 {
     let read = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(object) => Some(object),
+        Ok(object) => Some(keep(without_bookkeeping(object))),
         Err(InvalidObject { error, metadata }) => {
             let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
             warn!(kind = %K::kind(&()), namespace, name, error, "it makes no sense and is left out until it is corrected");
@@ -197,16 +200,32 @@ where
         watcher::Event::Apply(guard) => watcher::Event::Apply(read(guard)?),
         watcher::Event::InitApply(guard) => watcher::Event::InitApply(read(guard)?),
         watcher::Event::Delete(guard) => {
-            let known = known.get(&ObjectRef::from_obj(&guard).into_kind_unchecked(()));
-            watcher::Event::Delete(guard.0.ok().or_else(|| known.map(|known| (*known).clone()))?)
+            let mut object = ObjectRef::new(&guard.name_any());
+            object.namespace = guard.namespace();
+            let known = known.get(&object);
+            let read = guard.0.ok().map(|object| keep(without_bookkeeping(object)));
+            watcher::Event::Delete(read.or_else(|| known.map(|known| (*known).clone()))?)
         }
         watcher::Event::Init => watcher::Event::Init,
         watcher::Event::InitDone => watcher::Event::InitDone,
     })
 }
 
+/// The object without what only others read.
+fn without_bookkeeping<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+    object
+}
+
+fn whole<K>(object: K) -> K {
+    object
+}
+
 /// Of a pod only what a status is drawn from.
-fn slim_pod(pod: &mut Pod) {
+fn slim_pod(mut pod: Pod) -> Pod {
     pod.spec = None;
     pod.metadata.owner_references = None;
     if let Some(status) = &mut pod.status {
@@ -219,6 +238,7 @@ fn slim_pod(pod: &mut Pod) {
             ..Default::default()
         };
     }
+    pod
 }
 
 /// A relay asks for itself; and, where what it refers to may have changed, for its namespace's TCP Schedules, which
@@ -266,17 +286,23 @@ fn on_schedule(relays: Store<SMTPRelay>, queues: Queues) -> impl FnMut(&watcher:
     }
 }
 
-/// An object asks for the relay that it is labelled with; and after a new listing, which does not tell what went away
-/// since the one before, all relays are asked for.
-fn on_owned<K: Resource<DynamicType = ()>>(
+/// The relay that a pod is labelled with.
+fn relay_of(pod: &Pod) -> Option<&str> {
+    pod.labels().get(names::INSTANCE_LABEL).map(String::as_str)
+}
+
+/// An object asks for its relay; and after a new listing, which does not tell what went away since the one before, all
+/// relays are asked for.
+fn on_owned<S: reflector::Lookup>(
     queues: Queues,
     relays: Store<SMTPRelay>,
-) -> impl FnMut(&watcher::Event<K>) + Send {
+    relay_of: fn(&S) -> Option<&str>,
+) -> impl FnMut(&watcher::Event<S>) + Send {
     move |event| match event {
         watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
-            if let Some(name) = object.labels().get(names::INSTANCE_LABEL) {
+            if let Some(name) = relay_of(object) {
                 let mut relay = ObjectRef::new(name);
-                relay.namespace = object.namespace();
+                relay.namespace = object.namespace().map(Cow::into_owned);
                 let _ = queues.relays.unbounded_send(relay);
             }
         }
@@ -309,9 +335,13 @@ mod tests {
         let (known, _writer) = reflector::store();
         // The schema's pattern takes 99999d, which is more seconds than the type holds.
         for (interval, seen) in [("5m", true), ("99999d", false)] {
-            assert_eq!(readable(watcher::Event::Apply(relay(interval)), &known).is_some(), seen, "{interval}");
-            assert_eq!(readable(watcher::Event::InitApply(relay(interval)), &known).is_some(), seen, "{interval}");
+            assert_eq!(readable(watcher::Event::Apply(relay(interval)), whole, &known).is_some(), seen, "{interval}");
+            assert_eq!(
+                readable(watcher::Event::InitApply(relay(interval)), whole, &known).is_some(),
+                seen,
+                "{interval}"
+            );
         }
-        assert!(readable(watcher::Event::<DeserializeGuard<SMTPRelay>>::InitDone, &known).is_some());
+        assert!(readable(watcher::Event::<DeserializeGuard<SMTPRelay>>::InitDone, whole, &known).is_some());
     }
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use super::{Context, ReconcileError, dereference::Found};
-use crate::{names, resources::Resources, status::Obstacle};
+use crate::{names, packed::Packed, resources::Resources, status::Obstacle};
 
 /// What there is once everything is applied: a status is drawn from this and from nothing that was only wanted.
 pub(super) struct Applied {
@@ -69,7 +69,7 @@ async fn in_order(context: &Context, found: &Found, wanted: Resources) -> Result
 }
 
 /// Applies the object unless it is there as it should be, and returns it as it is.
-async fn ensure<K>(context: &Context, found: &Found, store: &Store<K>, mut wanted: K) -> Result<Arc<K>, Stop>
+async fn ensure<K>(context: &Context, found: &Found, store: &Store<Packed<K>>, mut wanted: K) -> Result<Arc<K>, Stop>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -88,10 +88,11 @@ where
     let attempts = &context.attempts;
 
     let cached = store.get(&ObjectRef::new(&name).within(found.namespace()));
+    let cached = cached.and_then(|cached| cached.open());
     if let Some(cached) = cached.filter(|cached| is_controlled_by(cached.meta(), found.uid()))
         && (contains(&as_json(&cached)?, &wanted_json) || attempts.is_settled(&key, &hash, cached.meta()))
     {
-        return Ok(cached);
+        return Ok(Arc::new(cached));
     }
     // The cache may lag behind, and it does not hold what others made: the API server decides.
     let api: Api<K> = Api::namespaced(context.client.clone(), found.namespace());
@@ -113,7 +114,11 @@ where
         Ok(applied) => {
             context.metrics.wrote(&kind);
             info!(relay = %found.key, kind, name, "applied");
-            attempts.applied(key, hash, applied.meta());
+            if contains(&as_json(&applied)?, &wanted_json) {
+                attempts.forget(&key);
+            } else {
+                attempts.applied(key, hash, applied.meta());
+            }
             Ok(Arc::new(applied))
         }
         Err(kube::Error::Api(status)) if is_refusal(status.code) => {

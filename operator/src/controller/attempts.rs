@@ -54,7 +54,12 @@ impl Attempts {
         (again && now.saturating_duration_since(*at) < REFUSED).then(|| message.clone())
     }
 
-    /// Notes that this was applied.
+    /// Notes that it is just what is wanted, which anybody can see.
+    pub(super) fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    /// Notes that this was applied, and did not lead to just what is wanted.
     pub(super) fn applied(&self, key: Key, wanted: String, present: &ObjectMeta) {
         self.lock().insert(key, Attempt { wanted, state: Some(state(present)), refused: None });
     }

@@ -17,7 +17,7 @@ use mailsluice_crds::{SMTPRelay, TCPSchedule};
 use serde::de::DeserializeOwned;
 
 use super::{Context, ReconcileError};
-use crate::{names, watch};
+use crate::{names, packed::Packed, watch};
 
 /// A relay with what it refers to and what there is of it.
 pub(super) struct Found {
@@ -83,7 +83,7 @@ pub(super) async fn dereference(context: &Context, relay: Arc<SMTPRelay>) -> Res
 /// The object of that name, if it is that owner's. What the cache lacks may be there without its labels.
 async fn owned<K>(
     context: &Context,
-    store: &Store<K>,
+    store: &Store<Packed<K>>,
     namespace: &str,
     name: &str,
     owner: &str,
@@ -96,8 +96,8 @@ where
         + 'static,
 {
     let cached = store.get(&ObjectRef::new(name).within(namespace));
-    let found = match cached {
-        Some(cached) => Some(cached),
+    let found = match cached.and_then(|cached| cached.open()) {
+        Some(cached) => Some(Arc::new(cached)),
         None => {
             let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
             api.get_opt(name).await.map_err(ReconcileError::Dereference)?.map(Arc::new)

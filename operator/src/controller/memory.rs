@@ -23,14 +23,18 @@ impl<K: Lookup<DynamicType = ()>, S> Default for Memory<K, S> {
 }
 
 impl<K: Lookup<DynamicType = ()>, S: Clone + Default + PartialEq> Memory<K, S> {
-    /// The status that is stored: what the cache shows, or what was written and the cache does not show yet; and how long
-    /// ago the last write was.
+    /// The status that is stored: what the cache shows, or what was written and the cache may not show yet; and how long
+    /// ago that was.
     pub(super) fn stored(&self, object: &ObjectRef<K>, cached: Option<&S>, now: Instant) -> (S, Option<Duration>) {
-        let written = self.lock();
-        let Some((status, at)) = written.get(object) else { return (cached.cloned().unwrap_or_default(), None) };
-        let since = now.saturating_duration_since(*at);
-        let stored = if since < STALE { status.clone() } else { cached.cloned().unwrap_or_default() };
-        (stored, Some(since))
+        let mut written = self.lock();
+        if let Some((status, at)) = written.get(object) {
+            let since = now.saturating_duration_since(*at);
+            if since < STALE {
+                return (status.clone(), Some(since));
+            }
+            written.remove(object);
+        }
+        (cached.cloned().unwrap_or_default(), None)
     }
 
     /// Notes a write.
@@ -63,7 +67,7 @@ mod tests {
         memory.wrote(&relay, 2, start);
         let soon = start + Duration::from_secs(1);
         assert_eq!(memory.stored(&relay, Some(&1), soon), (2, Some(Duration::from_secs(1))));
-        assert_eq!(memory.stored(&relay, Some(&7), start + STALE), (7, Some(STALE)), "what others wrote is never seen");
+        assert_eq!(memory.stored(&relay, Some(&7), start + STALE), (7, None), "what others wrote is seen");
         memory.retain(|_| false);
         assert_eq!(memory.stored(&relay, None, soon), (0, None));
     }

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mailsluice_crds::monitor::Snapshot;
 use tokio::{net::TcpStream, time};
@@ -15,6 +16,8 @@ use crate::credential::Token;
 const CONNECT: Duration = Duration::from_secs(5);
 /// The relay sends an empty line each 10 s; after three of them the pod is taken for gone.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Octets that are read at a time: there is one such buffer for each pod, and most snapshots are smaller.
+const READ_BUFFER: usize = 2_048;
 /// 64 rows with all their texts at their longest are under 1 MiB.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -70,7 +73,8 @@ async fn read_until_failure(
     each: &mut impl FnMut(Snapshot),
 ) -> Result<(), StreamError> {
     let socket = within(CONNECT, TcpStream::connect(address)).await??;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
+    let (mut sender, connection) =
+        http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER)).handshake(TokioIo::new(socket)).await?;
     let request = Request::get("/monitor/stream")
         .header(header::HOST, address.to_string())
         .header(header::AUTHORIZATION, format!("Bearer {}", token.secret()))

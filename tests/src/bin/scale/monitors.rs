@@ -33,9 +33,9 @@ pub(super) fn address(relay: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 64, 0, 1)) + number)
 }
 
-/// Allows for a listener and a connection of each.
+/// Allows for a listener of each, and connections of two operators, of which the one before is not yet known to be gone.
 pub(super) fn allow_files(relays: usize) {
-    let wanted = relays as u64 * 2 + 200;
+    let wanted = relays as u64 * 3 + 200;
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(wanted.min(maximum.unwrap_or(wanted))), maximum })
         .expect("a limit of open files");
