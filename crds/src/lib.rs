@@ -7,6 +7,7 @@
 //! - [`log_level`]: the six Log Levels;
 //! - [`crd`]: the definitions for the API server, with the rules of admission;
 //! - [`manifest`]: manifests read without an API server, by the same rules;
+//! - [`shares`]: how limits are divided among a relay's pods;
 //! - [`quantity`]: the sizes and times that manifests are written in; [`yaml`]: how values are written.
 //!
 //! Nothing here does I/O or reads the clock: the operator and the relay share it and pass the moment in.
@@ -21,6 +22,7 @@ pub mod monitor;
 pub mod quantity;
 pub mod relay;
 pub mod schedule;
+pub mod shares;
 mod spelling;
 pub mod yaml;
 

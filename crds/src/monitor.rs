@@ -35,6 +35,9 @@ pub struct Snapshot {
     /// How it hands its mail to its siblings, where it is scaled away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
+    /// The version of the [shares](crate::shares::Shares) that it keeps to, and uses no more than, where limits are divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<u64>,
 }
 
 /// How a relay that is scaled away hands its mail to its siblings.

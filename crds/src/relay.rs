@@ -317,24 +317,24 @@ pub enum PrivateAddresses {
     Allow,
 }
 
-/// Limits, inward and outward, each for one replica.
+/// Limits, outward for the relay as a whole, inward each for one replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
-    /// Outgoing connections open at a time.
+    /// Outgoing connections open at a time, of all replicas together: the operator divides them, here and below.
     #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
     pub connections: u32,
-    /// Outgoing connections open at a time to one host.
+    /// Outgoing connections open at a time to one host, of all replicas together.
     #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
     pub connections_per_host: u32,
-    /// Messages sent to one host in a minute; any number, where it is absent.
+    /// Messages sent to one host in a minute by all replicas together; any number, where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub messages_per_host_per_minute: Option<u32>,
     /// The largest message taken.
     #[schemars(schema_with = "schema::message_size")]
     pub message_size: ByteSize,
-    /// Clients' connections open at a time.
+    /// Clients' connections open at a time, at each replica.
     #[schemars(range(min = 1, max = MOST_CONNECTIONS))]
     pub client_connections: u32,
     /// Recipients of one message.

@@ -5,6 +5,7 @@
 //! - [`resources`]: one pure builder for each object that a relay is made of;
 //! - [`monitor`]: collects the pods' Monitors, merges and bounds them;
 //! - [`scale`]: how many pods there are while some hand their mail over;
+//! - [`shares`]: how the limits of a relay are divided among its pods;
 //! - [`status`]: conditions and all else that a status says, each a small pure function;
 //! - [`schedule`]: a TCP Schedule's own status;
 //! - [`events`]: one Event for each transition;
@@ -32,6 +33,7 @@ pub mod resources;
 pub mod run;
 pub mod scale;
 pub mod schedule;
+pub mod shares;
 pub mod status;
 pub mod term;
 pub mod token_keys;

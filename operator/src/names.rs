@@ -74,6 +74,12 @@ pub fn pod(relay: &str, number: u32) -> String {
     format!("{relay}-{number}")
 }
 
+/// The number of the pod of that name.
+#[must_use]
+pub fn pod_number(relay: &str, pod: &str) -> Option<u32> {
+    pod.strip_prefix(relay)?.strip_prefix('-')?.parse().ok()
+}
+
 /// The name of that pod's claim, as the StatefulSet makes it.
 #[must_use]
 pub fn claim(relay: &str, number: u32) -> String {
@@ -83,7 +89,7 @@ pub fn claim(relay: &str, number: u32) -> String {
 /// The number of the pod whose claim has that name.
 #[must_use]
 pub fn claim_number(relay: &str, claim: &str) -> Option<u32> {
-    claim.strip_prefix(SPOOL_VOLUME)?.strip_prefix('-')?.strip_prefix(relay)?.strip_prefix('-')?.parse().ok()
+    pod_number(relay, claim.strip_prefix(SPOOL_VOLUME)?.strip_prefix('-')?)
 }
 
 /// Where a relay's pods reach each other, with `{n}` for a pod's number.

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn seen(number: u32, handover: Option<HandoverState>, messages: u64) -> Seen {
-        Seen { pod: names::pod("outbound", number), fresh: true, handover, messages }
+        Seen { pod: names::pod("outbound", number), fresh: true, handover, messages, shares: None }
     }
 
     fn mail(number: u32, messages: u64) -> StrandedMail {

@@ -13,7 +13,8 @@
 //! means; [`control`] is how an administrator asks and tells a relay that runs; [`clock`] and [`socket`] are
 //! where the wall's time and connections come from.
 //!
-//! A relay that is scaled away hands its mail to its siblings ([`handover`]).
+//! A relay that is scaled away hands its mail to its siblings ([`handover`]), and of limits that hold for all of them each has its
+//! [`portion`].
 //!
 //! [`sidecar`] is another program in the same binary: it takes an application's mail on loopback and brings it to a relay.
 
@@ -41,6 +42,7 @@ pub mod monitor;
 pub mod mta_sts;
 mod output;
 mod page;
+pub mod portion;
 pub mod proxy_protocol;
 pub mod queue;
 pub mod report;

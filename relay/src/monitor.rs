@@ -13,6 +13,7 @@ use crate::{
     config::{Config, TcpSchedule},
     log::Log,
     metrics::Sample,
+    portion::Allowed,
     queue::{HostSummary, SharedQueue},
     spool::{DamageSummary, Health, Spool},
     tcp::{Gate, Table, Timetable},
@@ -42,6 +43,8 @@ pub struct Monitor {
     /// Problems of the relay as a whole, with the moment since when each has been there.
     problems: Mutex<Vec<RelayProblem>>,
     handover: Mutex<Option<Handover>>,
+    /// This pod's part of the limits, and the version of the shares that it keeps to.
+    portion: Mutex<(Allowed, Option<u64>)>,
     latest: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -57,6 +60,8 @@ pub struct Parts {
     pub config: watch::Receiver<Arc<Config>>,
     /// The disk.
     pub spool: Spool,
+    /// This pod's part of the limits.
+    pub allowed: Allowed,
     /// The levels.
     pub log: Log,
 }
@@ -65,7 +70,7 @@ impl Monitor {
     /// A Monitor over the running parts.
     #[must_use]
     pub fn new(parts: Parts, version: &'static str) -> Arc<Monitor> {
-        let Parts { queue, gate, table, config, spool, log } = parts;
+        let Parts { queue, gate, table, config, spool, allowed, log } = parts;
         let problems = Mutex::default();
         let empty = Snapshot {
             relay: String::new(),
@@ -77,6 +82,7 @@ impl Monitor {
             monitor: Vec::new(),
             hosts_not_shown: 0,
             handover: None,
+            shares: None,
         };
         let latest = watch::Sender::new(Arc::new(empty));
         Arc::new(Monitor {
@@ -89,6 +95,7 @@ impl Monitor {
             log,
             problems,
             handover: Mutex::default(),
+            portion: Mutex::new((allowed, None)),
             latest,
         })
     }
@@ -100,7 +107,17 @@ impl Monitor {
 
     /// Notes how the hand-over goes of a relay that is scaled away.
     pub fn set_handover(&self, handover: Handover) {
-        *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
+        *lock(&self.handover) = Some(handover);
+    }
+
+    /// Notes this pod's part of the limits.
+    pub fn set_allowed(&self, allowed: Allowed) {
+        lock(&self.portion).0 = allowed;
+    }
+
+    /// Notes which version of the shares the pod keeps to.
+    pub fn set_shares(&self, version: Option<u64>) {
+        lock(&self.portion).1 = version;
     }
 
     /// The Monitor with at most `hosts` rows, and without the octets of connections: they change all the time, and are no reason to say
@@ -121,7 +138,8 @@ impl Monitor {
             (rows, left_out, queue.totals())
         });
         let full = self.gate.is_full();
-        let monitor = rows.into_iter().map(|row| self.row_where(row, full, now)).collect();
+        let (allowed, shares) = *lock(&self.portion);
+        let monitor = rows.into_iter().map(|row| self.row_where(row, (full, allowed), now)).collect();
         Snapshot {
             relay: config.name.clone(),
             version: self.version.to_owned(),
@@ -131,19 +149,21 @@ impl Monitor {
             problems: self.problems(&config, now),
             monitor,
             hosts_not_shown: u32::try_from(left_out).unwrap_or(u32::MAX),
-            handover: self.handover.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            handover: lock(&self.handover).clone(),
+            shares,
         }
     }
 
     /// A host's row.
     #[must_use]
     pub fn row(&self, row: HostSummary, now: Timestamp) -> HostRow {
-        self.row_where(row, self.gate.is_full(), now)
+        let (allowed, _) = *lock(&self.portion);
+        self.row_where(row, (self.gate.is_full(), allowed), now)
     }
 
-    /// A host's row, where it is known whether all connections are in use.
-    fn row_where(&self, row: HostSummary, full: Option<u32>, now: Timestamp) -> HostRow {
-        let row = crowded_out(row, full);
+    /// A host's row, where it is known whether all connections are in use, and what the pod may use.
+    fn row_where(&self, row: HostSummary, (full, allowed): (Option<u32>, Allowed), now: Timestamp) -> HostRow {
+        let row = crowded_out(row, full, allowed);
         HostRow {
             addresses: self.gate.addresses(|addresses| addresses.rows(&row.host, now)),
             connections: self.table.of(row.id, &row.host, CONNECTIONS_SHOWN),
@@ -266,18 +286,32 @@ impl Monitor {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<RelayProblem>> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.problems)
     }
 }
 
-/// A host that could be sent to and has no session waits for a connection, where all are in use.
-fn crowded_out(mut row: HostSummary, full: Option<u32>) -> HostSummary {
-    if let Some(limit) = full
-        && row.state == HostState::Ready
-    {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A host that could be sent to and has no session waits for a connection, where all are in use, or the pod has no part of the limits.
+fn crowded_out(mut row: HostSummary, full: Option<u32>, allowed: Allowed) -> HostSummary {
+    if row.state != HostState::Ready {
+        return row;
+    }
+    let problem = match (allowed.nothing, full) {
+        (Some(why), _) => Some(format!("this pod has no part of the relay's limits now: {why}")),
+        (None, Some(limit)) => {
+            let whose = if allowed.divided { "this pod's part of " } else { "" };
+            Some(format!(
+                "{whose}limits.connections is {limit}, and so many are open; it goes as soon as one of them ends"
+            ))
+        }
+        (None, None) => None,
+    };
+    if problem.is_some() {
         row.reason = Some(Reason::ConnectionsLimited);
-        row.problem =
-            Some(format!("limits.connections is {limit}, and so many are open; it goes as soon as one of them ends"));
+        row.problem = problem;
     }
     row
 }

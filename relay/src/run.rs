@@ -2,6 +2,7 @@
 
 mod leave;
 mod link;
+mod portion;
 #[cfg(test)]
 mod power_cut;
 mod reread;
@@ -14,14 +15,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
     monitor::{ProblemReason, Reason},
-    relay::{Listener, SMTPRelaySpec},
+    relay::Listener,
 };
 use rustls::RootCertStore;
 use tokio::{
@@ -38,7 +39,10 @@ use crate::{
     control,
     delivery::{Courier, dispatch, reroute},
     dkim::Keys,
-    handover::{Kinship, Place, Siblings, place::Pattern},
+    handover::{
+        Kinship, Place, Siblings,
+        place::{self, Pattern},
+    },
     http::{self, Endpoints},
     intake,
     listener::{Listeners, Reception},
@@ -47,7 +51,8 @@ use crate::{
     metrics::Metrics,
     monitor::{Monitor, Parts},
     mta_sts::Policies,
-    queue::{Limits, Queue, SharedQueue},
+    portion::{Allowed, Lookout},
+    queue::{Queue, SharedQueue},
     route::{Resolver, ResolverSource, TrustAnchors},
     secrets::Secrets,
     smtp::client,
@@ -160,7 +165,10 @@ pub async fn run(options: Options, log: Log) -> Result<(), RunError> {
     let started = clock::now();
     let siblings =
         options.family.as_ref().map(|family| Siblings::new(family.siblings.clone(), &family.pod, files.folder()));
-    let mut told = Told { files: &files, folder: &folder, siblings, config, changes, terminate, interrupt, started };
+    let number = options.family.as_ref().and_then(|family| place::number(&family.pod));
+    let lookout = number.map(|number| Lookout::new(number, files.folder(), &folder, Instant::now()));
+    let mut told =
+        Told { files: &files, folder: &folder, siblings, lookout, config, changes, terminate, interrupt, started };
     loop {
         match serve(&options, &mut told, opened, &metrics, &log).await? {
             None => return Ok(()),
@@ -174,6 +182,7 @@ struct Told<'a> {
     files: &'a Files,
     folder: &'a Path,
     siblings: Option<Siblings>,
+    lookout: Option<Lookout>,
     config: Arc<Config>,
     changes: mpsc::Receiver<Change>,
     terminate: Signal,
@@ -212,13 +221,14 @@ async fn serve(
     let socket = socket::listen(options.http).map_err(|source| RunError::Http { address: options.http, source })?;
 
     let place = told.place();
+    told.look_at_shares(&config, log);
     let secrets = Secrets::below(options.secrets.clone().unwrap_or_else(|| files.folder().to_owned()));
     metrics.spool_recovering.set(1);
     let relay = Relay::assemble(
         options,
         &config,
         (spool, secrets, Folders { manifests: files.folder(), spool: folder }),
-        place == Place::Stays,
+        (place == Place::Stays, told.allowed(&config)),
         metrics.clone(),
         log.clone(),
     );
@@ -336,7 +346,7 @@ impl Relay {
         options: &Options,
         config: &Arc<Config>,
         (spool, secrets, folders): (Spool, Secrets, Folders<'_>),
-        stays: bool,
+        (stays, allowed): (bool, Allowed),
         metrics: Arc<Metrics>,
         log: Log,
     ) -> Relay {
@@ -348,10 +358,10 @@ impl Relay {
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
         let sender = watch::Sender::new(config.clone());
-        let mut queue = Queue::new(queue_limits(&config.spec));
+        let mut queue = Queue::new(portion::queue_limits(&config.spec, allowed));
         queue.set_holds(control::Store::in_folder(folders.spool).load(clock::now()));
         let queue = SharedQueue::new(queue, log.clone());
-        let gate = Gate::new(config.schedule.clone(), config.spec.limits.connections, log.clone());
+        let gate = Gate::new(config.schedule.clone(), allowed.connections, log.clone());
         let table = Table::default();
         let monitor = Monitor::new(
             Parts {
@@ -360,6 +370,7 @@ impl Relay {
                 table: table.clone(),
                 config: sender.subscribe(),
                 spool: spool.clone(),
+                allowed,
                 log: log.clone(),
             },
             VERSION,
@@ -425,7 +436,10 @@ impl Relay {
         loop {
             tokio::select! {
                 Some(change) = told.changes.recv() => match change {
-                    Change::Valid(config) => self.apply(config, listeners),
+                    Change::Valid(config) => {
+                        let allowed = told.allowed(&config);
+                        self.apply(config, allowed, listeners);
+                    }
                     Change::Invalid(error) => self.refuse(&error.to_string()),
                 },
                 _ = look.tick() => {
@@ -433,6 +447,7 @@ impl Relay {
                     if self.look_at_secrets(&config) {
                         self.open_ports(&config, listeners);
                     }
+                    self.keep_to_shares(told);
                     if told.place() != *place {
                         return Next::Moved;
                     }
@@ -500,14 +515,15 @@ impl Relay {
         }
     }
 
-    fn apply(&self, config: Arc<Config>, listeners: &mut Listeners) {
+    fn apply(&self, config: Arc<Config>, allowed: Allowed, listeners: &mut Listeners) {
         self.courier.keys.prepare(&self.config.borrow().spec, &config.spec);
         self.courier.logins.prepare(&self.config.borrow().spec, &config.spec);
         self.log.configure(&config.name, &config.spec.log, config.schedule_log);
         // Before the others hear of the change: they look at the link, and at what may be logged.
-        self.gate.configure(config.schedule.clone(), config.spec.limits.connections);
+        self.gate.configure(config.schedule.clone(), allowed.connections);
+        self.monitor.set_allowed(allowed);
         let before = self.config.send_replace(config.clone());
-        self.queue.change(|queue| queue.configure(queue_limits(&config.spec)));
+        self.queue.change(|queue| queue.configure(portion::queue_limits(&config.spec, allowed)));
         // What the schedule held asks again, and the new one answers.
         self.queue.change(|queue| {
             let held =
@@ -558,14 +574,6 @@ impl Relay {
         if !failed && let Err(error) = self.spool.close().await {
             self.log.at(LogLevel::Failures, Tag::Spool).say(format_args!("close the spool: {error}"));
         }
-    }
-}
-
-fn queue_limits(spec: &SMTPRelaySpec) -> Limits {
-    Limits {
-        backoff: (&spec.retry).into(),
-        connections_per_host: spec.limits.connections_per_host,
-        messages_per_minute: spec.limits.messages_per_host_per_minute,
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use mailsluice_crds::monitor::{Handover, HandoverState, Snapshot};
+use mailsluice_crds::{
+    monitor::{Handover, HandoverState, Snapshot},
+    shares::{self, Shares},
+};
 use tempfile::TempDir;
 
 use crate::{http, manifest::Manifest, relay::Relay, token::Issuer, wait};
@@ -51,11 +54,24 @@ impl Family {
     /// Starts the pod of this number, which stays.
     #[must_use]
     pub fn start(&self, number: u16, manifest: &Manifest) -> Relay {
+        self.start_with(number, manifest, None)
+    }
+
+    /// Starts the pod of this number, which stays, with its limits divided so.
+    #[must_use]
+    pub fn start_divided(&self, number: u16, manifest: &Manifest, shares: &Shares) -> Relay {
+        self.start_with(number, manifest, Some(shares))
+    }
+
+    fn start_with(&self, number: u16, manifest: &Manifest, shares: Option<&Shares>) -> Relay {
         let folder = TempDir::new().expect("a temporary folder");
         let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("write a file");
         put("service-account-keys.json", &self.cluster.keys_file());
         put("token", &self.cluster.token("shop", "outbound-relay", AUDIENCE, 3_600));
         put("replicas", "10\n");
+        if let Some(shares) = shares {
+            put(shares::FILE, &as_text(shares));
+        }
         let http = ([127, 0, 0, 1], self.ports * 10 + number).into();
         let (shown, pod) = (format!("{http}"), format!("outbound-{number}"));
         let siblings = format!("127.0.0.1:{}{{n}}", self.ports);
@@ -74,10 +90,24 @@ impl Family {
 
 /// Tells a pod how many of them stay.
 pub fn tell(pod: &Relay, stay: u32) {
-    let file = pod.folder().join("replicas");
+    publish(pod, "replicas", &format!("{stay}\n"));
+}
+
+/// Tells a pod how the limits are divided.
+pub fn divide(pod: &Relay, shares: &Shares) {
+    publish(pod, shares::FILE, &as_text(shares));
+}
+
+/// Changes a file beneath a pod whole, as the kubelet does.
+fn publish(pod: &Relay, name: &str, text: &str) {
+    let file = pod.folder().join(name);
     let new = file.with_extension("new");
-    fs::write(&new, format!("{stay}\n")).expect("write how many stay");
+    fs::write(&new, text).expect("write a file");
     fs::rename(&new, &file).expect("put it in place");
+}
+
+fn as_text(shares: &Shares) -> String {
+    serde_json::to_string(shares).expect("JSON")
 }
 
 /// How a pod's hand-over goes, if it answers and is scaled away.

@@ -140,7 +140,7 @@ reasons! {
             "When the minute is over.";
             "Nothing is wrong; raise limits.messagesPerHostPerMinute if the host takes more.",
         ConnectionsLimited [Everything], "limits.connections is":
-            "As many connections are open as limits.connections allows.";
+            "As many connections are open as limits.connections allows, or this pod's part of it; or the pod has no part of the limits now.";
             "As soon as one of them ends.";
             "Look at the outgoing connections, those first that have been in their stage the longest; raise limits.connections if the machine bears more.",
         HeldBySender [Message], "(FUTURERELEASE)":

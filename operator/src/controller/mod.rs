@@ -1,8 +1,8 @@
 //! The way of an SMTPRelay through the operator, one page:
 //!
 //! 1. [`dereference`]: what it refers to and what there is of it, from the caches;
-//! 2. [`crate::scale`]: how many pods there are to be now, while some hand their mail over; [`validate`]: whether it can be carried out, and as
-//!    what (pure);
+//! 2. [`crate::scale`]: how many pods there are to be now, while some hand their mail over; [`crate::shares`]: how limits are divided among them;
+//!    [`validate`]: whether it can be carried out, and as what (pure);
 //! 3. [`crate::resources::build`]: the objects that it is made of (pure);
 //! 4. [`apply`]: those that differ are applied;
 //! 5. [`report`]: its status is drawn (pure), and written where it differs; transitions become Events.
@@ -13,6 +13,7 @@
 mod apply;
 mod attempts;
 mod dereference;
+mod divide;
 mod memory;
 mod report;
 mod schedule;
@@ -49,6 +50,7 @@ use crate::{
     monitor::Monitors,
     names, resources,
     scale::{self, Departures, Scale},
+    shares::Divisions,
     token_keys::TokenKeys,
     watch::{self, Stores},
 };
@@ -83,6 +85,7 @@ pub struct Context {
     reporter: Reporter,
     attempts: Attempts,
     departures: Departures,
+    divisions: Divisions,
     relay_statuses: Memory<SMTPRelay, SMTPRelayStatus>,
     schedule_statuses: Memory<TCPSchedule, TCPScheduleStatus>,
 }
@@ -127,6 +130,7 @@ impl Context {
             reporter,
             attempts: Attempts::default(),
             departures: Departures::default(),
+            divisions: Divisions::default(),
             relay_statuses,
             schedule_statuses,
         }
@@ -140,6 +144,7 @@ impl Context {
         self.board.retain(|namespace, name| self.stores.relays.get(&ObjectRef::new(name).within(namespace)).is_some());
         self.attempts.retain(|relay| self.stores.relays.get(relay).is_some());
         self.departures.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.divisions.retain(|relay| self.stores.relays.get(relay).is_some());
         self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
         self.schedule_statuses.retain(|schedule| self.stores.schedules.get(schedule).is_some());
     }
@@ -177,12 +182,14 @@ async fn reconcile(relay: Arc<SMTPRelay>, context: Arc<Context>) -> Result<Actio
     context.board.note(&watch::key(&*relay), relay.status.as_ref());
     let found = dereference::dereference(&context, relay).await?;
     let scale = scale(&context, &found);
-    let plan = validate::validate(&found, scale.replicas, &context.relay_image, &context.monitor_key)?;
+    let divided = divide::divide(&context, &found).await?;
+    let plan =
+        validate::validate(&found, (scale.replicas, divided.shares), &context.relay_image, &context.monitor_key)?;
     let applied = match &plan {
         Ok(plan) => apply::apply(&context, &found, resources::build(plan)).await?,
         Err(obstacle) => apply::nothing(&found, obstacle.clone()),
     };
-    report::report(&context, &found, plan.as_ref().ok(), &applied, scale).await
+    report::report(&context, &found, plan.as_ref().ok(), &applied, (scale, divided.again)).await
 }
 
 /// How many pods there are to be now.

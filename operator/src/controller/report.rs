@@ -38,7 +38,7 @@ pub(super) async fn report(
     found: &Found,
     plan: Option<&Plan>,
     applied: &Applied,
-    scale: Scale,
+    (scale, shares_change): (Scale, Option<Duration>),
 ) -> Result<Action, ReconcileError> {
     let now = (Timestamp::now(), Instant::now());
     context.monitors.follow(&found.key, &validate::token(found, &context.monitor_key), &targets(&found.pods), now.1);
@@ -87,6 +87,7 @@ pub(super) async fn report(
         },
         picture_changes,
         scale.again,
+        shares_change,
         applied.obstacle.as_ref().map(|_| OBSTACLE_WAIT),
         link_changes(&picture, &schedule, now.0),
     ];

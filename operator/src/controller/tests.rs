@@ -6,6 +6,7 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
 use mailsluice_crds::{
     SMTPRelay, SMTPRelaySpec, TCPSchedule,
     relay::{Listener, ScheduleRef},
+    shares::{Division, Shares},
 };
 use serde_json::json;
 
@@ -46,8 +47,13 @@ fn schedule(spec: serde_json::Value) -> Reference {
     Reference::To(Arc::new(TCPSchedule::new("day", serde_json::from_value(spec).unwrap())))
 }
 
+fn shares(among: u32) -> Shares {
+    Shares::first(Division { among, turn: 0 }, 1)
+}
+
 fn planned(found: &Found) -> resources::Plan {
-    validate::validate(found, found.relay.spec.replicas, "image", &key()).unwrap().unwrap()
+    let replicas = found.relay.spec.replicas;
+    validate::validate(found, (replicas, shares(replicas)), "image", &key()).unwrap().unwrap()
 }
 
 #[test]
@@ -71,7 +77,10 @@ fn what_cannot_be_carried_out_is_refused_with_what_to_write() {
         ("outbound", listener("smtp", 8025), Some("on which the relay serves its Monitor: use another")),
         ("outbound", listener("http", 25), Some("taken by the port of the Monitor: use another")),
     ] {
-        match (validate::validate(&found(name, spec, Reference::None), 1, "image", &key()).unwrap(), advice) {
+        match (
+            validate::validate(&found(name, spec, Reference::None), (1, shares(1)), "image", &key()).unwrap(),
+            advice,
+        ) {
             (Ok(_), None) => {}
             (Err(Obstacle::Invalid(message)), Some(advice)) => assert!(message.contains(advice), "{message}"),
             (result, _) => panic!("{name}: {result:?}"),

@@ -1,7 +1,7 @@
 //! Whether a relay can be carried out, and as what.
 
 use kube::{Resource as _, ResourceExt as _};
-use mailsluice_crds::schedule::Schedule;
+use mailsluice_crds::{schedule::Schedule, shares::Shares};
 
 use super::{
     ReconcileError,
@@ -45,10 +45,10 @@ pub(super) fn claims(found: &Found) -> (Claim, Option<Claim>) {
     }
 }
 
-/// Plans the relay's objects, with so many pods now; or says what makes that impossible.
+/// Plans the relay's objects, with so many pods and its limits divided so now; or says what makes that impossible.
 pub(super) fn validate(
     found: &Found,
-    replicas: u32,
+    (replicas, shares): (u32, Shares),
     image: &str,
     key: &MonitorKey,
 ) -> Result<Result<Plan, Obstacle>, ReconcileError> {
@@ -66,6 +66,7 @@ pub(super) fn validate(
         replicas,
         image: image.to_owned(),
         manifests: manifests(found)?,
+        shares: serde_json::to_string(&shares)?,
         credential: token(found, key).hash(),
         token_keys: token_keys(found),
         claim: claims(found).0,

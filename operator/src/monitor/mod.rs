@@ -127,7 +127,7 @@ impl Monitors {
         view::picture(&views, now)
     }
 
-    /// What is known of each of the relay's pods, as far as a hand-over of its mail goes.
+    /// What is known of each of the relay's pods, as far as their coming and going is concerned.
     #[must_use]
     pub fn seen(&self, relay: &ObjectRef<SMTPRelay>, now: Instant) -> Vec<Seen> {
         let relays = self.lock();

@@ -80,6 +80,7 @@ fn snapshot(rows: Vec<HostRow>) -> Snapshot {
         monitor: rows,
         hosts_not_shown: 0,
         handover: None,
+        shares: None,
     }
 }
 

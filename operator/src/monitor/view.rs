@@ -46,7 +46,7 @@ pub struct Unreadable {
     pub why: String,
 }
 
-/// What is known of a pod as far as a hand-over of its mail goes.
+/// What is known of a pod as far as its coming and going is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// The pod.
@@ -57,6 +57,8 @@ pub struct Seen {
     pub handover: Option<HandoverState>,
     /// The messages in its queue.
     pub messages: u64,
+    /// The version of the shares that it keeps to.
+    pub shares: Option<u64>,
 }
 
 impl View {
@@ -91,7 +93,7 @@ impl View {
         self.lost.get_or_insert(now);
     }
 
-    /// What is known of the pod of that name, as far as a hand-over goes.
+    /// What is known of the pod of that name, as far as its coming and going is concerned.
     pub(super) fn seen(&self, pod: &str, now: Instant) -> Option<Seen> {
         let snapshot = self.snapshot(now)?;
         Some(Seen {
@@ -99,6 +101,7 @@ impl View {
             fresh: self.lost.is_none() && self.tried,
             handover: snapshot.handover.as_ref().map(|handover| handover.state),
             messages: snapshot.queue.messages,
+            shares: snapshot.shares,
         })
     }
 

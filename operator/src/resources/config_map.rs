@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Resource as _;
-use mailsluice_crds::{SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec};
+use mailsluice_crds::{SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec, shares};
 use serde::Serialize;
 
 use super::{Plan, metadata};
@@ -63,6 +63,7 @@ pub(super) fn build(plan: &Plan) -> ConfigMap {
         (names::MANIFESTS_KEY.to_owned(), plan.manifests.clone()),
         (names::CREDENTIAL_KEY.to_owned(), format!("{}\n", plan.credential)),
         (names::REPLICAS_KEY.to_owned(), format!("{}\n", plan.spec.replicas)),
+        (shares::FILE.to_owned(), format!("{}\n", plan.shares)),
     ]);
     if let Some(keys) = &plan.token_keys {
         data.insert(names::TOKEN_KEYS_KEY.to_owned(), keys.clone());

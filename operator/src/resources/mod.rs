@@ -42,6 +42,8 @@ pub struct Plan {
     pub image: String,
     /// The manifests that its pods run.
     pub manifests: String,
+    /// How its limits are divided among its pods, as they read it.
+    pub shares: String,
     /// The hash that its pods know the operator's credential by.
     pub credential: String,
     /// The cluster's keys of service account tokens, as far as they are known.

@@ -44,6 +44,7 @@ fn plan() -> Plan {
         replicas: spec.replicas,
         spec,
         image: "registry.example/mailsluice-relay:1".into(),
+        shares: r#"{"version":1,"now":{"among":2,"turn":0}}"#.into(),
         credential: "c0ffee".into(),
         token_keys: None,
     }
@@ -194,6 +195,7 @@ fn pods_are_told_how_many_stay_before_any_is_taken_away() {
     let built = build(&leaving);
     assert_eq!(built.stateful_set.spec.as_ref().unwrap().replicas, Some(2));
     assert_eq!(built.config_map.data.as_ref().unwrap()[names::REPLICAS_KEY], "1\n");
+    assert_eq!(built.config_map.data.as_ref().unwrap()["shares"], format!("{}\n", plan().shares));
     assert_ne!(built.config_hash(), build(&plan()).config_hash());
     assert_eq!(names::claim_number("outbound", &names::claim("outbound", 7)), Some(7));
     assert_eq!(names::claim_number("out", &names::claim("outbound", 7)), None);

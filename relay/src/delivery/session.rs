@@ -358,6 +358,7 @@ impl Session {
                         return Turn::Requires(in_hand);
                     }
                 },
+                Next::Over => break,
                 Next::Idle(idle) => {
                     self.approach.entry.stage(Stage::Idle);
                     tokio::select! {

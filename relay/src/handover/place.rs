@@ -78,7 +78,8 @@ impl Siblings {
 }
 
 /// The number at the end of a pod's name.
-fn number(pod: &str) -> Option<u32> {
+#[must_use]
+pub fn number(pod: &str) -> Option<u32> {
     let name = pod.split('.').next().unwrap_or_default();
     name.rsplit_once('-')?.1.parse().ok()
 }

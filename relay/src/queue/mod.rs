@@ -117,6 +117,8 @@ pub struct Limits {
     pub connections_per_host: u32,
     /// Messages that may be sent to one host in a minute.
     pub messages_per_minute: Option<u32>,
+    /// Whether both are one pod's part of more.
+    pub divided: bool,
 }
 
 /// What has to happen after mail became ready for a host.
@@ -262,17 +264,33 @@ impl Queue {
     ) -> Option<Work> {
         let limits = self.limits;
         let host = self.hosts.get_mut(&id)?;
+        if host.sessions > limits.connections_per_host {
+            return None;
+        }
         if let Some(most) = limits.messages_per_minute
             && host.can_send()
             && let Err(till) = host.count_against_minute(most, now)
         {
-            let problem = format!("messagesPerHostPerMinute is {most}, and {most} were sent in this minute");
+            let whose = if limits.divided { "this pod's part of " } else { "" };
+            let problem = format!("{whose}messagesPerHostPerMinute is {most}, and {most} were sent in this minute");
             self.suspend(id, Suspension { till: Some(till), reason: Reason::RateLimited, problem });
             return None;
         }
         let (message_id, attempts, recipients, told) = take(host)?;
         let location = self.messages.get(message_id)?.location;
         Some(Work { host: id, id: message_id, location, recipients, attempts, told })
+    }
+
+    /// Whether the host has more sessions than it may have, since a limit is lower than it was.
+    #[must_use]
+    pub fn has_too_many_sessions(&self, id: HostId) -> bool {
+        self.hosts.get(&id).is_some_and(|host| host.sessions > self.limits.connections_per_host)
+    }
+
+    /// Whether no host has.
+    #[must_use]
+    pub fn is_within_limits(&self) -> bool {
+        self.hosts.values().all(|host| host.sessions <= self.limits.connections_per_host)
     }
 
     /// A session of the host waits for mail, so that what comes next needs no new one.

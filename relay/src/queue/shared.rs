@@ -72,6 +72,8 @@ pub enum Next {
     Message(InHand),
     /// None now; the session counts as idle until [`Idle`] is dropped.
     Idle(Idle),
+    /// None any more: the host has more sessions than it may have.
+    Over,
 }
 
 /// A session that waits for mail.
@@ -211,6 +213,9 @@ impl SessionHold {
         let mut queue = self.queue.lock();
         if let Some(work) = queue.told(&Facts::default(), |queue| queue.take(self.host, now)) {
             return Next::Message(InHand { queue: self.queue.clone(), work: Some(work) });
+        }
+        if queue.queue.has_too_many_sessions(self.host) {
+            return Next::Over;
         }
         queue.told(&Facts::default(), |queue| queue.set_idle(self.host, true));
         Next::Idle(Idle { queue: self.queue.clone(), host: self.host, bell: self.bell.clone() })

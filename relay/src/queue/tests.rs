@@ -21,7 +21,7 @@ fn after(seconds: i64) -> Timestamp {
 
 fn queue() -> Queue {
     let backoff = Backoff { first: SignedDuration::from_secs(300), longest: SignedDuration::from_secs(14_400) };
-    Queue::new(Limits { backoff, connections_per_host: 10, messages_per_minute: None })
+    Queue::new(Limits { backoff, connections_per_host: 10, ..Limits::default() })
 }
 
 fn arrival(id: u64, hosts: &[&str]) -> Arrival {

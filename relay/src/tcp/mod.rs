@@ -116,6 +116,18 @@ impl Gate {
         state.limit = limit;
     }
 
+    /// Lets at most so many sessions be open from here on; those beyond end after the message that they send.
+    pub fn limit(&self, limit: u32) {
+        self.lock().limit = limit;
+    }
+
+    /// Whether no more sessions are open than may be.
+    #[must_use]
+    pub fn is_within_limit(&self) -> bool {
+        let state = self.lock();
+        state.connections <= state.limit
+    }
+
     /// Asks for a session with `host`, which will have this id if there is one. Every question is a record at AllInfo.
     #[must_use]
     pub fn ask(self: &Arc<Self>, host: &str, session: SessionId, now: Timestamp) -> Permission {
@@ -270,10 +282,11 @@ impl Gate {
 }
 
 impl Lease {
-    /// Whether the link is still open, so that another message may be sent.
+    /// Whether another message may be sent: the link is still open, and there are no more sessions than may be.
     #[must_use]
     pub fn may_go_on(&self, now: Timestamp) -> bool {
-        self.gate.lock().link.describe(now).state == LinkState::Open
+        let mut state = self.gate.lock();
+        state.connections <= state.limit && state.link.describe(now).state == LinkState::Open
     }
 }
 

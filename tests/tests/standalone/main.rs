@@ -27,6 +27,7 @@ mod how_mail_leaves;
 mod kill_nine_loses_nothing;
 mod late_mail_is_told_of_once;
 mod limits;
+mod limits_hold_for_all_pods;
 mod log_levels_live;
 mod mail_that_requires_tls;
 mod mail_waits_for_its_time;

@@ -22,6 +22,7 @@ use crate::{
     delivery::dispatch,
     log::Log,
     metrics::Metrics,
+    portion::Portion,
     run::{Folders, Options, Relay, VERSION},
     secrets::Secrets,
     socket,
@@ -166,7 +167,14 @@ fn start(disk: &SimDisk, rng: &mut Rng) -> Result<Started, String> {
     // No port has TLS, so none is read.
     let secrets = Secrets::below(PathBuf::new());
     let folders = Folders { manifests: Path::new(""), spool: Path::new("/nowhere") };
-    let relay = Relay::assemble(&options, &CONFIG, (spool, secrets, folders), true, metrics, LOG.clone());
+    let relay = Relay::assemble(
+        &options,
+        &CONFIG,
+        (spool, secrets, folders),
+        (true, Portion::Whole.of(&CONFIG.spec.limits)),
+        metrics,
+        LOG.clone(),
+    );
     tokio::spawn(dispatch::run(relay.courier.clone()));
     Ok((relay, writer, recovery))
 }
