@@ -77,6 +77,8 @@ def fleet():
             ("Operator", [
                 graph("Pods ready", "Pods that are ready, and pods that SMTPRelays ask for.", "short",
                       (f"sum({operator}_relay_ready_replicas{{{s}}})", "ready"), (f"sum({operator}_relay_replicas{{{s}}})", "asked for")),
+                graph("Stranded messages", "Messages on claims of pods that are scaled away, which no sibling took.", "short",
+                      (f"sum by ({by}, claim) ({operator}_relay_stranded_messages{{{s}}})", legend + " {{claim}}")),
                 graph("Monitors", "Pods whose Monitor the operator follows.", "short", (f"sum({operator}_pods_followed)", "followed")),
                 graph("Snapshots of Monitors", "Snapshots that came from pods, and attempts to read one that failed or ended.", PER_SECOND,
                       (rate(f"{operator}_snapshots_total", ""), "snapshots"), (rate(f"{operator}_monitor_failures_total", ""), "failures")),
@@ -178,6 +180,7 @@ def relay():
                       *quantiles("mailsluice_spool_sync_seconds", s)),
                 graph("Room", "Octets of disk that the spool holds, and those that waiting mail needs.", "bytes",
                       (one("sum", "mailsluice_spool_held_bytes"), "held"), (one("sum", "mailsluice_spool_live_bytes"), "needed")),
+                graph("Room on disk", "Octets that are free on the spool's file system, by pod.", "bytes", of_pod("mailsluice_spool_available_bytes")),
                 graph("Damage", "Records that are damaged and were set aside; anything but 0 may be lost mail.", "short",
                       of_pod("mailsluice_spool_damaged_records")),
                 graph("Read again", "How often the spool failed and was read again, within an hour.", "short",

@@ -2,6 +2,7 @@
 
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use mailsluice_crds::monitor::StrandedMail;
 use tracing::{info, warn};
 
 use crate::{controller::Context, status::transition};
@@ -9,12 +10,15 @@ use crate::{controller::Context, status::transition};
 /// Octets of an Event's note that the API server takes.
 const NOTE: usize = 1_024;
 
+/// What is done when mail is stranded, or taken up again.
+const HANDOVER: &str = "HandOver";
+
 /// A transition, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// Whether it asks for attention.
     pub warning: bool,
-    /// The condition that changed.
+    /// The condition that changed, or what was done.
     pub condition: String,
     /// The condition's reason.
     pub reason: String,
@@ -50,6 +54,29 @@ pub fn transitions(before: &[Condition], after: &[Condition], waiting: Option<&s
     let stopped = notices.iter().find(|notice| notice.condition == "Delivering").map(|notice| notice.reason.clone());
     notices.retain(|notice| notice.condition != "Ready" || Some(&notice.reason) != stopped.as_ref());
     notices
+}
+
+/// What is new of mail on the claims of pods that are scaled away: one piece of news for all that is stranded, and one for all that is taken up
+/// again.
+#[must_use]
+pub fn stranding(before: &[StrandedMail], after: &[StrandedMail]) -> Vec<Notice> {
+    let only_in = |these: &[StrandedMail], others: &[StrandedMail]| {
+        let alone = these.iter().filter(|one| !others.iter().any(|other| other.claim == one.claim));
+        let told: Vec<_> = alone.map(|StrandedMail { claim, messages }| format!("{messages} on {claim}")).collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    };
+    let notice = |warning, reason: &str, note: String| {
+        let note = cut(&note).to_owned();
+        Notice { warning, condition: HANDOVER.into(), reason: reason.into(), note }
+    };
+    let stranded = only_in(after, before).map(|told| {
+        let note = format!("no sibling took the messages of a pod that is scaled away: {told}; they wait for a scale-up that brings its pod back");
+        notice(true, "MailStranded", note)
+    });
+    let taken_up = only_in(before, after).map(|told| {
+        notice(false, "StrandedMailTakenUp", format!("messages that were stranded wait no longer for a pod: {told}"))
+    });
+    stranded.into_iter().chain(taken_up).collect()
 }
 
 /// Publishes them. What cannot be published is logged and given up: the conditions say the same.
@@ -177,6 +204,45 @@ mod tests {
         let notices = transitions(&[], &[ready, delivering], None);
         let told: Vec<_> = notices.iter().map(|notice| notice.condition.as_str()).collect();
         assert_eq!(told, ["Delivering"]);
+    }
+
+    #[test]
+    fn mail_is_told_of_when_it_is_stranded_and_when_it_is_taken_up() {
+        let mail = |number: u32, messages| StrandedMail { claim: format!("spool-outbound-{number}"), messages };
+        let (one, two) = (mail(1, 7), mail(2, 3));
+        for (name, before, after, told) in [
+            ("nothing", vec![], vec![], vec![]),
+            (
+                "two pods' mail",
+                vec![],
+                vec![one.clone(), two.clone()],
+                vec![(true, "7 on spool-outbound-1, 3 on spool-outbound-2")],
+            ),
+            ("it is known", vec![one.clone()], vec![one.clone()], vec![]),
+            ("it is counted again", vec![one.clone()], vec![mail(1, 6)], vec![]),
+            ("another's too", vec![one.clone()], vec![one.clone(), two.clone()], vec![(true, "3 on spool-outbound-2")]),
+            (
+                "a pod is back",
+                vec![one.clone(), two.clone()],
+                vec![one.clone()],
+                vec![(false, "3 on spool-outbound-2")],
+            ),
+            (
+                "one for the other",
+                vec![one.clone()],
+                vec![two.clone()],
+                vec![(true, "3 on spool"), (false, "7 on spool")],
+            ),
+        ] {
+            let notices = stranding(&before, &after);
+            assert_eq!(notices.len(), told.len(), "{name}: {notices:?}");
+            for (notice, (warning, text)) in notices.iter().zip(told) {
+                assert_eq!(notice.warning, warning, "{name}");
+                assert!(notice.note.contains(text), "{name}: {}", notice.note);
+            }
+        }
+        let many: Vec<_> = (0..100).map(|number| mail(number, 1_000_000)).collect();
+        assert!(stranding(&[], &many)[0].note.len() <= NOTE);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What the operator counts.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use mailsluice_crds::monitor::StrandedMail;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -17,7 +18,7 @@ const RESULTS: [&str; 2] = ["done", "failed"];
 /// Seconds: one that finds nothing to do takes microseconds, one that writes a few round trips to the API server.
 const RECONCILE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
-/// What the operator counts. No label has more values than the code names, but for those that name an SMTPRelay.
+/// What the operator counts. No label has more values than the code names, but for those that name an SMTPRelay, and claims with stranded mail.
 pub struct Metrics {
     registry: Registry,
     reconciles: IntCounterVec,
@@ -36,12 +37,13 @@ pub struct Metrics {
     replicas: Replicas,
 }
 
-/// Pods by their SMTPRelay.
+/// Pods, and mail of pods that are gone, by their SMTPRelay.
 struct Replicas {
     wanted: IntGaugeVec,
     ready: IntGaugeVec,
-    /// Namespace and name of each SMTPRelay that is shown.
-    relays: Mutex<BTreeSet<(String, String)>>,
+    stranded: IntGaugeVec,
+    /// Namespace and name of each SMTPRelay that is shown, with the claims that are.
+    relays: Mutex<BTreeMap<(String, String), BTreeSet<String>>>,
 }
 
 impl Metrics {
@@ -102,6 +104,13 @@ impl Metrics {
         let replicas = Replicas {
             wanted: of_relays("mailsluice_operator_relay_replicas", "Pods that the SMTPRelay asks for.")?,
             ready: of_relays("mailsluice_operator_relay_ready_replicas", "Pods of the SMTPRelay that are ready.")?,
+            stranded: IntGaugeVec::new(
+                Opts::new(
+                    "mailsluice_operator_relay_stranded_messages",
+                    "Messages on the claim of a pod that is scaled away, which no sibling took.",
+                ),
+                &["namespace", "relay", "claim"],
+            )?,
             relays: Mutex::default(),
         };
         let build = IntGaugeVec::new(
@@ -120,6 +129,7 @@ impl Metrics {
         registry.register(Box::new(pods_followed.clone()))?;
         registry.register(Box::new(replicas.wanted.clone()))?;
         registry.register(Box::new(replicas.ready.clone()))?;
+        registry.register(Box::new(replicas.stranded.clone()))?;
         registry.register(Box::new(build))?;
         Ok(Metrics {
             registry,
@@ -140,19 +150,37 @@ impl Metrics {
     pub fn replicas(&self, namespace: &str, relay: &str, wanted: u32, ready: u32) {
         // Held till both are set, so that a relay that goes is not brought back.
         let mut relays = self.replicas.lock();
-        relays.insert((namespace.to_owned(), relay.to_owned()));
+        relays.entry((namespace.to_owned(), relay.to_owned())).or_default();
         self.replicas.wanted.with_label_values(&[namespace, relay]).set(i64::from(wanted));
         self.replicas.ready.with_label_values(&[namespace, relay]).set(i64::from(ready));
     }
 
+    /// Notes on which claims an SMTPRelay has stranded mail, and how much; others have none any more.
+    pub fn stranded(&self, namespace: &str, relay: &str, mail: &[StrandedMail]) {
+        let mut relays = self.replicas.lock();
+        let claims = relays.entry((namespace.to_owned(), relay.to_owned())).or_default();
+        let known = std::mem::replace(claims, mail.iter().map(|mail| mail.claim.clone()).collect());
+        for gone in known.difference(claims) {
+            // It is there, as long as the claim is in the set.
+            let _ = self.replicas.stranded.remove_label_values(&[namespace, relay, gone]);
+        }
+        for StrandedMail { claim, messages } in mail {
+            let messages = i64::try_from(*messages).unwrap_or(i64::MAX);
+            self.replicas.stranded.with_label_values(&[namespace, relay, claim]).set(messages);
+        }
+    }
+
     /// Shows no more SMTPRelays that are not there any more, told by namespace and name.
     pub fn retain_relays(&self, exists: impl Fn(&str, &str) -> bool) {
-        self.replicas.lock().retain(|(namespace, relay)| {
+        self.replicas.lock().retain(|(namespace, relay), claims| {
             let stays = exists(namespace, relay);
             if !stays {
-                // Both are there, as long as the relay is in the set.
+                // All are there, as long as the relay is in the map.
                 let _ = self.replicas.wanted.remove_label_values(&[namespace, relay]);
                 let _ = self.replicas.ready.remove_label_values(&[namespace, relay]);
+                for claim in claims.iter() {
+                    let _ = self.replicas.stranded.remove_label_values(&[namespace, relay, claim]);
+                }
             }
             stays
         });
@@ -195,7 +223,7 @@ impl Metrics {
 }
 
 impl Replicas {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), BTreeSet<String>>> {
         self.relays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -220,6 +248,27 @@ mod tests {
         metrics.retain_relays(|namespace, _| namespace == "mill");
         let text = metrics.render().unwrap();
         assert!(!text.contains("shop") && text.contains("mill"), "{text}");
+    }
+
+    #[test]
+    fn stranded_mail_is_shown_by_its_claim_until_it_is_taken_up() {
+        let metrics = Metrics::new().unwrap();
+        let mail = |number: u32, messages| StrandedMail { claim: format!("spool-outbound-{number}"), messages };
+        let shown = || {
+            let text = metrics.render().unwrap();
+            let lines =
+                text.lines().filter_map(|line| line.strip_prefix("mailsluice_operator_relay_stranded_messages"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let line = |number: u32, messages: u64| {
+            format!("{{claim=\"spool-outbound-{number}\",namespace=\"shop\",relay=\"outbound\"}} {messages}")
+        };
+        metrics.stranded("shop", "outbound", &[mail(1, 7), mail(2, 3)]);
+        assert_eq!(shown(), [line(1, 7), line(2, 3)]);
+        metrics.stranded("shop", "outbound", &[mail(2, 4)]);
+        assert_eq!(shown(), [line(2, 4)]);
+        metrics.retain_relays(|_, _| false);
+        assert_eq!(shown(), [""; 0]);
     }
 
     #[test]

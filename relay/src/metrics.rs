@@ -9,9 +9,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::tls_report::PolicyType;
-
-use crate::limiter::Over;
+use crate::{limiter::Over, spool::Room, tls_report::PolicyType};
 
 /// Everything the relay counts. Cheap to share by reference count.
 pub struct Metrics {
@@ -86,6 +84,8 @@ struct Sampled {
     log_level: IntGaugeVec,
     spool_live: IntGauge,
     spool_held: IntGauge,
+    spool_available: IntGauge,
+    spool_capacity: IntGauge,
     spool_accepting: IntGauge,
     spool_damaged: IntGauge,
     problems: IntGaugeVec,
@@ -112,6 +112,8 @@ pub struct Sample {
     pub spool_live: u64,
     /// Octets of disk that the spool holds.
     pub spool_held: u64,
+    /// The room of its file system, where it can be told.
+    pub spool_room: Option<Room>,
     /// Whether the spool takes mail.
     pub spool_accepting: bool,
     /// Parts of the spool that are known to be damaged.
@@ -262,6 +264,14 @@ impl Metrics {
             log_level: gauges("mailsluice_log_level", "1 for the Log Level that is set, 0 for the others.", "level")?,
             spool_live: gauge("mailsluice_spool_live_bytes", "Octets in the spool of messages that wait.")?,
             spool_held: gauge("mailsluice_spool_held_bytes", "Octets of disk that the spool holds.")?,
+            spool_available: gauge(
+                "mailsluice_spool_available_bytes",
+                "Octets that are free on the spool's file system; -1 where it does not say.",
+            )?,
+            spool_capacity: gauge(
+                "mailsluice_spool_capacity_bytes",
+                "Octets of the spool's file system; -1 where it does not say.",
+            )?,
             spool_accepting: gauge("mailsluice_spool_accepting", "1 while the spool takes mail, 0 while it cannot.")?,
             spool_damaged: gauge(
                 "mailsluice_spool_damaged_records",
@@ -413,6 +423,9 @@ impl Sampled {
         }
         self.spool_live.set(whole(sample.spool_live));
         self.spool_held.set(whole(sample.spool_held));
+        let room = |octets: fn(Room) -> u64| sample.spool_room.map_or(-1, |room| whole(octets(room)));
+        self.spool_available.set(room(|room| room.available));
+        self.spool_capacity.set(room(|room| room.capacity));
         self.spool_accepting.set(i64::from(sample.spool_accepting));
         self.spool_damaged.set(whole(sample.spool_damaged));
         for reason in ProblemReason::ALL {

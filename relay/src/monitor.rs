@@ -1,6 +1,7 @@
 //! The SMTP Monitor: the snapshot that the status, the page, the terminal and the metrics are all drawn from.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use crate::{
     metrics::Sample,
     portion::Allowed,
     queue::{HostSummary, SharedQueue},
-    spool::{DamageSummary, Health, Spool},
+    spool::{DamageSummary, Health, Room, Spool},
     tcp::{Gate, Table, Timetable},
 };
 
@@ -39,6 +40,7 @@ pub struct Monitor {
     table: Table,
     config: watch::Receiver<Arc<Config>>,
     spool: Spool,
+    folder: PathBuf,
     log: Log,
     /// Problems of the relay as a whole, with the moment since when each has been there.
     problems: Mutex<Vec<RelayProblem>>,
@@ -60,6 +62,8 @@ pub struct Parts {
     pub config: watch::Receiver<Arc<Config>>,
     /// The disk.
     pub spool: Spool,
+    /// The spool's folder.
+    pub folder: PathBuf,
     /// This pod's part of the limits.
     pub allowed: Allowed,
     /// The levels.
@@ -70,7 +74,7 @@ impl Monitor {
     /// A Monitor over the running parts.
     #[must_use]
     pub fn new(parts: Parts, version: &'static str) -> Arc<Monitor> {
-        let Parts { queue, gate, table, config, spool, allowed, log } = parts;
+        let Parts { queue, gate, table, config, spool, folder, allowed, log } = parts;
         let problems = Mutex::default();
         let empty = Snapshot {
             relay: String::new(),
@@ -92,6 +96,7 @@ impl Monitor {
             table,
             config,
             spool,
+            folder,
             log,
             problems,
             handover: Mutex::default(),
@@ -239,6 +244,7 @@ impl Monitor {
             log_level: self.log.level(),
             spool_live: spool.bytes_live,
             spool_held: spool.bytes_held,
+            spool_room: Room::of(&self.folder).ok(),
             spool_accepting: self.spool.health() == Health::Good,
             spool_damaged: spool.damaged,
             problems: self.problems(&config, now).into_iter().map(|problem| problem.reason).collect(),

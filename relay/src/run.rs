@@ -370,6 +370,7 @@ impl Relay {
                 table: table.clone(),
                 config: sender.subscribe(),
                 spool: spool.clone(),
+                folder: folders.spool.to_owned(),
                 allowed,
                 log: log.clone(),
             },

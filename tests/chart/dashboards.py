@@ -31,8 +31,8 @@ from rules import GROUPS
 
 DASHBOARDS = {file.stem: json.loads(file.read_text()) for file in sorted((CHART / "dashboards").glob("*.json"))}
 VARIABLES = {"namespace": "shop", "relay": "outbound", "pod": ".*", "schedule": "gate", "__rate_interval": "30s"}
-# What kubelets and Prometheus itself export.
-OTHERS = {"up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
+# What Prometheus itself exports.
+OTHERS = {"up"}
 PATIENCE = 60
 MANIFESTS = """
 apiVersion: mailsluice.dev/v1alpha1
@@ -214,7 +214,7 @@ def filled(expression):
 def named(expression):
     """The metrics that an expression names."""
     return {word for word in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.sub(r'"[^"]*"', "", expression))
-            if word.startswith(("mailsluice_", "kubelet_", "up")) and (word == "up" or "_" in word)}
+            if word.startswith(("mailsluice_", "up")) and (word == "up" or "_" in word)}
 
 
 def panels_are_explained():

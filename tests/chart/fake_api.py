@@ -10,6 +10,8 @@ RELAY = {
     "apiVersion": "mailsluice.dev/v1alpha1",
     "kind": "SMTPRelay",
     "metadata": {"name": "outbound", "namespace": "shop", "uid": "11111111-1111-4111-8111-111111111111", "resourceVersion": "2", "generation": 1},
+    # A pod that was scaled away has left mail.
+    "status": {"queue": {"messages": 0, "bytes": 0, "hosts": 0, "suspendedHosts": 0, "stranded": [{"claim": "spool-outbound-1", "messages": 2}]}},
     "spec": {"clients": [{"networks": ["198.18.0.0/16"]}], "routes": [{"domains": ["*"], "mx": {}}]},
 }
 

@@ -53,11 +53,8 @@ def series(name, samples):
     """A series in promtool's format, with the labels of the target that exports it."""
     name, _, own = name.partition("{")
     own = dict(re.findall(r'(\w+)="([^"]*)"', own))
-    if name.startswith("kubelet_"):
-        labels = {"job": "kubelet", "namespace": TARGET["namespace"]}
-    else:
-        operator = name.startswith("mailsluice_operator_") or own.get("job") == OPERATOR["job"]
-        labels = OPERATOR if operator else TARGET
+    operator = name.startswith("mailsluice_operator_") or own.get("job") == OPERATOR["job"]
+    labels = OPERATOR if operator else TARGET
     labels = ",".join(f'{key}="{value}"' for key, value in {**labels, **own}.items())
     return {"series": f"{name}{{{labels}}}", "values": samples}
 

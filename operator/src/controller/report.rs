@@ -12,7 +12,7 @@ use kube::{
     api::{Patch, PatchParams},
     runtime::controller::Action,
 };
-use mailsluice_crds::{SMTPRelay, SMTPRelayStatus};
+use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, monitor::StrandedMail};
 use serde_json::json;
 
 use super::{Context, ReconcileError, apply::Applied, dereference::Found, validate};
@@ -48,6 +48,7 @@ pub(super) async fn report(
     let wanted = found.relay.spec.replicas;
     let ready = count(found.pods.iter().filter(|pod| is_ready(pod)));
     context.metrics.replicas(found.namespace(), found.name(), wanted, ready);
+    context.metrics.stranded(found.namespace(), found.name(), &scale.stranded);
     let schedule = validate::schedule(&found.schedule);
     let drawn = status::draw(&Facts {
         relay: found.name(),
@@ -77,8 +78,9 @@ pub(super) async fn report(
     if pace == Pace::Now {
         write(context, found, &drawn).await?;
         context.relay_statuses.wrote(&found.key, drawn.clone(), Instant::now());
-        let transitions = events::transitions(&before.conditions, &drawn.conditions, waiting(&drawn));
-        events::publish(context, &context.reporter, &found.relay.object_ref(&()), transitions).await;
+        let mut notices = events::transitions(&before.conditions, &drawn.conditions, waiting(&drawn));
+        notices.extend(events::stranding(stranded(&before), stranded(&drawn)));
+        events::publish(context, &context.reporter, &found.relay.object_ref(&()), notices).await;
     }
     let again = [
         match pace {
@@ -97,6 +99,10 @@ pub(super) async fn report(
 /// The host whose mail waits longest.
 fn waiting(status: &SMTPRelayStatus) -> Option<&str> {
     status.monitor.first().filter(|row| is_suspended(row)).map(|row| row.host.as_str())
+}
+
+fn stranded(status: &SMTPRelayStatus) -> &[StrandedMail] {
+    status.queue.as_ref().map_or(&[], |queue| &queue.stranded)
 }
 
 async fn write(context: &Context, found: &Found, status: &SMTPRelayStatus) -> Result<(), ReconcileError> {

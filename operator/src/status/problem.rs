@@ -1,6 +1,6 @@
 //! What hinders the mail most, in one line: the PROBLEM column.
 
-use mailsluice_crds::schedule::LinkState;
+use mailsluice_crds::{monitor::StrandedMail, schedule::LinkState};
 
 use super::{Facts, delivering};
 use crate::{monitor::Picture, schedule::ScheduleUse};
@@ -30,5 +30,17 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<String> {
     let schedule = || facts.schedule_trouble().map(|(_, message)| message);
     let unreadable =
         || facts.unreadable.first().map(|first| format!("the Monitor of {} cannot be read: {}", first.pod, first.why));
-    of_relay.or_else(schedule).or_else(unreadable)
+    of_relay.or_else(schedule).or_else(unreadable).or_else(|| stranded(facts.stranded))
+}
+
+/// Mail that waits for a pod that is scaled away.
+fn stranded(mail: &[StrandedMail]) -> Option<String> {
+    let first = mail.first()?;
+    let messages: u64 = mail.iter().map(|mail| mail.messages).sum();
+    let others = mail.len() - 1;
+    let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+    Some(format!(
+        "{messages} messages are stranded on {}{others}: they wait for a scale-up that brings the pod back",
+        first.claim
+    ))
 }

@@ -83,6 +83,8 @@ fn mail_of_pods_that_are_scaled_away_is_shown_with_its_claims() {
     for picture in [Picture::Nothing, monitor(vec![]), Picture::Pending] {
         let case = Case { picture, stranded: stranded.clone(), ..Case::well() };
         assert_eq!(case.draw(night()).queue.unwrap().stranded, stranded);
+        let problem = case.draw(night()).problem.unwrap();
+        assert!(problem.starts_with("7 messages are stranded on spool-outbound-0: "), "{problem}");
     }
     // It is no longer stranded once its pod is back, whatever the status said before.
     let before = SMTPRelayStatus {

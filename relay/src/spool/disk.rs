@@ -20,6 +20,27 @@ const LOCK_FILE: &str = "lock";
 /// Mail is private: nobody but the relay's user may read it.
 const FILE_MODE: u32 = 0o600;
 
+/// The room of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Octets in all.
+    pub capacity: u64,
+    /// Octets that the relay can still write.
+    pub available: u64,
+}
+
+impl Room {
+    /// That of the file system with this file or folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn of(path: &Path) -> io::Result<Room> {
+        let said = rustix::fs::statvfs(path)?;
+        let octets = |blocks: u64| blocks.saturating_mul(said.f_frsize);
+        Ok(Room { capacity: octets(said.f_blocks), available: octets(said.f_bavail) })
+    }
+}
+
 /// A directory of a local file system.
 #[derive(Debug)]
 pub struct Disk {

@@ -59,7 +59,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use body::{Body, BodyWriter};
-pub use disk::Disk;
+pub use disk::{Disk, Room};
 pub use error::{Health, SpoolError};
 pub use extras::Extras;
 pub use inspect::Inspection;
