@@ -131,6 +131,8 @@ def relay():
             ("Queue", [
                 graph("Messages waiting", "Messages not yet delivered or bounced, by pod.", "short", of_pod("mailsluice_queue_messages"),
                       stacked=True),
+                graph("Messages that could go", "Messages that neither a schedule, a limit, a hold nor their host keeps, by pod.", "short",
+                      of_pod("mailsluice_queue_sendable_messages"), stacked=True),
                 graph("Octets waiting", "Octets of the messages that wait, by pod.", "bytes", of_pod("mailsluice_queue_bytes"), stacked=True),
                 graph("Hosts", "Hosts that mail waits for, by their state.", "short",
                       (f"sum by (state) (mailsluice_hosts{{{s}}})", "{{state}}"), stacked=True),

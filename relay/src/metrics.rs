@@ -75,6 +75,7 @@ pub struct Metrics {
 /// Values that are read when they are asked for.
 struct Sampled {
     queue_messages: IntGauge,
+    queue_sendable: IntGauge,
     queue_bytes: IntGauge,
     queue_oldest: IntGauge,
     hosts: IntGaugeVec,
@@ -98,6 +99,8 @@ struct Sampled {
 pub struct Sample {
     /// Messages, octets and the oldest message's moment.
     pub queue: mailsluice_crds::monitor::QueueTotals,
+    /// Messages that only wait for their turn.
+    pub sendable: u64,
     /// When the first message is too old to wait on.
     pub next_expiry: Option<Timestamp>,
     /// Hosts that are Sending, Ready, Suspended, Held.
@@ -246,6 +249,10 @@ impl Metrics {
         }
         let sampled = Sampled {
             queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
+            queue_sendable: gauge(
+                "mailsluice_queue_sendable_messages",
+                "Messages that could go now and wait for their turn: neither a schedule, a limit, a hold nor the host keeps them.",
+            )?,
             queue_bytes: gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
             queue_oldest: gauge(
                 "mailsluice_queue_oldest_timestamp_seconds",
@@ -410,6 +417,7 @@ impl Metrics {
 impl Sampled {
     fn set(&self, sample: &Sample, now: Timestamp) {
         self.queue_messages.set(whole(sample.queue.messages));
+        self.queue_sendable.set(whole(sample.sendable));
         self.queue_bytes.set(whole(sample.queue.bytes));
         self.queue_oldest.set(sample.queue.oldest.map_or(0, Timestamp::as_second));
         for (state, count) in HOST_STATES.iter().zip(sample.hosts) {

@@ -233,10 +233,13 @@ impl Monitor {
     pub fn sample(&self) -> Sample {
         let (spool, now, config) = (self.spool.stats(), Timestamp::now(), self.config.borrow().clone());
         let expire_after = config.spec.retry.expire_after.duration();
-        let (queue, next_expiry, hosts) =
-            self.queue.read(|queue| (queue.totals(), queue.next_too_old(expire_after), queue.states()));
+        let (queue, next_expiry, hosts, sendable) = self
+            .queue
+            .read(|queue| (queue.totals(), queue.next_too_old(expire_after), queue.states(), queue.sendable()));
         Sample {
             queue,
+            // Where no connection is left, all of it waits for one.
+            sendable: if self.gate.is_full().is_some() { 0 } else { sendable },
             next_expiry,
             hosts,
             sessions_out: self.gate.connections(),

@@ -246,6 +246,14 @@ def plain_manifests():
     return f"{count} objects, {schemas.validate(bundle, 'the bundle')} in one file"
 
 
+def examples():
+    """What is not Mailsluice's own in the examples is valid; an API server looks at the rest (tests/tests/api)."""
+    documents = [document for file in sorted((ROOT / "examples").glob("*.yaml")) for document in yaml.safe_load_all(file.read_text())]
+    others = [document for document in documents if not document["apiVersion"].startswith("mailsluice.dev/")]
+    check(others, "there is none")
+    return f"{schemas.validate(yaml.safe_dump_all(others), 'examples')} objects"
+
+
 def kustomized():
     """The kustomize overlay builds, with its images, the definitions, the dashboards and what Prometheus is told."""
     process = subprocess.run([BIN / "kustomize", "build", ROOT / "deploy/example"], capture_output=True, text=True)
@@ -267,4 +275,4 @@ def kustomized():
 
 
 if __name__ == "__main__":
-    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, stands_by, warned, restricted, refused, plain_manifests, kustomized)
+    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, stands_by, warned, restricted, refused, plain_manifests, examples, kustomized)

@@ -82,6 +82,15 @@ impl Queue {
         counts
     }
 
+    /// Messages that nothing keeps waiting but that their turn has not come: not those of hosts that are suspended or held, nor of those that have as
+    /// many sessions as they may.
+    #[must_use]
+    pub fn sendable(&self) -> u64 {
+        let most = self.limits.connections_per_host;
+        let hosts = self.hosts.values().filter(|host| host.state() < HostState::Suspended && host.sessions < most);
+        hosts.map(Host::sendable).sum()
+    }
+
     pub(super) fn summary(&self, id: HostId, host: &Host) -> HostSummary {
         let oldest = host.oldest().and_then(|id| self.messages.get(id)).map(|message| message.received_at.timestamp());
         let wait = host.wait();

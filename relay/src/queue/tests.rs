@@ -46,6 +46,26 @@ fn part(host: &str) -> Part {
     }
 }
 
+#[test]
+fn only_messages_that_nothing_keeps_count_as_sendable() {
+    let mut queue = queue();
+    queue.configure(Limits { connections_per_host: 1, ..queue.limits });
+    for id in 1..=5 {
+        queue.insert(arrival(id, &["a.test", "b.test"]), START);
+    }
+    assert_eq!(queue.sendable(), 10);
+    let (a, _) = queue.next_host().unwrap();
+    queue.session_opened(a);
+    assert_eq!(queue.sendable(), 5, "it has as many sessions as it may");
+    queue.session_closed(a);
+    queue.suspend(a, closed_till(after(60)));
+    assert_eq!(queue.sendable(), 5, "it is suspended");
+    queue.advance(after(60));
+    let work = queue.take(a, after(60)).unwrap();
+    queue.settle(&work, Settled::Deferred { recipients: Recipients::one(0), till: after(90) });
+    assert_eq!(queue.sendable(), 9, "one was put off");
+}
+
 /// A host, for tests of what is told about one.
 pub(crate) fn any_host(queue: &mut Queue) -> HostId {
     queue.insert(arrival(1, &["a.test"]), START);
