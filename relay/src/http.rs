@@ -112,7 +112,10 @@ async fn take_over(State(endpoints): State<Endpoints>, request: Request) -> Resu
         return Err((StatusCode::NOT_FOUND, "this relay has no siblings\n").into_response());
     };
     let credential = bearer(request.headers()).map(str::to_owned);
-    match taker.take(credential.as_deref(), request.into_body().into_data_stream()).await {
+    let content_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let batch = request.into_body().into_data_stream();
+    match taker.take(credential.as_deref(), content_type.as_deref(), batch).await {
         Ok(answer) => Ok(axum::Json(answer)),
         Err((status, why)) => Err((status, format!("{why}\n")).into_response()),
     }

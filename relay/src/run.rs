@@ -5,6 +5,7 @@ mod link;
 mod portion;
 #[cfg(test)]
 mod power_cut;
+mod recover;
 mod reread;
 
 use std::{
@@ -36,7 +37,7 @@ use crate::{
     access::Accounts,
     clock,
     config::{self, Change, Config, ConfigError, Files},
-    control,
+    control::{self, Holding},
     delivery::{Courier, dispatch, reroute},
     dkim::Keys,
     handover::{
@@ -44,7 +45,6 @@ use crate::{
         place::{self, Pattern},
     },
     http::{self, Endpoints},
-    intake,
     listener::{Listeners, Reception},
     log::{Log, Tag},
     logins::Logins,
@@ -57,7 +57,7 @@ use crate::{
     secrets::Secrets,
     smtp::client,
     socket,
-    spool::{self, Disk, RecoveryReport, Spool, SpoolError},
+    spool::{self, Disk, Spool, SpoolError},
     tcp::{Gate, Table},
     tls::{Certificates, Outgoing},
     tls_report::TlsReports,
@@ -237,6 +237,7 @@ async fn serve(
     listeners.configure(relay.ports(&config), config.spec.limits.client_connections)?;
 
     let kinship = options.family.as_ref().map(|family| Arc::new(Kinship::new(family.token.clone(), files.folder())));
+    let holding = Holding::new(relay.queue.clone(), control::Store::in_folder(folder));
     let ready = Arc::new(AtomicBool::new(relay.stays));
     let endpoints = Endpoints {
         monitor: relay.monitor.clone(),
@@ -244,17 +245,17 @@ async fn serve(
         reports: relay.courier.reports.clone(),
         credential: options.monitor_credential.clone(),
         ready: ready.clone(),
-        taker: kinship.clone().map(|kinship| relay.taker(kinship)),
+        taker: kinship.clone().map(|kinship| relay.taker(kinship, holding.clone())),
         stop: relay.stop.clone(),
     };
     let server = tokio::spawn(http::serve(socket, endpoints));
-    let control = control::start(&relay.courier, &relay.monitor, folder, told.started);
+    let control = control::start(&relay.courier, &relay.monitor, holding, folder, told.started);
     let publishing = tokio::spawn(relay.monitor.clone().publish());
     let reports = tokio::spawn(relay.courier.reports.clone().keep(log.clone(), relay.stop.clone()));
     let work = match (&place, kinship) {
         (Place::Leaves { siblings }, Some(kinship)) => tokio::spawn(relay.leave(recovery, siblings.clone(), kinship)),
         _ => {
-            tokio::spawn(recover(relay.clone(), recovery));
+            tokio::spawn(recover::recover(relay.clone(), recovery));
             tokio::spawn(dispatch::run(relay.courier.clone()))
         }
     };
@@ -415,21 +416,6 @@ impl Relay {
         Relay { spool, queue, gate, monitor, courier, reception, config: sender, metrics, sessions, stays, log, stop }
     }
 
-    /// Brings what the spool holds into the queue. Waits for the disk.
-    fn take_back(&self, recovery: spool::Recovery) {
-        let config = self.config.borrow().clone();
-        let recovered =
-            recovery.run(&mut |found| self.queue.insert(intake::recovered(&config.routes, &found), clock::now()));
-        match recovered {
-            Ok(report) => {
-                self.queue.change(Queue::recovery_ended);
-                self.metrics.spool_recovering.set(0);
-                tell_recovery(&self.log, &report);
-            }
-            Err(error) => self.log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
-        }
-    }
-
     /// Hands changed configurations out until the process is told to stop, or the pod's place is another one.
     async fn obey(&self, told: &mut Told<'_>, listeners: &mut Listeners, place: &Place) -> Next {
         let mut look = time::interval(SECRETS_INTERVAL);
@@ -576,25 +562,4 @@ impl Relay {
             self.log.at(LogLevel::Failures, Tag::Spool).say(format_args!("close the spool: {error}"));
         }
     }
-}
-
-/// Brings what the spool holds into the queue, while the relay already works.
-async fn recover(relay: Relay, recovery: spool::Recovery) {
-    let theirs = relay.clone();
-    match task::spawn_blocking(move || theirs.take_back(recovery)).await {
-        Ok(()) => {}
-        Err(error) => relay.log.at(LogLevel::CrashesOnly, Tag::Spool).say(format_args!("read the spool: {error}")),
-    }
-}
-
-fn tell_recovery(log: &Log, report: &RecoveryReport) {
-    for damage in &report.damage {
-        log.at(LogLevel::CrashesOnly, Tag::Spool)
-            .maybe("message", damage.id)
-            .say(format_args!("a damaged part of the spool is set aside: {damage}"));
-    }
-    log.at(LogLevel::Major, Tag::Spool)
-        .number("messages", report.messages as u64)
-        .number("tornBytes", report.torn_bytes)
-        .say("the spool is read");
 }

@@ -11,13 +11,12 @@ use mailsluice_ctl::{
     Hold, Target,
     words::act::{Act, Acted, Done, STILL_WAITING, Verb},
 };
-use tokio::task;
 
 use super::{Control, socket::Peer};
 use crate::{
     clock,
     log::{Record, Tag},
-    queue::{Holds, HostId, InHand},
+    queue::{HostId, InHand},
     spool::MessageId,
 };
 
@@ -81,28 +80,21 @@ impl Control {
         if unknown {
             return Ok(nothing(target));
         }
-        let mut holds = queue.read(|queue| queue.holds().clone());
         let hold = Hold { by: act.by.clone(), since: clock::now(), reason: act.reason.clone() };
-        holds.add(target.clone(), hold);
-        self.keep(holds).await?;
+        self.holding.change(|holds| holds.add(target.clone(), hold)).await.map_err(ActError::Save)?;
         Ok(Done { found: true, messages: all - sending, sending, ..nothing(target) })
     }
 
     async fn release(&self, target: &Target) -> Result<Done, ActError> {
         let queue = &self.courier.queue;
-        let (before, of_host, mut holds) = queue.read(|queue| {
+        let (before, of_host) = queue.read(|queue| {
             let of_host = match target {
                 Target::Host(host) => queue.messages_of(host.as_str()),
                 Target::All | Target::Message(_) => BTreeSet::new(),
             };
-            (queue.held(target), of_host, queue.holds().clone())
+            (queue.held(target), of_host)
         });
-        let known = holds.clone();
-        holds.remove(target, &of_host);
-        let changed = holds != known;
-        if changed {
-            self.keep(holds).await?;
-        }
+        let changed = self.holding.change(|holds| holds.remove(target, &of_host)).await.map_err(ActError::Save)?;
         let (after, hosts) = queue.read(|queue| (queue.held(target), queue.hosts_of(target)));
         let waits =
             |id: &HostId| queue.read(|queue| queue.explain(*id)).is_some_and(|row| row.state >= HostState::Suspended);
@@ -114,15 +106,6 @@ impl Control {
             waiting_not_shown,
             ..nothing(target)
         })
-    }
-
-    /// Puts holds on disk, and then in force.
-    async fn keep(&self, holds: Holds) -> Result<(), ActError> {
-        let (store, saved) = (self.holds.clone(), holds.clone());
-        let saving = task::spawn_blocking(move || store.save(&saved)).await;
-        saving.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(ActError::Save)?;
-        self.courier.queue.let_go(|queue| ((), queue.set_holds(holds)));
-        Ok(())
     }
 
     /// Returns or removes what waits, but for what comes meanwhile and what a session has in hand.

@@ -3,7 +3,7 @@
 //! run a program there.
 //!
 //! - [`socket`]: the socket, and who is at its other end; [`client`]: that other end;
-//! - [`act`]: retry, hold, release, reject, drop; [`store`]: the holds on disk;
+//! - [`act`]: retry, hold, release, reject, drop; [`holding`]: what is held; [`store`]: that on disk;
 //! - [`queue`]: the messages of a host, page by page; [`status`]: how the relay does; [`level`]: the Log Level; [`test`]: a dry run;
 //! - [`trace`]: what a log says of a message, for which no relay is asked.
 //!
@@ -11,6 +11,7 @@
 
 mod act;
 pub mod client;
+mod holding;
 mod level;
 mod queue;
 mod socket;
@@ -44,6 +45,7 @@ use mailsluice_ctl::{
 };
 use tokio::{net::UnixListener, sync::Mutex, task::JoinHandle};
 
+pub use holding::Holding;
 pub use socket::unbind;
 pub use store::Store;
 
@@ -54,15 +56,15 @@ use socket::{Peer, SOCKET};
 struct Control {
     courier: Arc<Courier>,
     monitor: Arc<Monitor>,
-    holds: Store,
+    holding: Arc<Holding>,
     started: Timestamp,
-    /// One action at a time, so that what is on disk is what is held.
+    /// One action at a time.
     turn: Mutex<()>,
 }
 
 impl Control {
-    fn new(courier: Arc<Courier>, monitor: Arc<Monitor>, holds: Store, started: Timestamp) -> Arc<Control> {
-        Arc::new(Control { courier, monitor, holds, started, turn: Mutex::default() })
+    fn new(courier: Arc<Courier>, monitor: Arc<Monitor>, holding: Arc<Holding>, started: Timestamp) -> Arc<Control> {
+        Arc::new(Control { courier, monitor, holding, started, turn: Mutex::default() })
     }
 }
 
@@ -72,12 +74,13 @@ impl Control {
 pub fn start(
     courier: &Arc<Courier>,
     monitor: &Arc<Monitor>,
+    holding: Arc<Holding>,
     folder: &Path,
     started: Timestamp,
 ) -> Option<JoinHandle<io::Result<()>>> {
     match socket::bind(folder) {
         Ok(socket) => {
-            let control = Control::new(courier.clone(), monitor.clone(), Store::in_folder(folder), started);
+            let control = Control::new(courier.clone(), monitor.clone(), holding, started);
             Some(tokio::spawn(serve(socket, control)))
         }
         Err(error) => {

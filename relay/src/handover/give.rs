@@ -11,6 +11,7 @@ use mailsluice_crds::{
     LogLevel,
     monitor::{Handover, HandoverState},
 };
+use mailsluice_ctl::{Target, hold::HoldOn};
 use tokio::{
     sync::{mpsc, watch},
     task, time,
@@ -28,7 +29,7 @@ use crate::{
     log::{Log, Tag},
     metrics::Metrics,
     monitor::Monitor,
-    queue::SharedQueue,
+    queue::{Holds, SharedQueue},
     spool::{Mark, MessageId, Outcome, Recovered, Recovery, RecoveryReport, Spool, SpoolError, Waiting},
 };
 
@@ -69,6 +70,8 @@ struct Progress {
     given: u64,
     /// Why the last batch that was not taken was not.
     trouble: Option<String>,
+    /// What was held at the beginning: a message that is read and not yet given is not in the queue, and so its hold is not.
+    held: Holds,
 }
 
 impl Giver {
@@ -77,7 +80,8 @@ impl Giver {
     pub async fn give(self: Arc<Self>, recovery: Recovery) {
         let start = Instant::now();
         self.monitor.set_handover(Handover { state: HandoverState::UnderWay, message: self.intent() });
-        let progress = Mutex::new(Progress { taken_at: start, given: 0, trouble: None });
+        let held = self.queue.read(|queue| queue.holds().clone());
+        let progress = Mutex::new(Progress { taken_at: start, given: 0, trouble: None, held });
         let (lanes, queues): (Vec<_>, Vec<_>) = self.siblings.iter().map(|_| mpsc::channel(AHEAD)).unzip();
         let reading = task::spawn_blocking({
             let giver = self.clone();
@@ -149,7 +153,7 @@ impl Giver {
         }
         if let Some(sibling) = self.siblings.get(lane) {
             // That was all: it puts what came into order. Where it does not hear of it, its next start does.
-            let _ = post::post(sibling, &self.kinship, Vec::new()).await;
+            let _ = post::post(sibling, &self.kinship, &[], Vec::new()).await;
         }
     }
 
@@ -162,7 +166,8 @@ impl Giver {
             let Some(address) = self.siblings.get(sibling).filter(|_| !outgoing.is_empty()) else {
                 return Verdict::Over;
             };
-            let trouble = match post::post(address, &self.kinship, outgoing).await {
+            let holds = self.holds(&batch, progress);
+            let trouble = match post::post(address, &self.kinship, &holds, outgoing).await {
                 Ok(answer) => match self.let_go(&mut batch, answer, progress) {
                     Some(trouble) => trouble,
                     None => return Verdict::Over,
@@ -187,6 +192,17 @@ impl Giver {
             }
             time::sleep(PAUSE).await;
         }
+    }
+
+    /// What is held of a batch: all mail or hosts now, and those of its messages that are held singly.
+    fn holds(&self, batch: &[Recovered], progress: &Mutex<Progress>) -> Vec<HoldOn> {
+        let wide = self.queue.read(|queue| queue.holds().wide());
+        let now = lock(progress);
+        let single = batch.iter().filter_map(|found| {
+            let hold = now.held.of_message(found.envelope.id)?.clone();
+            Some(HoldOn { target: Target::Message(mailsluice_ctl::MessageId::from_u64(found.envelope.id.get())), hold })
+        });
+        wide.into_iter().chain(single).collect()
     }
 
     /// Gives messages one by one, since one of them cannot be read to its end: that one stays.

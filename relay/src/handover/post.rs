@@ -13,6 +13,7 @@ use futures::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::{Request, StatusCode, body::Frame, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use mailsluice_ctl::hold::HoldOn;
 use tokio::{net::TcpStream, time};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -46,8 +47,13 @@ pub(super) enum PostError {
     Stranger(#[from] Stranger),
 }
 
-/// Sends a batch to the sibling at `address`.
-pub(super) async fn post(address: &str, kinship: &Kinship, batch: Vec<Outgoing>) -> Result<Answer, PostError> {
+/// Sends a batch to the sibling at `address`, with what is held of it.
+pub(super) async fn post(
+    address: &str,
+    kinship: &Kinship,
+    holds: &[HoldOn],
+    batch: Vec<Outgoing>,
+) -> Result<Answer, PostError> {
     let refused = |error: &dyn std::fmt::Display| PostError::Refused(format!("{address}: {error}"));
     let stream = match time::timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
@@ -74,11 +80,16 @@ pub(super) async fn post(address: &str, kinship: &Kinship, batch: Vec<Outgoing>)
         });
         first.chain(rest)
     });
+    let (content_type, held) = match holds {
+        [] => (wire::CONTENT_TYPE, None),
+        holds => (wire::WITH_HOLDS, Some(wire::holds(holds).map_err(|error| refused(&error))?)),
+    };
+    let all = stream::iter(held.map(|held| Ok(Frame::data(held)))).chain(texts);
     let request = Request::post(PATH)
         .header(header::HOST, address)
         .header(header::AUTHORIZATION, format!("Bearer {}", kinship.token()?))
-        .header(header::CONTENT_TYPE, wire::CONTENT_TYPE)
-        .body(StreamBody::new(Box::pin(texts)))
+        .header(header::CONTENT_TYPE, content_type)
+        .body(StreamBody::new(Box::pin(all)))
         .map_err(|error| refused(&error))?;
     let unknown = |error: &dyn std::fmt::Display| PostError::Unknown(format!("{address}: {error}"));
     let exchange = async {

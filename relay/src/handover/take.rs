@@ -11,6 +11,7 @@ use futures::{Stream, future};
 use hyper::StatusCode;
 use jiff::Timestamp;
 use mailsluice_crds::LogLevel;
+use mailsluice_ctl::{Hold, Target, hold::HoldOn};
 use tokio::{sync::watch, task, time};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     clock,
     config::Config,
+    control::Holding,
     intake,
     log::{Log, Tag},
     metrics::Metrics,
@@ -39,6 +41,8 @@ pub struct Taker {
     pub spool: Spool,
     /// Where it waits.
     pub queue: Arc<SharedQueue>,
+    /// What is held.
+    pub holding: Arc<Holding>,
     /// Where it goes from there.
     pub config: watch::Receiver<Arc<Config>>,
     /// Whether this relay leaves itself.
@@ -57,13 +61,15 @@ pub struct Taker {
 pub type Refusal = (StatusCode, String);
 
 impl Taker {
-    /// Takes a batch; one that is empty says that there are no more, and what came is put into the order of acceptance.
+    /// Takes a batch of that type, with what is held of it; one that is empty says that there are no more, and what came is put into the
+    /// order of acceptance.
     ///
     /// # Errors
     /// Why nothing was taken.
     pub async fn take<E>(
         self: &Arc<Self>,
         credential: Option<&str>,
+        content_type: Option<&str>,
         batch: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<Answer, Refusal> {
         if let Err(stranger) = self.kinship.verify(credential.unwrap_or_default()) {
@@ -79,22 +85,39 @@ impl Taker {
         if !self.queue.read(|queue| queue.is_complete()) {
             return Err((StatusCode::SERVICE_UNAVAILABLE, "the spool is still being read".into()));
         }
-        let messages = wire::Reader::new(batch).all(&self.spool).await.map_err(refusal)?;
+        let mut batch = wire::Reader::new(batch);
+        let holds = batch.holds(content_type).await.map_err(refusal)?;
+        let messages = batch.all(&self.spool).await.map_err(refusal)?;
         if messages.is_empty() {
             self.queue.change(|queue| queue.put_in_order());
             return Ok(Answer { taken: Vec::new(), refused: None });
         }
         // A sibling that goes away in the middle must not leave half of them stored and the others not.
         let taker = self.clone();
-        task::spawn(async move { taker.store(messages).await })
+        task::spawn(async move { taker.store(messages, holds).await })
             .await
             .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
     }
 
-    async fn store(&self, messages: Vec<(Waiting, Body)>) -> Answer {
+    async fn store(&self, messages: Vec<(Waiting, Body)>, holds: Vec<HoldOn>) -> Answer {
         let config = self.config.borrow().clone();
+        // Before the mail that they are on: it must not go before they are known.
+        let (single, wide): (Vec<_>, Vec<_>) =
+            holds.into_iter().partition(|on| matches!(on.target, Target::Message(_)));
+        let inherited = self.holding.change(|holds| wide.into_iter().for_each(|on| holds.inherit(on.target, on.hold)));
+        if let Err(error) = inherited.await {
+            return Answer { taken: Vec::new(), refused: Some(format!("what is held cannot be written: {error}")) };
+        }
+        let held = |id: MessageId| {
+            let is_its = |on: &&HoldOn| matches!(on.target, Target::Message(held) if held.get() == id.get());
+            single.iter().find(is_its).map(|on| on.hold.clone())
+        };
         // All at once, so that they share a sync.
-        let stored = future::join_all(messages.into_iter().map(|message| self.store_one(&config, message))).await;
+        let each = messages.into_iter().map(|message| {
+            let hold = held(message.0.envelope().id);
+            self.store_one(&config, message, hold)
+        });
+        let stored = future::join_all(each).await;
         let (mut taken, mut refused) = (Vec::with_capacity(stored.len()), None);
         for result in stored {
             match result {
@@ -106,7 +129,12 @@ impl Taker {
     }
 
     /// Stores a message; its id at the sibling that gave it.
-    async fn store_one(&self, config: &Config, (waiting, body): (Waiting, Body)) -> Result<MessageId, SpoolError> {
+    async fn store_one(
+        &self,
+        config: &Config,
+        (waiting, body): (Waiting, Body),
+        hold: Option<Hold>,
+    ) -> Result<MessageId, SpoolError> {
         let id = waiting.envelope().id;
         let _under_way = self.under_way.begin(id).await;
         let waiting = match self.queue.read(|queue| queue.location(id)) {
@@ -117,6 +145,15 @@ impl Taker {
                 _ => waiting.renamed(self.spool.reserve_id(Timestamp::now())),
             },
         };
+        if let Some(hold) = hold {
+            let target = Target::Message(mailsluice_ctl::MessageId::from_u64(waiting.envelope().id.get()));
+            let inherited = self.holding.change(|holds| holds.inherit(target, hold)).await;
+            inherited.map_err(|error| SpoolError::Io {
+                what: "write",
+                file: "what is held".into(),
+                source: Arc::new(error),
+            })?;
+        }
         let Stored { location, .. } = self.spool.append_waiting(&waiting, body).await?;
         let (envelope, pending) = waiting.into_parts();
         let mut record = self.log.at(LogLevel::Major, Tag::Spool).field("message", envelope.id);
@@ -141,7 +178,7 @@ fn refusal(error: WireError) -> Refusal {
     let status = match &error {
         WireError::Spool(SpoolError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
         WireError::Spool(_) => StatusCode::SERVICE_UNAVAILABLE,
-        WireError::BrokenOff | WireError::TooLong | WireError::Head(_) => StatusCode::BAD_REQUEST,
+        WireError::BrokenOff | WireError::TooLong | WireError::Head(_) | WireError::Holds(_) => StatusCode::BAD_REQUEST,
     };
     (status, error.to_string())
 }

@@ -1,13 +1,16 @@
-//! A batch of messages as octets: for each the length of its head (4 octets, little-endian), the head as the spool writes it, and its text, as
+//! A batch of messages as octets: what is held of them, where anything is, as JSON with its length in front, and for each message the length of its head (4 octets, little-endian), the head as the spool writes it, and its text, as
 //! long as the head says.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
+use mailsluice_ctl::hold::HoldOn;
 
 use crate::spool::{Body, BodyWriter, NotWaiting, Spool, SpoolError, Waiting};
 
 /// The type of a batch; another version of the format would have another.
 pub(super) const CONTENT_TYPE: &str = "application/vnd.mailsluice.handover; version=1";
+/// That of one that begins with holds. A relay that does not know them takes nothing of it.
+pub(super) const WITH_HOLDS: &str = "application/vnd.mailsluice.handover; version=2";
 
 /// Messages of a batch at most.
 pub(super) const MESSAGES: usize = 256;
@@ -26,15 +29,25 @@ pub(super) enum WireError {
     TooLong,
     #[error(transparent)]
     Head(#[from] NotWaiting),
+    #[error("what is held of it cannot be read: {0}")]
+    Holds(#[from] serde_json::Error),
     #[error(transparent)]
     Spool(#[from] SpoolError),
 }
 
+/// What stands before the messages.
+pub(super) fn holds(holds: &[HoldOn]) -> serde_json::Result<Bytes> {
+    Ok(with_length(&serde_json::to_vec(holds)?))
+}
+
 /// What stands before a message's text.
 pub(super) fn head(waiting: &Waiting) -> Bytes {
-    let head = waiting.encode();
-    let length = u32::try_from(head.len()).unwrap_or(u32::MAX);
-    [&length.to_le_bytes(), head.as_slice()].concat().into()
+    with_length(&waiting.encode())
+}
+
+fn with_length(octets: &[u8]) -> Bytes {
+    let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
+    [&length.to_le_bytes(), octets].concat().into()
 }
 
 /// Reads a batch as it comes.
@@ -52,6 +65,14 @@ where
         Reader { chunks, rest: BytesMut::new() }
     }
 
+    /// What is held of a batch of that type; to be read before the messages.
+    pub(super) async fn holds(&mut self, content_type: Option<&str>) -> Result<Vec<HoldOn>, WireError> {
+        if content_type != Some(WITH_HOLDS) {
+            return Ok(Vec::new());
+        }
+        Ok(serde_json::from_slice(&self.with_length().await?)?)
+    }
+
     /// All messages of the batch, their texts with the spool and nothing stored yet.
     pub(super) async fn all(mut self, spool: &Spool) -> Result<Vec<(Waiting, Body)>, WireError> {
         let mut messages = Vec::new();
@@ -59,9 +80,7 @@ where
             if messages.len() >= MESSAGES {
                 return Err(WireError::TooLong);
             }
-            let length = u32::from_le_bytes(self.exactly(LENGTH).await?.as_ref().try_into().unwrap_or_default());
-            let length = usize::try_from(length).ok().filter(|length| *length <= HEAD).ok_or(WireError::TooLong)?;
-            let waiting = Waiting::decode(&self.exactly(length).await?)?;
+            let waiting = Waiting::decode(&self.with_length().await?)?;
             let text = self.text(waiting.envelope().size, spool.begin_body()).await?;
             messages.push((waiting, text));
         }
@@ -78,6 +97,13 @@ where
             size -= piece as u64;
         }
         Ok(writer.finish().await?)
+    }
+
+    /// What a length stands before.
+    async fn with_length(&mut self) -> Result<Bytes, WireError> {
+        let length = u32::from_le_bytes(self.exactly(LENGTH).await?.as_ref().try_into().unwrap_or_default());
+        let length = usize::try_from(length).ok().filter(|length| *length <= HEAD).ok_or(WireError::TooLong)?;
+        self.exactly(length).await
     }
 
     async fn exactly(&mut self, octets: usize) -> Result<Bytes, WireError> {

@@ -80,6 +80,24 @@ impl Holds {
         }
     }
 
+    /// Holds one thing more, unless it is held already.
+    pub fn inherit(&mut self, target: Target, hold: Hold) {
+        let is_held = match &target {
+            Target::All => self.all.is_some(),
+            Target::Host(host) => self.hosts.contains_key(host),
+            Target::Message(id) => self.messages.contains_key(&MessageId::from_u64(id.get())),
+        };
+        if !is_held {
+            self.add(target, hold);
+        }
+    }
+
+    /// Those on all mail and on hosts.
+    #[must_use]
+    pub fn wide(&self) -> Vec<HoldOn> {
+        self.list().into_iter().filter(|on| !matches!(on.target, Target::Message(_))).collect()
+    }
+
     /// Lets a target go, with whatever of it is held singly: a host's messages are `of_host`. What is held wider stays so.
     pub fn remove(&mut self, target: &Target, of_host: &BTreeSet<MessageId>) {
         match target {

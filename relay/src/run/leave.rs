@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::Relay;
 use crate::{
+    control::Holding,
     handover::{Giver, Kinship, Taker},
     spool::Recovery,
 };
 
 impl Relay {
     /// What takes siblings' mail.
-    pub(super) fn taker(&self, kinship: Arc<Kinship>) -> Arc<Taker> {
+    pub(super) fn taker(&self, kinship: Arc<Kinship>, holding: Arc<Holding>) -> Arc<Taker> {
         Arc::new(Taker {
             kinship,
             spool: self.spool.clone(),
             queue: self.queue.clone(),
+            holding,
             config: self.config.subscribe(),
             leaves: !self.stays,
             under_way: Default::default(),

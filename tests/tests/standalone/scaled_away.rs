@@ -11,7 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mailsluice_crds::{LogLevel, monitor::HandoverState, quantity::Interval, schedule::LinkState};
+use mailsluice_crds::{
+    LogLevel,
+    monitor::{HandoverState, HostState},
+    quantity::Interval,
+    schedule::LinkState,
+};
+use mailsluice_ctl::words::{act::Acted, queue::QueueSaid, status::StatusSaid};
 use mailsluice_tests::{
     dialogue::Dialogue,
     family::{self, Family},
@@ -136,6 +142,38 @@ fn messages_are_handed_over_with_all_that_is_known_of_them() {
     leaves.terminate();
     assert_eq!(exported(&stays), before, "what the sibling has");
     assert!(exported(&leaves).is_empty(), "what is left");
+}
+
+#[test]
+fn what_an_administrator_holds_stays_held_at_the_sibling() {
+    let (sink, family) = (Sink::start(), Family::new());
+    let (mut stays, leaves) = (family.start(0, &open(&sink)), family.start(1, &closed(&sink)));
+    for name in ["suspect", "good"] {
+        Dialogue::open(leaves.smtp).message("shop@example.org", &["a@one.test"], &mail::text(name));
+    }
+    let host = sink.address.to_string();
+    let QueueSaid::Messages(page) = leaves.ctl_json(&["queue", &host]) else { panic!("asked for messages") };
+    let suspect = page.messages[0].id.to_string();
+    for target in [&*suspect, "moving.test"] {
+        let _: Acted = leaves.ctl_json(&["hold", target, "--by", "alice", "--reason", "asked by the owner"]);
+    }
+    let of = |pod: &Relay| pod.ctl_json::<StatusSaid>(&["status"]).holds;
+    let before = of(&leaves);
+    assert_eq!(before.len(), 2, "{before:?}");
+
+    family::tell(&leaves, 1);
+    family::await_over(&leaves, HandoverState::Done, PATIENCE);
+    assert_eq!(of(&stays), before, "by whom, since when and why");
+    assert_eq!(sink.await_messages(1, PATIENCE)[0].subject(), "good");
+    stays.kill();
+    stays.relaunch();
+    stays.await_ready();
+    let row = wait::until_some(PATIENCE, "nothing but the held one waits", || {
+        stays.row(&host).filter(|row| row.state == HostState::Held)
+    });
+    assert!(row.problem.is_some_and(|text| text.starts_with("1 message is held by alice since")), "{:?}", row.reason);
+    let _: Acted = stays.ctl_json(&["release", &suspect]);
+    assert_eq!(sink.await_messages(2, PATIENCE)[1].subject(), "suspect");
 }
 
 /// All messages of a spool that no relay has open: their texts, envelopes and the state of their recipients.
