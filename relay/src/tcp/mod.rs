@@ -125,7 +125,7 @@ impl Gate {
     #[must_use]
     pub fn is_within_limit(&self) -> bool {
         let state = self.lock();
-        state.connections <= state.limit
+        state.open() <= state.limit
     }
 
     /// Asks for a session with `host`, which will have this id if there is one. Every question is a record at AllInfo.
@@ -286,7 +286,7 @@ impl Lease {
     #[must_use]
     pub fn may_go_on(&self, now: Timestamp) -> bool {
         let mut state = self.gate.lock();
-        state.connections <= state.limit && state.link.describe(now).state == LinkState::Open
+        state.open() <= state.limit && state.link.describe(now).state == LinkState::Open
     }
 }
 
