@@ -5,5 +5,6 @@ mod limits_are_divided_anew;
 mod manifests_are_refused_with_what_to_write_instead;
 mod one_operator_leads;
 mod operator_page;
+mod what_is_dangerous_is_warned_of;
 
 use mailsluice_tests::definitions;
