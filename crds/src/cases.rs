@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use crate::{GROUP, VERSION, yaml};
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("TCPSchedule", include_str!("../cases/tcpschedule.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-routes.yaml")),
+    ("SMTPRelay", include_str!("../cases/smtprelay-pods.yaml")),
 ];
 
 /// A manifest, and what becomes of it.

@@ -5,6 +5,7 @@
 mod border;
 mod client;
 mod outgoing;
+mod pods;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use crate::{
 pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
 pub use client::{Client, ClientCertificates, ServiceAccount, Users};
 pub use outgoing::{Dkim, SourceAddress};
+pub use pods::{Container, PodMetadata, PodSpec, PodTemplate, Resources};
 pub use tls::{ListenerTls, SecretRef, TlsMode, TlsPolicy};
 
 /// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
@@ -125,6 +127,9 @@ pub struct SMTPRelaySpec {
     /// The claim on which each replica keeps its spool.
     #[serde(default)]
     pub storage: Storage,
+    /// What is laid over the pods that the operator makes; without a cluster there are none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pod_template: PodTemplate,
 }
 
 /// Names a TCPSchedule in the same namespace.
@@ -395,6 +400,7 @@ impl Default for SMTPRelaySpec {
             limits: Limits::default(),
             retry: Retry::default(),
             storage: Storage::default(),
+            pod_template: PodTemplate::default(),
         }
     }
 }

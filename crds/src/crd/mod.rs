@@ -1,8 +1,10 @@
 //! The definitions of the custom resources, as the API server takes them: what the Rust types say, made to fit.
 //!
 //! - [`rules`]: what is refused beyond types and bounds, in CEL;
-//! - [`schema`]: bounds of texts and lists, and where the rules stand.
+//! - [`schema`]: bounds of texts and lists, and where the rules stand;
+//! - [`kubernetes`]: its own types, made to fit.
 
+mod kubernetes;
 pub(crate) mod rules;
 pub(crate) mod schema;
 

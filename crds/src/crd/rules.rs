@@ -6,6 +6,8 @@
 //!
 //! A rule about several fields holds back where one of them is malformed, since that one has been refused already.
 
+pub(crate) mod pods;
+
 use kube::core::Rule;
 
 use crate::{

@@ -3,10 +3,12 @@
 //! Every text and list has a bound. The API server multiplies the bounds to estimate what the rules cost at worst, and
 //! refuses a definition that could cost too much.
 
+use k8s_openapi::api::core::v1;
 use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
-use super::rules;
+use super::{kubernetes, rules};
 
 /// Routes of a relay. Together with [`MOST_DOMAINS`] and [`LONGEST_ROUTED`], what the search for routes that are never reached
 /// can afford.
@@ -34,9 +36,20 @@ const LONGEST_NAME: usize = 512;
 /// A text whose rule bounds it more narrowly: a mistake is to reach the rule, which says what to write.
 const LONGEST_WORD: usize = 64;
 
+/// Labels or annotations.
+const MOST_LABELS: usize = 32;
+/// What an annotation holds; Kubernetes bounds all of an object's together by 256 KiB.
+const LONGEST_ANNOTATION: usize = 4096;
+/// Secrets for pulling an image.
+const MOST_PULL_SECRETS: usize = 8;
+
 /// A text in the schema.
 pub(crate) fn text(longest: usize, rules: &[Rule]) -> Schema {
-    json_schema!({"type": "string", "maxLength": longest, "x-kubernetes-validations": rules})
+    let mut text = json_schema!({"type": "string", "maxLength": longest});
+    if !rules.is_empty() {
+        text.insert("x-kubernetes-validations".into(), json!(rules));
+    }
+    text
 }
 
 /// A short text in the schema.
@@ -155,4 +168,127 @@ pub(crate) fn ipv6(_: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn interface(_: &mut SchemaGenerator) -> Schema {
     word(&[rules::interface()])
+}
+
+// Of pods. Names and shapes are Kubernetes' own.
+
+/// Texts by keys.
+fn texts(most: usize, value: &Schema, rules: &[Rule]) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": most, "additionalProperties": value, "x-kubernetes-validations": rules
+    })
+}
+
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    texts(MOST_LABELS, &word(&[rules::pods::label_value()]), &[rules::pods::key(), rules::pods::label_is_free()])
+}
+
+pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    texts(MOST_LABELS, &text(LONGEST_ANNOTATION, &[]), &[rules::pods::key(), rules::pods::annotation_is_free()])
+}
+
+pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
+    texts(MOST_LABELS, &word(&[rules::pods::label_value()]), &[rules::pods::key()])
+}
+
+pub(crate) fn affinity(generator: &mut SchemaGenerator) -> Schema {
+    kubernetes::schema::<v1::Affinity>(generator)
+}
+
+pub(crate) fn tolerations(generator: &mut SchemaGenerator) -> Schema {
+    kubernetes::list::<v1::Toleration>(generator)
+}
+
+pub(crate) fn topology_spread_constraints(generator: &mut SchemaGenerator) -> Schema {
+    kubernetes::list::<v1::TopologySpreadConstraint>(generator)
+}
+
+pub(crate) fn priority_class(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::pods::object_name_of("PriorityClass")])
+}
+
+pub(crate) fn image_pull_secrets(_: &mut SchemaGenerator) -> Schema {
+    let mut name = text(LONGEST_HOST, &[rules::secret_name()]);
+    name.insert("description".into(), "The Secret's name.".into());
+    json_schema!({
+        "type": "array", "maxItems": MOST_PULL_SECRETS, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+        "items": {"type": "object", "required": ["name"], "properties": {"name": name}}
+    })
+}
+
+/// The kinds of volumes that the Pod Security Standard `restricted` allows and that hold files for a program.
+const VOLUME_SOURCES: [&str; 6] = ["configMap", "csi", "emptyDir", "persistentVolumeClaim", "projected", "secret"];
+
+pub(crate) fn volumes(generator: &mut SchemaGenerator) -> Schema {
+    let mut list = kubernetes::map::<v1::Volume>(generator, "name");
+    let name = word(&[rules::pods::volume_name(), rules::pods::volume_name_is_free()]);
+    each_entry(&mut list, |volume| {
+        kubernetes::keep(volume, &[&VOLUME_SOURCES[..], &["name"]].concat());
+        volume.insert("x-kubernetes-validations".into(), json!([rules::pods::one_source(&VOLUME_SOURCES)]));
+        restrict(volume, "name", &name);
+    });
+    list
+}
+
+pub(crate) fn volume_mounts(generator: &mut SchemaGenerator) -> Schema {
+    let mut list = kubernetes::map::<v1::VolumeMount>(generator, "mountPath");
+    let path = text(LONGEST_HOST, &[rules::pods::mount_path(), rules::pods::mount_path_is_free()]);
+    each_entry(&mut list, |mount| {
+        kubernetes::keep(mount, &["name", "mountPath", "readOnly", "subPath"]);
+        restrict(mount, "mountPath", &path);
+        restrict(mount, "name", &word(&[]));
+    });
+    list
+}
+
+pub(crate) fn container_name(_: &mut SchemaGenerator) -> Schema {
+    word(&[rules::pods::container_name()])
+}
+
+pub(crate) fn resources(_: &mut SchemaGenerator) -> Schema {
+    let amount =
+        json!({"x-kubernetes-int-or-string": true, "x-kubernetes-validations": [rules::pods::resource_amount()]});
+    let amount = |what: &str| {
+        let mut amount = amount.clone();
+        amount["description"] = what.into();
+        amount
+    };
+    json_schema!({"type": "object", "properties": {
+        "cpu": amount("Processors, such as 500m for half of one."),
+        "memory": amount("Memory, such as 256Mi."),
+        "ephemeral-storage": amount("Disk of the node, for logs and emptyDir volumes."),
+    }})
+}
+
+/// Adds what a container has and this one may not be given, so that whoever writes it is told where it belongs.
+pub(crate) fn with_what_is_the_operators(container: &mut Schema) {
+    let text = json!({"type": "string", "maxLength": LONGEST_NAME});
+    let mut ports = kubernetes::list::<v1::ContainerPort>(&mut SchemaGenerator::default());
+    let mut image = text.clone();
+    let mut arguments = json!({"type": "array", "maxItems": MOST_ENTRIES, "items": text});
+    image["description"] = "The operator's, for all relays.".into();
+    arguments["description"] = "The operator's, from the SMTPRelay.".into();
+    ports.insert("description".into(), "The operator's: those of `spec.listeners`.".into());
+    if let Some(properties) = container.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.extend([("image".into(), image), ("args".into(), arguments), ("ports".into(), ports.to_value())]);
+    }
+}
+
+fn each_entry(list: &mut Schema, change: impl FnOnce(&mut Schema)) {
+    if let Some(items) = list.get_mut("items")
+        && let Ok(mut entry) = Schema::try_from(std::mem::take(items))
+    {
+        change(&mut entry);
+        *items = entry.to_value();
+    }
+}
+
+/// Puts a narrower schema in the place of a property's; its description stays.
+fn restrict(object: &mut Schema, name: &str, narrower: &Schema) {
+    let Some(property) = object.get_mut("properties").and_then(|properties| properties.get_mut(name)) else { return };
+    let mut narrower = narrower.clone();
+    if let Some(description) = property.get("description") {
+        narrower.insert("description".into(), description.clone());
+    }
+    *property = narrower.to_value();
 }

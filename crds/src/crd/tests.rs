@@ -82,18 +82,21 @@ fn kubectl_explain_has_a_text_for_every_field() {
 #[test]
 fn every_text_and_list_of_a_spec_is_bounded_and_says_nothing_that_the_loader_does_not_obey() {
     let obeyed = BTreeSet::from([
+        "additionalProperties",
         "default",
         "description",
         "enum",
         "items",
         "maxItems",
         "maxLength",
+        "maxProperties",
         "maximum",
         "minItems",
         "minimum",
         "properties",
         "required",
         "type",
+        "x-kubernetes-int-or-string",
         "x-kubernetes-list-map-keys",
         "x-kubernetes-list-type",
         "x-kubernetes-validations",
@@ -106,7 +109,12 @@ fn every_text_and_list_of_a_spec_is_bounded_and_says_nothing_that_the_loader_doe
                 Some("string") => assert!(words.contains("maxLength") || words.contains("enum"), "{path} has no end"),
                 Some("array") => assert!(words.contains("maxItems"), "{path} has no end"),
                 Some("integer") => assert!(words.contains("minimum") && words.contains("maximum"), "{path} has no end"),
-                Some("object") => {}
+                Some("object") => {
+                    let has_end = !words.contains("additionalProperties") || words.contains("maxProperties");
+                    assert!(has_end, "{path} has no end");
+                }
+                Some("boolean") => {}
+                None if words.contains("x-kubernetes-int-or-string") => {}
                 other => panic!("{path} is of type {other:?}"),
             }
         });

@@ -74,6 +74,13 @@ impl Check {
                 value.clone()
             }
             ("boolean", Content::Scalar { value: Value::Bool(value), .. }) => Value::Bool(*value),
+            ("", Content::Scalar { value, .. }) if either(schema) && (value.is_string() || value.is_i64()) => {
+                value.clone()
+            }
+            ("", _) if either(schema) => {
+                self.refuse(node.line, path, words::wrong_type("integer or string", node));
+                plain(node)
+            }
             // The schema leaves it open.
             ("", _) => plain(node),
             _ => {
@@ -84,6 +91,12 @@ impl Check {
     }
 
     fn map(&mut self, node: &Node, fields: &[Field], schema: &Value, path: &str) -> Value {
+        if let Some(most) =
+            schema.get("maxProperties").and_then(Value::as_u64).filter(|most| fields.len() as u64 > *most)
+        {
+            self.oversized = true;
+            self.refuse(node.line, path, format!("{} entries are too many: write at most {most}", fields.len()));
+        }
         let known = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
         let mut object = Map::new();
@@ -164,6 +177,11 @@ impl Check {
             self.refuse(node.line, path, format!("{number} is too large: write {most} or less"));
         }
     }
+}
+
+/// Whether a value may be a whole number or a text.
+fn either(schema: &Value) -> bool {
+    schema.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true))
 }
 
 /// What may not be the same in two entries of a list: the entry, its keys, or (null) nothing.

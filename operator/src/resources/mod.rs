@@ -3,6 +3,7 @@
 mod config_map;
 mod headless_service;
 mod pod_disruption_budget;
+mod pod_template;
 mod service;
 mod service_account;
 mod stateful_set;

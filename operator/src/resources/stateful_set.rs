@@ -7,16 +7,16 @@ use k8s_openapi::{
         apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec},
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, PersistentVolumeClaim,
-            PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource,
-            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection,
-            Sysctl, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection, VolumeResourceRequirements,
+            PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, Probe, ProjectedVolumeSource, ResourceRequirements,
+            SeccompProfile, SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection, Sysctl, Volume,
+            VolumeMount, VolumeProjection, VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 use mailsluice_crds::{quantity::ByteSize, relay::Storage};
 
-use super::{Plan, metadata};
+use super::{Plan, metadata, pod_template};
 use crate::names;
 
 /// The user and group of the relay's process: nobody's, as distroless images have it.
@@ -83,10 +83,7 @@ pub(super) fn build(plan: &Plan) -> StatefulSet {
             // Relays do not need each other: one that cannot start must not hold back the rest.
             pod_management_policy: Some("Parallel".into()),
             selector: names::pod_selector(&plan.name),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(names::labels(&plan.name)), ..ObjectMeta::default() }),
-                spec: Some(pod(plan)),
-            },
+            template: pod_template::build(plan, pod(plan)),
             volume_claim_templates: Some(vec![claim(&plan.claim)]),
             // There may be mail on a claim: only a person may throw it away.
             persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
@@ -118,13 +115,6 @@ fn pod(plan: &Plan) -> PodSpec {
             sysctls: Some(vec![Sysctl { name: "net.ipv4.ip_unprivileged_port_start".into(), value: "0".into() }]),
             ..PodSecurityContext::default()
         }),
-        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: "kubernetes.io/hostname".into(),
-            when_unsatisfiable: "ScheduleAnyway".into(),
-            label_selector: Some(names::pod_selector(&plan.name)),
-            ..TopologySpreadConstraint::default()
-        }]),
         containers: vec![container(plan)],
         volumes: Some(volumes(plan)),
         ..PodSpec::default()

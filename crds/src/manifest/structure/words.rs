@@ -13,6 +13,7 @@ pub(super) fn wrong_type(wanted: &str, node: &Node) -> String {
         "array" => "a list",
         "string" => "a text",
         "integer" => "a whole number",
+        "integer or string" => "a whole number or a text",
         _ => "true or false",
     };
     let (found, advice) = match &node.content {

@@ -1,5 +1,7 @@
 //! What the objects of a relay promise.
 
+mod pod_template;
+
 use k8s_openapi::api::core::v1::PodSpec;
 use mailsluice_crds::{
     SMTPRelaySpec, TCPScheduleSpec,
