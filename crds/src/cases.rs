@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::{GROUP, VERSION, yaml};
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("TCPSchedule", include_str!("../cases/tcpschedule.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-routes.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-pods.yaml")),
+    ("SMTPRelay", include_str!("../cases/smtprelay-service.yaml")),
 ];
 
 /// A manifest, and what becomes of it.

@@ -6,6 +6,7 @@ mod border;
 mod client;
 mod outgoing;
 mod pods;
+mod service;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
 pub use client::{Client, ClientCertificates, ServiceAccount, Users};
 pub use outgoing::{Dkim, SourceAddress};
 pub use pods::{Container, PodMetadata, PodSpec, PodTemplate, Resources};
+pub use service::{IpFamily, IpFamilyPolicy, Service, ServiceType, TrafficPolicy};
 pub use tls::{ListenerTls, SecretRef, TlsMode, TlsPolicy};
 
 /// The most connections that a limit can allow: beyond it a process runs out of file descriptors first.
@@ -130,6 +132,9 @@ pub struct SMTPRelaySpec {
     /// What is laid over the pods that the operator makes; without a cluster there are none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pod_template: PodTemplate,
+    /// How its listeners are reached; without a cluster there is no Service.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub service: Service,
 }
 
 /// Names a TCPSchedule in the same namespace.
@@ -401,6 +406,7 @@ impl Default for SMTPRelaySpec {
             retry: Retry::default(),
             storage: Storage::default(),
             pod_template: PodTemplate::default(),
+            service: Service::default(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! A rule about several fields holds back where one of them is malformed, since that one has been refused already.
 
 pub(crate) mod pods;
+pub(crate) mod service;
 
 use kube::core::Rule;
 

@@ -292,3 +292,20 @@ fn restrict(object: &mut Schema, name: &str, narrower: &Schema) {
     }
     *property = narrower.to_value();
 }
+
+// Of the Service.
+
+pub(crate) fn load_balancer_class(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::service::load_balancer_class()])
+}
+
+pub(crate) fn source_ranges(_: &mut SchemaGenerator) -> Schema {
+    set(MOST_ENTRIES, &word(&[rules::network(), rules::network_is_clean()]))
+}
+
+pub(crate) fn ip_families(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "minItems": 1, "maxItems": 2, "items": generator.subschema_for::<crate::relay::IpFamily>(),
+        "x-kubernetes-validations": [rules::service::families_differ()]
+    })
+}

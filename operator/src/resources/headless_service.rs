@@ -5,7 +5,7 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{Plan, metadata};
+use super::{Plan, metadata, service::families};
 use crate::names;
 
 pub(super) fn build(plan: &Plan) -> Service {
@@ -13,7 +13,6 @@ pub(super) fn build(plan: &Plan) -> Service {
         metadata: metadata(plan, names::pods_service(&plan.name)),
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".into()),
-            ip_family_policy: Some("PreferDualStack".into()),
             // A pod whose spool fails is not ready, and its Monitor is wanted all the more.
             publish_not_ready_addresses: Some(true),
             selector: Some(names::labels(&plan.name)),
@@ -24,7 +23,7 @@ pub(super) fn build(plan: &Plan) -> Service {
                 protocol: Some("TCP".into()),
                 ..ServicePort::default()
             }]),
-            ..ServiceSpec::default()
+            ..families(&plan.spec.service)
         }),
         status: None,
     }

@@ -29,6 +29,19 @@ fn what_is_legal_and_dangerous_is_done_and_warned_of() {
             None,
         ),
         (
+            "nodes in the place of clients",
+            json!({
+                "clients": [{"networks": ["10.0.0.0/8"]}],
+                "service": {"type": "LoadBalancer", "externalTrafficPolicy": "Cluster"},
+            }),
+            Some("so whoever reaches a node may relay where `clients` has the nodes' network"),
+        ),
+        (
+            "clients in their own place",
+            json!({"clients": [{"networks": ["10.0.0.0/8"]}], "service": {"type": "LoadBalancer"}}),
+            None,
+        ),
+        (
             "users without TLS",
             json!({"clients": [{"users": {"secretName": "users"}}]}),
             Some(

@@ -24,6 +24,7 @@ mod held_by_schedule_and_explained;
 mod held_mail_waits_for_its_release;
 mod holders_of_certificates_send;
 mod how_mail_leaves;
+mod ipv6_alone;
 mod kill_nine_loses_nothing;
 mod late_mail_is_told_of_once;
 mod limits;

@@ -1,6 +1,7 @@
 //! What the objects of a relay promise.
 
 mod pod_template;
+mod service;
 
 use k8s_openapi::api::core::v1::PodSpec;
 use mailsluice_crds::{
