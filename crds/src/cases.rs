@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use crate::{GROUP, VERSION, yaml};
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("TCPSchedule", include_str!("../cases/tcpschedule.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-routes.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-pods.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-service.yaml")),
+    ("SMTPRelay", include_str!("../cases/smtprelay-network-policy.yaml")),
 ];
 
 /// A manifest, and what becomes of it.

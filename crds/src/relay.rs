@@ -4,6 +4,7 @@
 
 mod border;
 mod client;
+mod network_policy;
 mod outgoing;
 mod pods;
 mod service;
@@ -26,6 +27,7 @@ use crate::{
 
 pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
 pub use client::{Client, ClientCertificates, ServiceAccount, Users};
+pub use network_policy::NetworkPolicy;
 pub use outgoing::{Dkim, SourceAddress};
 pub use pods::{Container, PodMetadata, PodSpec, PodTemplate, Resources};
 pub use service::{IpFamily, IpFamilyPolicy, Service, ServiceType, TrafficPolicy};
@@ -135,6 +137,9 @@ pub struct SMTPRelaySpec {
     /// How its listeners are reached; without a cluster there is no Service.
     #[serde(default, skip_serializing_if = "is_default")]
     pub service: Service,
+    /// A NetworkPolicy that follows what the relay is asked to do; none, where it is absent. `{}` is one without further peers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicy>,
 }
 
 /// Names a TCPSchedule in the same namespace.
@@ -407,6 +412,7 @@ impl Default for SMTPRelaySpec {
             storage: Storage::default(),
             pod_template: PodTemplate::default(),
             service: Service::default(),
+            network_policy: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use futures::{
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
@@ -52,6 +53,8 @@ pub struct Stores {
     pub service_accounts: Store<Packed<ServiceAccount>>,
     /// Relays' PodDisruptionBudgets.
     pub budgets: Store<Packed<PodDisruptionBudget>>,
+    /// Relays' NetworkPolicies.
+    pub network_policies: Store<Packed<NetworkPolicy>>,
 }
 
 /// Where reconciles are asked for.
@@ -83,7 +86,8 @@ impl Stores {
         self.services.wait_until_ready().await?;
         self.config_maps.wait_until_ready().await?;
         self.service_accounts.wait_until_ready().await?;
-        self.budgets.wait_until_ready().await
+        self.budgets.wait_until_ready().await?;
+        self.network_policies.wait_until_ready().await
     }
 }
 
@@ -101,6 +105,7 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
     let (config_maps, watch_config_maps) = owned(client, namespace, queues, &relays);
     let (service_accounts, watch_service_accounts) = owned(client, namespace, queues, &relays);
     let (budgets, watch_budgets) = owned(client, namespace, queues, &relays);
+    let (network_policies, watch_network_policies) = owned(client, namespace, queues, &relays);
     let watches = [
         watch_relays,
         watch_schedules,
@@ -110,8 +115,19 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
         watch_config_maps,
         watch_service_accounts,
         watch_budgets,
+        watch_network_policies,
     ];
-    let stores = Stores { relays, schedules, pods, stateful_sets, services, config_maps, service_accounts, budgets };
+    let stores = Stores {
+        relays,
+        schedules,
+        pods,
+        stateful_sets,
+        services,
+        config_maps,
+        service_accounts,
+        budgets,
+        network_policies,
+    };
     (stores, future::join_all(watches).map(|_| ()).boxed())
 }
 

@@ -3,7 +3,10 @@
 //! Every text and list has a bound. The API server multiplies the bounds to estimate what the rules cost at worst, and
 //! refuses a definition that could cost too much.
 
-use k8s_openapi::api::core::v1;
+use k8s_openapi::api::{
+    core::v1,
+    networking::v1::{NetworkPolicyEgressRule, NetworkPolicyPeer},
+};
 use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -308,4 +311,14 @@ pub(crate) fn ip_families(generator: &mut SchemaGenerator) -> Schema {
         "type": "array", "minItems": 1, "maxItems": 2, "items": generator.subschema_for::<crate::relay::IpFamily>(),
         "x-kubernetes-validations": [rules::service::families_differ()]
     })
+}
+
+// Of the NetworkPolicy.
+
+pub(crate) fn network_peers(generator: &mut SchemaGenerator) -> Schema {
+    kubernetes::list::<NetworkPolicyPeer>(generator)
+}
+
+pub(crate) fn egress_rules(generator: &mut SchemaGenerator) -> Schema {
+    kubernetes::list::<NetworkPolicyEgressRule>(generator)
 }

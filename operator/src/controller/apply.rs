@@ -7,13 +7,14 @@ use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
         core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
     runtime::reflector::{ObjectRef, Store},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -65,7 +66,34 @@ async fn in_order(context: &Context, found: &Found, wanted: Resources) -> Result
     ensure::<Service>(context, found, &stores.services, wanted.service).await?;
     let stateful_set = ensure(context, found, &stores.stateful_sets, wanted.stateful_set).await?;
     ensure::<PodDisruptionBudget>(context, found, &stores.budgets, wanted.pod_disruption_budget).await?;
+    match wanted.network_policy {
+        Some(policy) => drop(ensure::<NetworkPolicy>(context, found, &stores.network_policies, policy).await?),
+        None => remove::<NetworkPolicy>(context, found, &stores.network_policies, found.name()).await?,
+    }
     Ok(stateful_set)
+}
+
+/// Takes the relay's own object of that name away, if it is there.
+async fn remove<K>(context: &Context, found: &Found, store: &Store<Packed<K>>, name: &str) -> Result<(), Stop>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + 'static,
+{
+    let cached = store.get(&ObjectRef::new(name).within(found.namespace()));
+    let cached = cached.and_then(|cached| cached.open());
+    let Some(present) = cached.filter(|cached| is_controlled_by(cached.meta(), found.uid())) else { return Ok(()) };
+    let kind = K::kind(&()).into_owned();
+    let api: Api<K> = Api::namespaced(context.client.clone(), found.namespace());
+    // Not another one that has its name meanwhile.
+    let this = Preconditions { uid: present.meta().uid.clone(), resource_version: None };
+    match api.delete(name, &DeleteParams { preconditions: Some(this), ..DeleteParams::default() }).await {
+        Ok(_) => {
+            context.metrics.wrote(&kind);
+            info!(relay = %found.key, kind, name, "removed");
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(source) => Err(Stop::Failed(ReconcileError::Remove { kind, name: name.to_owned(), source })),
+    }
 }
 
 /// Applies the object unless it is there as it should be, and returns it as it is.

@@ -169,6 +169,16 @@ pub enum ReconcileError {
         /// What went wrong.
         source: kube::Error,
     },
+    /// An object could not be removed.
+    #[error("removing {kind} {name:?}: {source}")]
+    Remove {
+        /// The object's kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What went wrong.
+        source: kube::Error,
+    },
     /// The status could not be written.
     #[error("writing its status: {0}")]
     Status(#[source] kube::Error),

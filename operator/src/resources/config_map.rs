@@ -35,10 +35,10 @@ pub fn manifests(
     (name, relay): (&str, &SMTPRelaySpec),
     schedule: Option<(&str, &TCPScheduleSpec)>,
 ) -> serde_json::Result<String> {
-    // How many replicas there are, on what claims, in what pods and behind what Service, is the cluster's to carry out: to a relay it is
+    // How many replicas there are, on what claims, in what pods and behind what Service and policy, is the cluster's to carry out: to a relay it is
     // no change of configuration.
-    let SMTPRelaySpec { replicas, storage, pod_template, service, .. } = SMTPRelaySpec::default();
-    let own = SMTPRelaySpec { replicas, storage, pod_template, service, ..relay.clone() };
+    let SMTPRelaySpec { replicas, storage, pod_template, service, network_policy, .. } = SMTPRelaySpec::default();
+    let own = SMTPRelaySpec { replicas, storage, pod_template, service, network_policy, ..relay.clone() };
     let mut text = serde_json::to_string_pretty(&Manifest {
         api_version: SMTPRelay::api_version(&()).into_owned(),
         kind: SMTPRelay::kind(&()).into_owned(),

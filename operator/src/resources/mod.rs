@@ -2,6 +2,7 @@
 
 mod config_map;
 mod headless_service;
+mod network_policy;
 mod pod_disruption_budget;
 mod pod_template;
 mod service;
@@ -15,6 +16,7 @@ use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
         core::v1::{ConfigMap, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -68,6 +70,8 @@ pub struct Resources {
     pub stateful_set: StatefulSet,
     /// How many pods a drain may take at a time.
     pub pod_disruption_budget: PodDisruptionBudget,
+    /// Who reaches the pods, and what they reach, where it is asked for.
+    pub network_policy: Option<NetworkPolicy>,
 }
 
 /// Builds all of them.
@@ -80,6 +84,7 @@ pub fn build(plan: &Plan) -> Resources {
         service: service::build(plan),
         stateful_set: stateful_set::build(plan),
         pod_disruption_budget: pod_disruption_budget::build(plan),
+        network_policy: network_policy::build(plan),
     }
 }
 

@@ -6,5 +6,6 @@ mod manifests_are_refused_with_what_to_write_instead;
 mod one_operator_leads;
 mod operator_page;
 mod what_is_dangerous_is_warned_of;
+mod what_is_said_of_pods_is_done;
 
 use mailsluice_tests::definitions;

@@ -7,6 +7,7 @@ mod dangling_schedule_is_named;
 mod held_explained_and_let_out;
 mod idle_operator_writes_nothing;
 mod kill_nine_in_a_pod;
+mod network_is_closed_as_asked;
 mod obeys_a_window_without_the_api_server;
 mod people_act_by_kubectl;
 mod pods_send_with_their_own_tokens;

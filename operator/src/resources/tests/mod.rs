@@ -1,5 +1,6 @@
 //! What the objects of a relay promise.
 
+mod network_policy;
 mod pod_template;
 mod service;
 
