@@ -152,6 +152,7 @@ const KNOWN: &[Numbered<Number>] = &[
     ((6, 7), "Non-ASCII addresses not permitted", entry("The host takes no addresses beyond ASCII.", "It lacks SMTPUTF8, or the recipient's part of it does.", "Use an ASCII address of sender and recipient.")),
     ((6, 8), "UTF-8 string reply is required", entry("The host's answer needs UTF-8, which was not allowed to it.", "A name beyond ASCII in the answer.", "Nothing is to be done.")),
     ((6, 9), "UTF-8 header message cannot be transferred", entry("The message's header has letters beyond ASCII, and a recipient's host cannot take them.", "A host without SMTPUTF8.", "Have the header encoded (RFC 2047), and use ASCII addresses.")),
+    ((6, 10), "Duplicate of X.6.8, deprecated", entry("The host's answer needs UTF-8, and the host says so by a number that was withdrawn for 6.8.", "A host that was made before RFC 6531.", "Nothing is to be done.")),
     ((7, 0), "Other or undefined security status", entry("A rule of the host's forbids it.", "A rule that the host does not name.", "Read the reply's text; at stage StartTls the host's TLS is at fault.")),
     ((7, 1), "Delivery not authorized, message refused", entry("The host does not let the relay, its sender, or this message in.", "A list of unwanted senders, a missing SPF record, relaying that is denied; as 4.7.1 mostly greylisting.", "As 4.7.1 wait for the next attempt; as 5.7.1 read the text, and clear the relay's address, SPF and sender.")),
     ((7, 2), "Mailing list expansion prohibited", entry("The sender may not write to this list.", "The list is for its members.", "Have the sender subscribed.")),
@@ -184,3 +185,17 @@ const KNOWN: &[Numbered<Number>] = &[
     ((7, 29), "ARC validation failure", entry("The chain of ARC seals in the message is broken.", "A host before this one that changed the message.", "Find it by the seals and the Received lines.")),
     ((7, 30), "REQUIRETLS support required", entry("The message asks for TLS all the way, and the next host does not support that.", "REQUIRETLS (RFC 8689) with a host that lacks it.", "Send without it if the message may go without, or by another way.")),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The registry of IANA, as of its last change on 2024-12-06: the highest detail of each subject. None of them has a gap.
+    const REGISTERED: [(u16, u16); 8] = [(0, 0), (1, 10), (2, 4), (3, 6), (4, 7), (5, 6), (6, 10), (7, 30)];
+
+    #[test]
+    fn every_status_of_the_registry_is_known_and_no_other() {
+        let registered = REGISTERED.iter().flat_map(|(subject, most)| (0..=*most).map(|detail| (*subject, detail)));
+        assert_eq!(Enhanced::all().collect::<Vec<_>>(), registered.collect::<Vec<_>>());
+    }
+}
