@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::{Command, Output, Stdio},
     time::Duration,
@@ -139,6 +139,33 @@ impl ApiServer {
     /// Applies manifests.
     pub fn apply(&self, manifests: &str) {
         let output = self.kubectl(&["apply", "-f", "-"], manifests);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Tells the server of a pod of that relay, in the namespace `default`, that runs, as a kubelet would.
+    pub fn run_pod(&self, relay: &str, address: IpAddr) {
+        let pod = format!("{relay}-0");
+        self.apply(
+            &json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": pod, "labels": {
+                    "app.kubernetes.io/name": "mailsluice-relay",
+                    "app.kubernetes.io/instance": relay,
+                    "app.kubernetes.io/managed-by": "mailsluice-operator",
+                }},
+                "spec": {"containers": [{"name": "relay", "image": "relay"}]},
+            })
+            .to_string(),
+        );
+        let status = json!({"status": {
+            "phase": "Running",
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        }});
+        let output = self
+            .kubectl(&["patch", "pod", &pod, "--subresource=status", "--type=merge", "-p", &status.to_string()], "");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 

@@ -17,7 +17,7 @@
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
 //! - [`operator`]: the real operator, beside an API server alone;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
-//! - [`plugin`]: `kubectl mailsluice`, and the people who run it;
+//! - [`plugin`]: `kubectl mailsluice`, and the people who run it; [`terminal`]: where they look at it;
 //! - [`postfix`]: a private Postfix to measure against;
 //! - [`faults`]: ways in which mail gets stuck, and what is seen of each;
 //! - [`letter`]: what a client is given to send; [`peers`]: the matrix of mail servers and clients that it goes through.
@@ -59,6 +59,7 @@ pub mod scripted;
 pub mod secure;
 pub mod sidecar;
 pub mod sink;
+pub mod terminal;
 pub mod tls_host;
 pub mod token;
 pub mod wait;

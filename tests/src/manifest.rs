@@ -16,6 +16,8 @@ pub const SCHEDULE: &str = "office-hours";
 /// One SMTPRelay, and the TCP Schedule that it refers to.
 #[derive(Debug, Clone)]
 pub struct Manifest {
+    /// The SMTPRelay's name.
+    pub name: String,
     /// The SMTPRelay's spec.
     pub relay: SMTPRelaySpec,
     /// The TCPSchedule's spec.
@@ -53,7 +55,8 @@ impl Manifest {
         relay.retry.first = Interval::from_secs(1);
         relay.retry.longest = Interval::from_secs(4);
         relay.log.level = LogLevel::LowLevel;
-        Manifest { relay, schedule: None, tls: None, role: None, proxy_protocol: None, xclient: None }
+        let name = "outbound".into();
+        Manifest { name, relay, schedule: None, tls: None, role: None, proxy_protocol: None, xclient: None }
     }
 
     /// Another host for some domains, before the routes that are there.
@@ -104,7 +107,7 @@ impl Manifest {
             proxy_protocol: self.proxy_protocol.clone(),
             xclient: self.xclient.clone(),
         }];
-        let relay = serde_json::to_string_pretty(&SMTPRelay::new("outbound", spec)).expect("a manifest");
+        let relay = serde_json::to_string_pretty(&SMTPRelay::new(&self.name, spec)).expect("a manifest");
         match &self.schedule {
             // JSON is YAML too.
             Some(spec) => {

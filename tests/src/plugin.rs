@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     cluster::{self, Namespace},
     process,
+    terminal::Terminal,
 };
 
 /// Somebody with an account in the cluster.
@@ -95,6 +96,17 @@ subjects: [{{kind: ServiceAccount, name: {account}, namespace: {namespace}}}]
         let output = child.wait_with_output().expect("wait for it");
         assert!(output.status.success(), "the Monitor failed: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs the plugin in a terminal.
+    #[must_use]
+    pub fn terminal(&self, arguments: &[&str], size: (u16, u16)) -> Terminal {
+        let (kubectl, kubeconfig) = (cluster::run().join("kubectl"), self.kubeconfig.display());
+        let (path, typed) = (path(), arguments.join(" "));
+        Terminal::start(
+            &format!("PATH={path} exec {} mailsluice {typed} --kubeconfig={kubeconfig}", kubectl.display()),
+            size,
+        )
     }
 
     /// Runs the plugin; what it wrote, or a panic with what it said.

@@ -18,8 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use mailsluice_crds::{LogLevel, SMTPRelayStatus, monitor::Snapshot, schedule::LinkState};
+use jiff::{SignedDuration, Timestamp, Unit};
+use mailsluice_crds::{LogLevel, SMTPRelayStatus, monitor::Snapshot};
 use mailsluice_operator::{
     monitor::{Picture, merge},
     schedule::ScheduleUse,
@@ -60,7 +60,9 @@ fn main() {
         relay::program().display()
     );
     rates(messages);
-    effects(changes);
+    for (way, set) in [("a level in the manifest", by_manifest as Set), ("ctl log LEVEL", by_ctl)] {
+        effects(changes, way, set);
+    }
     status(hosts);
 }
 
@@ -121,8 +123,11 @@ fn send(address: SocketAddr, messages: u64) {
     });
 }
 
-/// From the new manifest in its place to the first record of the new level.
-fn effects(changes: u64) {
+/// Sets the level of a relay.
+type Set = fn(&Relay, &mut Manifest, LogLevel);
+
+/// From the change to the first record of the new level.
+fn effects(changes: u64, way: &str, set: Set) {
     let sink = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
     let mut manifest = Manifest::to(sink);
     manifest.relay.log.level = LogLevel::Problems;
@@ -154,15 +159,18 @@ fn effects(changes: u64) {
     });
     took.sort_unstable_by(f64::total_cmp);
     let at = |part: f64| took[((took.len() - 1) as f64 * part).round() as usize];
-    println!(
-        "\nfrom a changed level in the manifest to its first record, {changes} changes, a command each millisecond:"
-    );
+    println!("\nfrom {way} to its first record, {changes} changes, a command each millisecond:");
     println!("  p50 {:.0} ms, p99 {:.0} ms, most {:.0} ms", at(0.5), at(0.99), at(1.0));
 }
 
-fn set(relay: &Relay, manifest: &mut Manifest, level: LogLevel) {
+fn by_manifest(relay: &Relay, manifest: &mut Manifest, level: LogLevel) {
     manifest.relay.log.level = level;
     relay.rewrite(manifest);
+}
+
+fn by_ctl(relay: &Relay, _: &mut Manifest, level: LogLevel) {
+    let typed = relay.ctl(&["log", level.name()]);
+    assert!(typed.success, "{typed:?}");
 }
 
 /// Waits until nothing is written any more: the lower level is in force.
@@ -179,7 +187,8 @@ fn await_silence(log: &Path) {
 /// The bounded status of a relay with so many suspended hosts.
 fn status(hosts: u64) {
     let sink = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
-    let mut manifest = Manifest::by_mx().scheduled(LinkState::Closed, Vec::new());
+    let opens = Timestamp::now().round(Unit::Minute).expect("a minute") + SignedDuration::from_hours(2);
+    let mut manifest = Manifest::by_mx().opening_at(opens);
     manifest.relay.log.level = LogLevel::Failures;
     let relay = Relay::start_with(&manifest, &["--resolver", &sink.to_string()]);
     let next = Arc::new(AtomicU64::new(0));
@@ -198,7 +207,7 @@ fn status(hosts: u64) {
             });
         }
     });
-    let suspended = "mailsluice_hosts{state=\"Held\"}";
+    let suspended = "mailsluice_hosts{state=\"Suspended\"}";
     wait::until_equal(LIMIT, "suspended hosts", Some(hosts as f64), || relay.metrics().get(suspended).copied());
     let asked = Instant::now();
     let whole = http::get(relay.http, "/monitor", None).expect("the Monitor").body;

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::{
     make::nft,
-    row::{Cause, Dns, Ending, Row, Seen, Tls},
-    world::{Place, RETRY, World},
+    refusing,
+    row::{At, Cause, Dns, Ending, Row, Seen, Tls},
+    run::{Report, Track, see},
+    world::{self, Place, RETRY, World},
 };
 use crate::{postfix::Postfix, process};
 
@@ -19,10 +21,8 @@ const LATE: Duration = Duration::from_secs(42);
 /// A row of the comparison.
 #[derive(Debug)]
 pub struct Compared {
-    /// The row.
-    pub row: Row,
-    /// What the relay's Monitor shows, as the row wants it.
-    pub ours: String,
+    /// What the relay's Monitor shows.
+    pub ours: Report,
     /// What Postfix says; none where it knows no such thing, or none of it is set up here.
     pub theirs: Option<Answer>,
 }
@@ -38,10 +38,25 @@ pub struct Answer {
     pub late: bool,
 }
 
-/// Makes the faults, and has a Postfix send the same mail.
+impl Compared {
+    /// What the Monitor shows, in few words: reason, code and stage.
+    #[must_use]
+    pub fn shows(&self) -> String {
+        shows(&self.ours.row)
+    }
+
+    /// Whether the Monitor names the fault within three seconds.
+    #[must_use]
+    pub fn is_soon(&self) -> bool {
+        self.ours.wrong.is_empty() && self.ours.took.is_some_and(|took| took <= SOON)
+    }
+}
+
+/// Makes the faults, and has the relays send their mail, and then a Postfix the same.
 #[must_use]
 pub fn run(rows: &[Row]) -> Vec<Compared> {
     let (world, places) = World::start(rows);
+    let ours = see(&world, &places);
     answer_to_the_system(&world);
     let postfix = sender(&world, rows);
     let asked: Vec<&Place> = places.iter().filter(|place| is_fair(&place.row)).collect();
@@ -53,13 +68,14 @@ pub fn run(rows: &[Row]) -> Vec<Compared> {
     places.iter().for_each(Place::clear);
     let said = |all: &BTreeMap<String, String>, row: &Row| all.get(&row.domain()).cloned().unwrap_or_default();
     let names = |row: &Row, words: &str| row.postfix.iter().any(|part| words.contains(part));
-    rows.iter()
-        .map(|row| {
+    ours.into_iter()
+        .map(|Track { report, .. }| {
+            let row = &report.row;
             let theirs = is_fair(row).then(|| {
                 let words = said(&late, row);
                 Answer { soon: names(row, &said(&soon, row)), late: names(row, &words), words }
             });
-            Compared { row: *row, ours: ours(row), theirs }
+            Compared { ours: report, theirs }
         })
         .collect()
 }
@@ -73,7 +89,7 @@ fn is_fair(row: &Row) -> bool {
     !other
 }
 
-fn ours(row: &Row) -> String {
+fn shows(row: &Row) -> String {
     match row.seen {
         Seen::Waits(waits) => match waits.error {
             Some((code, stage)) => format!("{}: {code} at {stage:?}", waits.reason.name()),
@@ -106,10 +122,11 @@ fn sender(world: &World, rows: &[Row]) -> Postfix {
         let domain = row.domain();
         match row.cause {
             Cause::Tls(Tls::NotOffered) => policies += &format!("{{ {domain} = encrypt }} "),
-            Cause::Tls(Tls::Expired | Tls::WrongName | Tls::SelfSigned) => {
+            Cause::Tls(Tls::Expired | Tls::WrongName | Tls::SelfSigned | Tls::Reset) => {
                 policies += &format!("{{ {domain} = verify match=hostname }} ");
             }
-            Cause::Tls(Tls::Password) => ways += &format!("{{ {domain} = smtp:[127.0.0.25]:25 }} "),
+            Cause::Tls(Tls::Password) => ways += &format!("{{ {domain} = smtp:[{}]:25 }} ", refusing::LOGIN.ip()),
+            Cause::Peer(At::Auth, _) => ways += &format!("{{ {domain} = smtp:[{}]:25 }} ", world::LOGIN.ip()),
             Cause::Dns(Dns::NoSmarthost) => ways += &format!("{{ {domain} = smtp:[{}]:25 }} ", row.exchanger()),
             _ => {}
         }
@@ -121,8 +138,10 @@ fn sender(world: &World, rows: &[Row]) -> Postfix {
     let settings = format!(
         "relayhost =\nsmtp_host_lookup = dns\nmyhostname = relay.test\nmessage_size_limit = 52428800\nsmtp_tls_security_level = may\n\
          smtp_tls_CAfile = {}\nminimal_backoff_time = {RETRY}s\nqueue_run_delay = {RETRY}s\nsmtp_sasl_auth_enable = yes\n\
-         smtp_sasl_security_options = noanonymous\nsmtp_sasl_password_maps = inline:{{ {{ [127.0.0.25]:25 = shop:wrong }} }}\n{}{}",
+         smtp_sasl_security_options = noanonymous\nsmtp_sasl_password_maps = inline:{{ {{ [{}]:25 = shop:wrong }} {{ [{}]:25 = shop:wrong }} }}\n{}{}",
         world.secrets().join("authorities.pem").display(),
+        refusing::LOGIN.ip(),
+        world::LOGIN.ip(),
         inline("smtp_tls_policy_maps", &policies),
         inline("transport_maps", &ways),
     );

@@ -33,6 +33,9 @@ use crate::{
 /// The disk of a spool that is to be full: the segment that is written to, the reserve, and room for less than one more.
 pub const DISK: u64 = 44 << 20;
 
+/// How long the mail of a row is tried whose fault is that its time is over.
+pub const EXPIRE_AFTER: SignedDuration = SignedDuration::from_secs(6);
+
 /// What stands where a row's mail goes.
 pub enum Made {
     /// Nothing of its own: the mail goes where all good mail goes.
@@ -125,7 +128,7 @@ pub fn manifest(row: &Row) -> Option<Manifest> {
             // A second attempt, and no third.
             manifest.relay.retry.first = Interval::from_secs(4);
             manifest.relay.retry.longest = Interval::from_secs(4);
-            manifest.relay.retry.expire_after = Interval::from_secs(6);
+            manifest.relay.retry.expire_after = Interval::from_secs(EXPIRE_AFTER.as_secs() as u32);
         }
         Cause::Own(Own::Full | Own::NoResolver) => {}
         _ => return None,
@@ -215,7 +218,7 @@ impl Place {
                 process::run(Command::new("ip").args(["route", "replace", "local", &address, "dev", "lo"]));
                 *sink = Some(Sink::start_at(self.address));
             }
-            (Cause::Path(Path::Rule(_)), _) => nft("flush chain ip faults path"),
+            (Cause::Path(Path::Rule(_)) | Cause::Tls(Tls::Reset), _) => nft("flush chain ip faults path"),
             (_, Made::Sink(sink @ None)) => *sink = Some(Sink::start_at(self.address)),
             (_, Made::Peer(peer)) => peer.mend(),
             (Cause::Dns(answer), _) => world.dns.trouble(&trouble(&row, answer).0, None),
@@ -330,8 +333,15 @@ fn tls(world: &World, row: &Row, tls: Tls, address: SocketAddr) -> Made {
         Tls::Expired => Some(world.authority.issue_expired(&name)),
         Tls::WrongName | Tls::Dane => Some(world.authority.issue("mx.other.test")),
         Tls::SelfSigned => Some(Issued::self_signed(&name)),
-        Tls::Sts => Some(world.authority.issue(&name)),
+        Tls::Sts | Tls::Reset => Some(world.authority.issue(&name)),
     };
+    if tls == Tls::Reset {
+        // 22 is what a record of a handshake begins with (RFC 8446, section 5.1); no command does.
+        nft(&format!(
+            "add rule ip faults path ip daddr {} tcp dport 25 @ih,0,8 22 reject with tcp reset",
+            address.ip()
+        ));
+    }
     let host = Host::start_at(address, shown.map(|issued| issued.server()));
     let web = (tls == Tls::Sts).then(|| {
         let domain = row.domain();

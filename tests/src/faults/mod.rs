@@ -7,8 +7,10 @@
 //! - [`watch`]: the Monitor, against what a row wants to see;
 //! - [`run`]: all rows from their beginning to their end;
 //! - [`page`]: what was seen, as `docs/troubleshooting.md`; [`stable`]: its texts, the same after every run;
-//! - [`compare`]: what Postfix says of the same faults; [`latency`]: how long it takes till a fault is seen.
+//! - [`compare`]: what Postfix says of the same faults; [`beside`]: both, as `docs/postfix.md`;
+//! - [`latency`]: how long it takes till a fault is seen.
 
+pub mod beside;
 pub mod compare;
 pub mod inbox;
 pub mod latency;

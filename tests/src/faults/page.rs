@@ -25,7 +25,8 @@ $ mailsluice-relay explain 'the problem, pasted in quotes'
 ```
 
 Every section below is a fault that a test makes, with real networks, name servers and mail servers, and ends again; what stands in it is
-what the relay said. The moments are made up; attempts are five minutes apart.
+what the relay said. The moments are made up; attempts are five minutes apart. What Postfix says of the same faults is
+[beside it](postfix.md).
 
 - **The clock sign and \"TCP/IP link is down\"**: the TCP Schedule allows no connection now. If it should, set `log: AllInfo` on the
   TCPSchedule and wait until the Suspended Till changes: the records with the marker `TCP(SMTP)` have each question to the schedule,

@@ -104,6 +104,7 @@ impl State {
                     // There is no TLS to go on with.
                     Step::Over
                 }
+                "AUTH" => self.answer(&mut output, At::Auth, "235 2.7.0 welcome")?,
                 "MAIL" => {
                     recipients.clear();
                     self.answer(&mut output, At::Mail, "250 2.1.0 ok")?
@@ -127,10 +128,10 @@ impl State {
     }
 
     fn offers(&self) -> &'static str {
-        if self.at == At::StartTls && !*lock(&self.mended) {
-            "250-mx.test\r\n250-STARTTLS\r\n250 8BITMIME"
-        } else {
-            "250-mx.test\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"
+        match self.at {
+            At::StartTls if !*lock(&self.mended) => "250-mx.test\r\n250-STARTTLS\r\n250 8BITMIME",
+            At::Auth => "250-mx.test\r\n250-AUTH PLAIN\r\n250 8BITMIME",
+            _ => "250-mx.test\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES",
         }
     }
 

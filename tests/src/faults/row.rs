@@ -7,6 +7,8 @@ use mailsluice_crds::{
     monitor::{ProblemReason, Reason, Stage},
 };
 
+use super::{refusing, world};
+
 /// One way in which mail gets stuck.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
@@ -137,6 +139,8 @@ pub enum At {
     Ehlo,
     /// STARTTLS, and then the handshake.
     StartTls,
+    /// AUTH.
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -175,6 +179,8 @@ pub enum Tls {
     WrongName,
     /// It is signed by itself.
     SelfSigned,
+    /// The network resets the connection at its first octets.
+    Reset,
     /// The TLSA record is about another one.
     Dane,
     /// The domain's policy is about another host.
@@ -284,7 +290,8 @@ impl Row {
     pub fn host(&self) -> String {
         match self.cause {
             Cause::Dns(Dns::NoSmarthost) => format!("{}:25", self.exchanger()),
-            Cause::Tls(Tls::Password) => "127.0.0.25:25".to_owned(),
+            Cause::Tls(Tls::Password) => refusing::LOGIN.to_string(),
+            Cause::Peer(At::Auth, _) => world::LOGIN.to_string(),
             _ => self.domain(),
         }
     }

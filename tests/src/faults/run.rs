@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    make::await_pause,
+    make::{EXPIRE_AFTER, await_pause},
     row::{Cause, Ending, Gate, Own, Path, Row, Seen},
     stable::stable,
     watch::{Sighting, look},
@@ -47,10 +47,11 @@ pub struct Report {
 }
 
 /// How far a row has come.
-struct Track {
+pub(super) struct Track {
     sent: Timestamp,
     sent_at: Instant,
-    report: Report,
+    /// What came of it so far.
+    pub(super) report: Report,
     last: String,
     neighbour: bool,
     done: bool,
@@ -60,15 +61,7 @@ struct Track {
 #[must_use]
 pub fn run(rows: &[Row]) -> Vec<Report> {
     let (world, mut places) = World::start(rows);
-    if rows.iter().any(|row| matches!(row.cause, Cause::Schedule(Gate::Pause))) {
-        await_pause();
-    }
-    let mut tracks = Vec::new();
-    for place in &places {
-        tracks.push(begin(&world, place));
-        glance(&world, &places, &mut tracks);
-    }
-    watch(&world, &places, &mut tracks);
+    let mut tracks = see(&world, &places);
     for (place, track) in places.iter().zip(&mut tracks) {
         explain(place, track);
         track.report.record = told(place, &world);
@@ -80,6 +73,21 @@ pub fn run(rows: &[Row]) -> Vec<Report> {
     flow(&world, &places, &mut tracks);
     places.iter().for_each(Place::clear);
     tracks.into_iter().map(|track| track.report).collect()
+}
+
+/// Sends the mail that meets the faults, and looks till all is seen that is to be seen.
+#[must_use]
+pub(super) fn see(world: &World, places: &[Place]) -> Vec<Track> {
+    if places.iter().any(|place| matches!(place.row.cause, Cause::Schedule(Gate::Pause))) {
+        await_pause();
+    }
+    let mut tracks = Vec::new();
+    for place in places {
+        tracks.push(begin(world, place));
+        glance(world, places, &mut tracks);
+    }
+    watch(world, places, &mut tracks);
+    tracks
 }
 
 fn begin(world: &World, place: &Place) -> Track {
@@ -95,7 +103,6 @@ fn begin(world: &World, place: &Place) -> Track {
     }
 }
 
-/// Looks till all is seen that is to be seen.
 fn watch(world: &World, places: &[Place], tracks: &mut [Track]) {
     let end = Instant::now() + WATCH;
     while Instant::now() < end && !tracks.iter().all(|track| track.done && track.neighbour) {
@@ -136,12 +143,16 @@ fn glance(world: &World, places: &[Place], tracks: &mut [Track]) {
 fn note(track: &mut Track, found: Result<Sighting, String>) {
     match found {
         Ok(sighting) => {
-            // A fault is there from when it happened, and not before its mail was.
-            let since = sighting.since.map_or(track.sent, |since| since.max(track.sent));
+            // A fault is there from when it happened, and not before its mail was; mail expires some time after it was sent.
+            let begun = match track.report.row.cause {
+                Cause::Own(Own::Expires) => track.sent + EXPIRE_AFTER,
+                _ => track.sent,
+            };
+            let since = sighting.since.map_or(begun, |since| since.max(begun));
             let took = Duration::try_from(since.duration_until(Timestamp::now())).unwrap_or_default();
             if track.report.seen.is_empty() {
                 track.report.took = Some(took);
-                if took > SOON && !matches!(track.report.row.cause, Cause::Own(Own::Expires)) {
+                if took > SOON {
                     track.report.wrong.push(format!("seen only after {took:.1?}"));
                 }
             }

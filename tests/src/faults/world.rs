@@ -14,14 +14,14 @@ use tempfile::TempDir;
 use super::{
     inbox::Inbox,
     make::{Made, make},
-    refusing::Refusing,
-    row::{Cause, Dns as Answer, Own, Row, Tls},
+    refusing::{self, Refusing},
+    row::{At, Cause, Dns as Answer, Own, Row, Tls},
 };
 use crate::{
     authority::{Authority, Issued},
     certificate,
     dns::{Dns, Signed},
-    manifest::Manifest,
+    manifest::{Manifest, smarthost},
     namespace,
     relay::Relay,
 };
@@ -43,7 +43,10 @@ pub const NO_RESOLVER: &str = "192.0.2.53:53";
 /// The wait before each further attempt, in seconds.
 pub const RETRY: u64 = 10;
 
-/// The Secret with the relay's password at the smarthost.
+/// Where a smarthost takes the relay's password that then breaks off: on loopback, where passwords go in clear, too.
+pub const LOGIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 26)), 25);
+
+/// The Secret with the relay's password at smarthosts.
 pub const SECRET: &str = "smarthost-login";
 
 /// Everything that the rows need.
@@ -104,6 +107,7 @@ fn address_of(place: usize, row: &Row) -> IpAddr {
             let [.., last] = four.octets();
             [203, 0, 113, last].into()
         }
+        (Cause::Peer(At::Auth, _), _) => LOGIN.ip(),
         (_, address) => address,
     }
 }
@@ -177,15 +181,17 @@ fn manifest(rows: &[Row]) -> Manifest {
             ..Route::default()
         };
         let to = |smarthost| Route { smarthost: Some(smarthost), ..Route::default() };
+        let login = |host: SocketAddr| {
+            let credentials = Some(SecretRef { secret_name: SECRET.into() });
+            to(Smarthost { credentials, ..smarthost(host) })
+        };
         let route = match row.cause {
             Cause::Tls(Tls::NotOffered) => mx(TlsPolicy::Required),
-            Cause::Tls(Tls::Expired | Tls::WrongName | Tls::SelfSigned) => mx(TlsPolicy::Verified),
+            Cause::Tls(Tls::Expired | Tls::WrongName | Tls::SelfSigned | Tls::Reset) => mx(TlsPolicy::Verified),
             Cause::Tls(Tls::Dane) | Cause::Dns(Answer::Denied) => mx(TlsPolicy::Dane),
             Cause::Tls(Tls::Sts) => mx(TlsPolicy::MtaSts),
-            Cause::Tls(Tls::Password) => {
-                let credentials = Some(SecretRef { secret_name: SECRET.into() });
-                to(Smarthost { credentials, ..Smarthost::new("127.0.0.25", 25) })
-            }
+            Cause::Tls(Tls::Password) => login(refusing::LOGIN),
+            Cause::Peer(At::Auth, _) => login(LOGIN),
             Cause::Dns(Answer::NoSmarthost) => to(Smarthost::new(row.exchanger(), 25)),
             _ => continue,
         };

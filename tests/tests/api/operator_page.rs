@@ -42,7 +42,7 @@ fn all_relays_are_on_one_page_with_what_their_mail_waits_for() {
     server.apply(
         "{apiVersion: mailsluice.dev/v1alpha1, kind: SMTPRelay, metadata: {name: dangling}, spec: {scheduleRef: {name: none}}}",
     );
-    run_pod(&server, "outbound");
+    server.run_pod("outbound", POD.ip());
     let problem = |name: &str| Some(server.object("smtprelay", name)?["status"]["problem"].as_str()?.to_owned());
     let held = wait::until_some(PATIENCE, "a relay has a problem", || problem("dangling"));
     let deferred = wait::until_some(PATIENCE, "a relay knows its mail", || problem("outbound"));
@@ -95,31 +95,4 @@ fn all_relays_are_on_one_page_with_what_their_mail_waits_for() {
     let answer = http::get(follower.http(), "/relays", None).expect("an answer");
     let answer: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!((&answer["leads"], &answer["leader"], &answer["relays"]), (&json!(false), &json!("first"), &json!([])));
-}
-
-/// Tells the API server of a pod of that relay that runs, as a kubelet would.
-fn run_pod(server: &ApiServer, relay: &str) {
-    let pod = format!("{relay}-0");
-    server.apply(
-        &json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": pod, "labels": {
-                "app.kubernetes.io/name": "mailsluice-relay",
-                "app.kubernetes.io/instance": relay,
-                "app.kubernetes.io/managed-by": "mailsluice-operator",
-            }},
-            "spec": {"containers": [{"name": "relay", "image": "relay"}]},
-        })
-        .to_string(),
-    );
-    let status = json!({"status": {
-        "phase": "Running",
-        "podIP": POD.ip(),
-        "podIPs": [{"ip": POD.ip()}],
-        "conditions": [{"type": "Ready", "status": "True"}],
-    }});
-    let output =
-        server.kubectl(&["patch", "pod", &pod, "--subresource=status", "--type=merge", "-p", &status.to_string()], "");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

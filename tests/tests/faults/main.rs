@@ -1,7 +1,7 @@
 //! Forty ways in which mail gets stuck, as a table: `cargo test -p mailsluice-tests --test faults -- [PART OF A ROW'S NAME]...`
 //!
-//! `--write` writes `docs/troubleshooting.md`; `--postfix` prints what Postfix says of the same faults; `--latency` how long it takes till
-//! one is seen.
+//! `--write` writes `docs/troubleshooting.md`; `--postfix` prints what Postfix says of the same faults, and with `--write` writes
+//! `docs/postfix.md`; `--latency` prints how long it takes till one is seen.
 //!
 //! Fails when a fault is not seen as it should be, when the mail does not flow after it, or when `docs/troubleshooting.md` is not what the
 //! run gives.
@@ -9,6 +9,7 @@
 use std::{fs, process::ExitCode, time::Duration};
 
 use mailsluice_tests::faults::{
+    beside::{self, Counts},
     compare::{self, Compared},
     latency::{self, Way},
     page,
@@ -39,7 +40,12 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if asked("--postfix") {
-        return compare(&rows);
+        let compared = compare::run(&rows);
+        print_beside(&compared);
+        if asked("--write") && wanted.is_empty() {
+            fs::write(beside::file(), beside::page(&compared)).expect("write the page");
+        }
+        return ExitCode::SUCCESS;
     }
     if asked("--latency") {
         return latencies();
@@ -65,23 +71,21 @@ fn main() -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn compare(rows: &[Row]) -> ExitCode {
-    let (mut soon, mut late, mut asked) = (0, 0, 0);
-    println!("{:<20} {:<46} {:>5} {:>5}  what Postfix says", "", "the Monitor", "3 s", "45 s");
-    for Compared { row, ours, theirs } in compare::run(rows) {
-        let Some(answer) = theirs else {
-            println!("{:<20} {ours:<46} {:>5} {:>5}  it has nothing of the kind, or not by itself", row.name, "-", "-");
-            continue;
+fn print_beside(rows: &[Compared]) {
+    println!("{:<20} {:<46} {:>5} {:>5} {:>5}  what Postfix says", "", "the Monitor", "3 s", "3 s", "45 s");
+    let said = |named: bool| if named { "yes" } else { "no" };
+    for row in rows {
+        let (soon, late, words) = match &row.theirs {
+            Some(answer) => (said(answer.soon), said(answer.late), answer.words.chars().take(160).collect()),
+            None => ("-", "-", "it has nothing of the kind, or not by itself".to_owned()),
         };
-        let said = |named: bool| if named { "yes" } else { "no" };
-        let words: String = answer.words.chars().take(160).collect();
-        println!("{:<20} {ours:<46} {:>5} {:>5}  {words}", row.name, said(answer.soon), said(answer.late));
-        asked += 1;
-        soon += usize::from(answer.soon);
-        late += usize::from(answer.late);
+        let name = row.ours.row.name;
+        println!("{name:<20} {:<46} {:>5} {soon:>5} {late:>5}  {words}", row.shows(), said(row.is_soon()));
+        row.ours.wrong.iter().for_each(|why| println!("{:<20} WRONG: {why}", ""));
     }
-    println!("Postfix names {soon} of {asked} within 3 s, {late} within 45 s");
-    ExitCode::SUCCESS
+    let Counts { ours, ours_soon, theirs, theirs_soon, theirs_late } = Counts::of(rows);
+    println!("the Monitor names {ours_soon} of {ours} within 3 s");
+    println!("Postfix names {theirs_soon} of {theirs} within 3 s, {theirs_late} within 45 s");
 }
 
 fn latencies() -> ExitCode {

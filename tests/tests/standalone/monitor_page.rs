@@ -143,6 +143,9 @@ fn what_a_host_says_stays_text_and_is_explained() {
     let connection = browser.await_text("#connections tbody tr", |text| text.contains("RcptTo"));
     assert!(connection.contains(&hangs.address.to_string()) && connection.contains(HOSTILE), "{connection}");
     browser.await_text("#connections tbody td.number", |text| seconds(text) >= 3);
+    let octets = relay.row(&hangs.address.to_string()).and_then(|row| row.connections.first()?.octets).expect("counts");
+    let counts = format!("{} out, {} in", octets.sent, octets.received);
+    browser.await_text("#connections td[data-label=Octets]", |text| text == counts);
 
     assert_eq!(browser.evaluate("typeof hacked"), "undefined");
     assert_eq!(browser.count("main script, main img, main bdi *"), 0);

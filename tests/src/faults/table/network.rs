@@ -8,7 +8,7 @@ use mailsluice_crds::{
 };
 
 use super::{seen, waits};
-use crate::faults::row::{Act, At, Cause, Chapter, Dns, Ending, Path, Row, Seen};
+use crate::faults::row::{Act, At, Cause, Chapter, Dns, Ending, Path, Row, Seen, Tls};
 
 /// How long a connection may take to open, and a little more.
 const CONNECT_TIME: Duration = Duration::from_secs(34);
@@ -102,6 +102,13 @@ pub(super) const NETWORK: &[Row] = &[
     },
     reset("reset-banner", "The connection is reset in place of a greeting", At::Banner, Stage::Banner),
     reset("reset-ehlo", "The connection is reset after EHLO", At::Ehlo, Stage::Ehlo),
+    Row {
+        cause: Cause::Tls(Tls::Reset),
+        seen: seen(Reason::TlsFailed, "TLS_BROKEN", Stage::StartTls, Scope::Address),
+        advice: "openssl s_client",
+        ..reset("reset-starttls", "The connection is reset in the TLS handshake", At::StartTls, Stage::StartTls)
+    },
+    reset("reset-auth", "The connection is reset after AUTH", At::Auth, Stage::Auth),
     reset("reset-mail", "The connection is reset after MAIL", At::Mail, Stage::MailFrom),
     reset("reset-rcpt", "The connection is reset after RCPT", At::Rcpt, Stage::RcptTo),
     reset("reset-data", "The connection is reset after DATA", At::Data, Stage::Data),

@@ -1,16 +1,6 @@
-//! Takes the pictures of the Monitor page that are in `docs/pictures`: a relay with hosts in trouble, for a desk and a phone, in the
-//! light and in the dark; and one whose link is down.
-//!
-//! `tests/page/build && cargo run -p mailsluice-tests --bin pictures [FOLDER]`, as root or with user namespaces: the hosts are on
-//! port 25 of a network of their own. It takes about two minutes, in which mail comes and goes, and needs, beside what `tests/install fast`
-//! installs, the packages pngquant and fonts-inter.
+//! A relay's own page: hosts in trouble, and a link that is down.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::{path::Path, thread, time::Duration};
 
 use jiff::Timestamp;
 use mailsluice_crds::{
@@ -25,11 +15,11 @@ use mailsluice_tests::{
     dns::{Dns, Trouble},
     mail,
     manifest::{Manifest, SCHEDULE},
-    namespace, process,
     relay::Relay,
     scripted::Scripted,
-    workspace,
 };
+
+use crate::{WINDOWS, port_25, take};
 
 /// The hosts, each by the address of its exchanger.
 const ZONE: &str = "
@@ -52,34 +42,23 @@ smtp.provider.example. IN A 127.0.0.8
 const WAVES: u32 = 16;
 const WAVE: Duration = Duration::from_secs(5);
 
-/// More than a desk's window shows of the page, and two screens of a phone.
-const HEIGHT: u32 = 2000;
-
-fn main() {
-    namespace::enter(&["--net"], "ip link set lo up");
-    let folder = std::env::args().nth(1).map_or_else(|| workspace().join("docs/pictures"), PathBuf::from);
-    std::fs::create_dir_all(&folder).expect("the folder of the pictures");
-    trouble(&folder);
-    link_down(&folder);
-}
-
 /// Hosts that fail in different ways, and one that takes its mail slowly.
-fn trouble(folder: &Path) {
+pub(crate) fn trouble(folder: &Path) {
     let slow = |line: &str, at: &str, wait: u64| {
         if line.starts_with(at) {
             thread::sleep(Duration::from_millis(wait));
         }
     };
     let _hosts = [
-        Scripted::start_at(at(2), move |line| {
+        Scripted::start_at(port_25(2), move |line| {
             slow(line, "RCPT", 600_000);
             line.is_empty().then(|| "220 mx.bluewater.example ESMTP".into())
         }),
-        Scripted::start_at(at(3), |line| {
+        Scripted::start_at(port_25(3), |line| {
             line.starts_with("RCPT").then(|| "451 4.7.1 Greylisted, please try again in 300 seconds".into())
         }),
-        Scripted::start_at(at(6), |line| line.is_empty().then(|| "220 mx.vault.example ESMTP".into())),
-        Scripted::start_at(at(7), move |line| {
+        Scripted::start_at(port_25(6), |line| line.is_empty().then(|| "220 mx.vault.example ESMTP".into())),
+        Scripted::start_at(port_25(7), move |line| {
             slow(line, ".", 700);
             line.is_empty().then(|| "220 mx.pier.example ESMTP".into())
         }),
@@ -102,13 +81,7 @@ fn trouble(folder: &Path) {
     manifest.relay.retry.longest = Interval::from_secs(14_400);
     manifest.relay.limits.connections_per_host = 2;
     let relay = Relay::start_with(&manifest, &["--resolver", &dns.address.to_string()]);
-    let windows = [
-        ("desktop-light", Window::DESKTOP),
-        ("desktop-dark", Window::DESKTOP.dark()),
-        ("phone-light", Window::PHONE),
-        ("phone-dark", Window::PHONE.dark()),
-    ];
-    let mut browsers = windows.map(|(name, window)| (name, open(&relay, window)));
+    let mut browsers = WINDOWS.map(|(name, window)| (name, open(&relay, window)));
     let mut client = Dialogue::open(relay.smtp);
     let mut send = |host: &str, count: u32| {
         for number in 0..count {
@@ -142,7 +115,7 @@ fn trouble(folder: &Path) {
 }
 
 /// A relay that may send nothing now.
-fn link_down(folder: &Path) {
+pub(crate) fn link_down(folder: &Path) {
     let relay = Relay::start(&scheduled(Manifest::by_mx(), LinkState::Closed));
     let mut client = Dialogue::open(relay.smtp);
     let mut browser = open(&relay, Window::DESKTOP);
@@ -155,16 +128,6 @@ fn link_down(folder: &Path) {
     browser.await_count("#hosts tbody", 3);
     thread::sleep(Duration::from_secs(2));
     take(&mut browser, &folder.join("monitor-link-down.png"));
-}
-
-/// With 256 colours: it has fewer that can be told apart, and is a third as long.
-fn take(browser: &mut Browser, file: &Path) {
-    browser.picture(file, HEIGHT);
-    process::run(Command::new("pngquant").args(["--speed", "1", "--strip", "--force", "--output"]).args([file, file]));
-}
-
-fn at(number: u8) -> std::net::SocketAddr {
-    std::net::SocketAddr::from(([127, 0, 0, number], 25))
 }
 
 fn open(relay: &Relay, window: Window) -> Browser {
