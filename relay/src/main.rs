@@ -118,7 +118,8 @@ struct Sidecar {
     /// The relay that the mail goes to; all addresses of its name are its replicas.
     #[arg(long, value_name = "HOST:PORT")]
     gateway: GatewayAddress,
-    /// A file with the certificates, in PEM, of the authorities that vouch for the gateway; it is read again when it changes.
+    /// A file with the certificates, in PEM, of the authorities that vouch for the gateway; it is read again when it changes. While
+    /// there is none, they are those of public hosts, by Mozilla's list.
     #[arg(long, value_name = "FILE")]
     authorities: PathBuf,
     /// A file with the token of the pod's service account, made for the gateway; it is read again when it changes.

@@ -70,11 +70,26 @@ impl<T> Reread<T> {
         Ok(Reread { path, load: Box::new(load), known: Mutex::new((stamp, value)) })
     }
 
+    /// Reads the file, or begins with another value where it is of no use.
+    fn open_or(
+        path: PathBuf,
+        load: impl Fn(&Path) -> Result<Arc<T>, FileError> + Send + Sync + 'static,
+        otherwise: impl FnOnce() -> Result<Arc<T>, FileError>,
+    ) -> Result<Self, FileError> {
+        let stamp = stamp(&path);
+        let known = match load(&path) {
+            Ok(value) => (stamp, value),
+            // As if there were no file: where there is one, it is looked at again, and what is wrong with it told.
+            Err(_) => (None, otherwise()?),
+        };
+        Ok(Reread { path, load: Box::new(load), known: Mutex::new(known) })
+    }
+
     /// What it holds now. Where it has become useless, what it held before, and why.
     pub(super) fn get(&self) -> (Arc<T>, Option<FileError>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = stamp(&self.path);
-        if now.is_some() && known.0 == now {
+        if known.0 == now {
             return (known.1.clone(), None);
         }
         match (self.load)(&self.path) {
@@ -106,15 +121,21 @@ pub(super) fn token(path: PathBuf, name: String) -> Result<Reread<Credentials>, 
     })
 }
 
-/// What makes handshakes with a gateway that one of the authorities vouches for.
+/// What makes handshakes with a gateway that one of the authorities vouches for; those of public hosts, while there is no such file.
 pub(super) fn authorities(path: PathBuf) -> Result<Reread<ClientConfig>, FileError> {
-    Reread::open(path, |path| {
-        let bad = |source| FileError::Authorities { path: path.to_owned(), source };
-        let config = tls::read_authorities(&read(path)?).and_then(tls::authorities_config).map_err(bad)?;
-        let mut config = Arc::unwrap_or_clone(config);
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Arc::new(config))
-    })
+    let bad = |path: &Path, source| FileError::Authorities { path: path.to_owned(), source };
+    let load = move |path: &Path| {
+        let config = tls::read_authorities(&read(path)?).and_then(tls::authorities_config);
+        config.map(few_sessions).map_err(|source| bad(path, source))
+    };
+    let shown = path.clone();
+    Reread::open_or(path, load, || tls::public_config().map(few_sessions).map_err(|source| bad(&shown, source)))
+}
+
+fn few_sessions(config: Arc<ClientConfig>) -> Arc<ClientConfig> {
+    let mut config = Arc::unwrap_or_clone(config);
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Arc::new(config)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
@@ -156,18 +177,32 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_certificates_in_pem() {
+    fn authorities_are_certificates_in_pem_and_those_of_public_hosts_until_there_are_some() {
         tls::install();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.crt");
+        let put = |text: &str| {
+            fs::write(folder.path().join("new"), text).unwrap();
+            fs::rename(folder.path().join("new"), &path).unwrap();
+        };
+        let file = authorities(path.clone()).unwrap();
+        let (public, fault) = file.get();
+        assert!(fault.is_none(), "a file may come later");
         for (text, why) in
             [("", "no certificate in it"), ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "")]
         {
-            fs::write(&path, text).unwrap();
-            let fault = authorities(path.clone()).err().unwrap().to_string();
-            assert!(fault.contains(why) && fault.contains("ca.crt: "), "{fault}");
+            put(text);
+            for file in [&file, &authorities(path.clone()).unwrap()] {
+                let fault = file.get().1.unwrap().to_string();
+                assert!(fault.contains(why) && fault.contains("ca.crt: "), "{fault}");
+            }
+            assert!(Arc::ptr_eq(&file.get().0, &public));
         }
-        fs::write(&path, rcgen::generate_simple_self_signed(["mail.test".to_owned()]).unwrap().cert.pem()).unwrap();
-        assert!(authorities(path).is_ok());
+        put(&rcgen::generate_simple_self_signed(["mail.test".to_owned()]).unwrap().cert.pem());
+        let (own, fault) = file.get();
+        assert!(fault.is_none() && !Arc::ptr_eq(&own, &public));
+        fs::remove_file(&path).unwrap();
+        let (kept, fault) = file.get();
+        assert!(fault.is_some() && Arc::ptr_eq(&kept, &own), "what was known stays in force");
     }
 }

@@ -48,6 +48,18 @@ pub fn read_authorities(text: &[u8]) -> Result<RootCertStore, AuthoritiesError> 
 /// # Errors
 /// Nobody can be verified by them.
 pub fn authorities_config(authorities: RootCertStore) -> Result<Arc<ClientConfig>, AuthoritiesError> {
-    let verifier = Verifier::authorities(authorities).map_err(AuthoritiesError::Verifier)?;
+    config_of(Verifier::authorities(authorities))
+}
+
+/// What makes handshakes with hosts that Mozilla's authorities vouch for, with sessions to be resumed.
+///
+/// # Errors
+/// Nobody can be verified by them.
+pub fn public_config() -> Result<Arc<ClientConfig>, AuthoritiesError> {
+    config_of(Verifier::public())
+}
+
+fn config_of(verifier: Result<Verifier, VerifierBuilderError>) -> Result<Arc<ClientConfig>, AuthoritiesError> {
+    let verifier = verifier.map_err(AuthoritiesError::Verifier)?;
     client_config(Arc::new(verifier), None).map_err(AuthoritiesError::Certificate)
 }

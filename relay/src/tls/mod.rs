@@ -20,7 +20,7 @@ use std::{fmt, time::Duration};
 
 use rustls::{CommonState, HandshakeKind, pki_types::CertificateDer};
 
-pub use authorities::{AuthoritiesError, authorities_config, read_authorities};
+pub use authorities::{AuthoritiesError, authorities_config, public_config, read_authorities};
 pub use binding::Bindings;
 pub use certificates::{Acceptor, Certificates};
 pub use fault::{CertificateFault, Facts, TlsFault};
