@@ -9,6 +9,7 @@
 //! - [`status`]: conditions and all else that a status says, each a small pure function;
 //! - [`schedule`]: a TCP Schedule's own status;
 //! - [`events`]: one Event for each transition;
+//! - [`inject`]: the sidecar in pods that ask for it;
 //! - [`token_keys`]: what relays verify their clients' service account tokens by;
 //! - [`credential`], [`names`]: what relays know the operator by, and what things are called;
 //! - [`metrics`], [`requests`], [`http`]: what is counted, and where it is served;
@@ -22,6 +23,7 @@ pub mod controller;
 pub mod credential;
 pub mod events;
 pub mod http;
+pub mod inject;
 pub mod lease;
 pub mod metrics;
 pub mod monitor;

@@ -10,4 +10,5 @@ mod tree;
 mod tests;
 
 pub use emit::emit;
-pub(crate) use tree::{Content, Field, Node, SyntaxError, parse, plain};
+pub(crate) use tree::{Content, Field, Node, parse, plain};
+pub use tree::{SyntaxError, read};

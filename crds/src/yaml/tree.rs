@@ -40,10 +40,13 @@ pub(crate) struct Field {
 }
 
 /// Text that is no YAML.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
-    pub(crate) line: usize,
-    pub(crate) problem: String,
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: this is no YAML: {problem}")]
+pub struct SyntaxError {
+    /// Where, counted from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: String,
 }
 
 impl Node {
@@ -83,6 +86,17 @@ pub(crate) fn plain(node: &Node) -> Value {
         Content::Scalar { value, .. } => value.clone(),
         Content::List(entries) => entries.iter().map(plain).collect(),
         Content::Map(fields) => fields.iter().map(|field| (field.name.clone(), plain(&field.value))).collect(),
+    }
+}
+
+/// The values of a file's documents that are not empty.
+///
+/// # Errors
+/// The text is no YAML.
+pub fn read(text: &str) -> Result<Vec<Value>, SyntaxError> {
+    match parse(text) {
+        (documents, None) => Ok(documents.iter().map(plain).collect()),
+        (_, Some(error)) => Err(error),
     }
 }
 

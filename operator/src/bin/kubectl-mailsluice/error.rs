@@ -85,6 +85,14 @@ pub(crate) enum PluginError {
     /// A code that the catalogue does not have.
     #[error(transparent)]
     Unexplained(NotFound),
+    /// A manifest into which no sidecar can be brought.
+    #[error("{file}: {said}")]
+    Manifest {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        said: String,
+    },
     /// A file or the terminal.
     #[error("{what}: {source}")]
     Io {

@@ -5,12 +5,14 @@
 //! - [`exec`]: runs a command in a pod; [`words`]: says a word in all of them; [`event`]: tells the cluster of what was done;
 //! - [`status`]: what the resource says, where its pods may not be asked;
 //! - [`monitor`]: the live table; [`trace`]: the life of a message, out of pods' logs ([`log`]); [`support`]: the archive for who is to help;
+//! - [`inject`]: brings sidecars into manifests;
 //! - [`error`]: what stops it, with what to do; [`text`]: how times and strangers' texts are shown.
 
 mod access;
 mod error;
 mod event;
 mod exec;
+mod inject;
 mod log;
 mod monitor;
 mod options;
@@ -74,6 +76,7 @@ async fn run(Cli { place, output, command }: Cli) -> Result<bool, PluginError> {
             let (cluster, found) = found(&place).await?;
             trace::show(&cluster, &found, &wanted, output).await?
         }
+        Command::Inject(wanted) => Shown { text: inject::injected(&wanted)?, success: true },
         Command::Support(wanted) => {
             let (cluster, found) = found(&place).await?;
             support::make(&cluster, &found, &wanted).await?

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use mailsluice_ctl::{Output, Word, completion::Completion, with_examples};
 
-use crate::{support, trace};
+use crate::{inject, support, trace};
 
 /// As people type it.
 pub(crate) const NAME: &str = "kubectl mailsluice";
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Trace(trace::Wanted),
     /// Write an archive for who is to help: a summary, the Monitor, logs around the last changes, resources, versions, clocks.
     Support(support::Wanted),
+    /// Write manifests with the sidecar in all pods that have the label mailsluice.dev/inject.
+    Inject(inject::Wanted),
     /// Write what a shell reads to complete words and options.
     Completion(Completion),
 }
@@ -72,6 +74,11 @@ Examples:
   kubectl mailsluice support --mail support@example.org --smtp mail.example.org
       sends it as well; only the summary can be read without opening the archive";
 
+const INJECT: &str = "\
+Examples:
+  kubectl mailsluice inject --image registry.example/mailsluice-relay:0.1.0 -f checkout.yaml | kubectl apply -f -
+      all documents are written again; those without the label as they are";
+
 const COMPLETION: &str = "\
 Examples:
   source <(kubectl mailsluice completion bash)
@@ -83,6 +90,7 @@ pub(crate) fn command() -> clap::Command {
     with_examples(Cli::command(), NAME)
         .mut_subcommand("trace", |trace| trace.after_help(TRACE))
         .mut_subcommand("support", |support| support.after_help(SUPPORT))
+        .mut_subcommand("inject", |inject| inject.after_help(INJECT))
         .mut_subcommand("completion", |completion| completion.after_help(COMPLETION))
 }
 

@@ -1,0 +1,71 @@
+//! The sidecar's container, and the volume that it reads: the pod's token and the relay's authorities.
+
+use serde_json::{Value, json};
+
+use super::{NAME, wanted::Wanted};
+use crate::names;
+
+/// Where the volume is mounted.
+const FOLDER: &str = "/var/run/mailsluice";
+/// The audience of the token, which the relay asks for.
+const AUDIENCE: &str = "mailsluice";
+/// How long the token is good for; the kubelet renews it before.
+const TOKEN_SECONDS: u32 = 3_600;
+/// The user and group of the process: nobody's, as the image has it, whatever the pod says of its own.
+const NOBODY: u32 = 65_532;
+/// Where health and metrics are served.
+const HTTP_PORT: u16 = names::MONITOR_PORT;
+
+/// The container: an init container that goes on running, so that those behind it can send mail, and Jobs end.
+pub(super) fn container(wanted: &Wanted, image: &str) -> Value {
+    json!({
+        "name": NAME,
+        "image": image,
+        "restartPolicy": "Always",
+        "args": arguments(wanted),
+        // Templates need not know the namespace of their pods.
+        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        // Good as soon as the process listens, whether the relay is there or not: it must not hold the pod back. A minute is for busy nodes.
+        "startupProbe": {
+            "httpGet": {"path": "/readyz", "port": HTTP_PORT},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": 60,
+        },
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": NOBODY,
+            "runAsGroup": NOBODY,
+            "readOnlyRootFilesystem": true,
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [{"name": NAME, "mountPath": FOLDER, "readOnly": true}],
+    })
+}
+
+fn arguments(wanted: &Wanted) -> Vec<String> {
+    let namespace = wanted.namespace.as_deref().unwrap_or("$(POD_NAMESPACE)");
+    let mut arguments = vec![
+        "sidecar".to_owned(),
+        format!("--gateway={}.{namespace}.svc:{}", wanted.relay, wanted.port),
+        format!("--authorities={FOLDER}/ca.crt"),
+        format!("--token={FOLDER}/token"),
+        format!("--http=[::]:{HTTP_PORT}"),
+    ];
+    arguments.extend(wanted.tls_name.as_ref().map(|name| format!("--tls-name={name}")));
+    arguments
+}
+
+/// The volume. A ConfigMap that is missing must not keep the pod from starting: the sidecar says what it misses, and takes one that comes.
+pub(super) fn volume(wanted: &Wanted) -> Value {
+    json!({
+        "name": NAME,
+        "projected": {"sources": [
+            {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+            {"configMap": {"name": wanted.authorities, "optional": true, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        ]},
+    })
+}
