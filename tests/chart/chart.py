@@ -24,6 +24,7 @@ OBSERVED = {
     "dashboards": {"enabled": True},
 }
 MONITORING = "monitoring.coreos.com/v1"
+POLICIES = "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy"
 
 
 class Failed(Exception):
@@ -55,7 +56,7 @@ def run_helm(arguments, values):
     return subprocess.run([BIN / "helm", *arguments, "-f", "-"], input=values, capture_output=True, text=True)
 
 
-def template(values, release="mailsluice", namespace="mailsluice", apis=(MONITORING,), kube="1.34.0"):
+def template(values, release="mailsluice", namespace="mailsluice", apis=(MONITORING, POLICIES), kube="1.34.0"):
     """Renders the chart; the process that has ended."""
     versions = [argument for api in apis for argument in ("--api-versions", api)]
     return helm("template", release, CHART, "-n", namespace, "--kube-version", kube, *versions, values=values)

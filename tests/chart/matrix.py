@@ -49,6 +49,7 @@ OPTIONS = {
         },
         "dashboards": {"namespace": "grafana", "annotations": {"grafana_folder": "Mail"}, "labels": {"grafana_dashboard": "1"}},
     },
+    "injected by the API server": {"injection": {"policy": {"enabled": True}}},
     "fenced": {"networkPolicy": {"enabled": True}},
     "fenced closely": {"networkPolicy": {
         "enabled": True,
@@ -65,15 +66,16 @@ MATRIX = {name: merged(IMAGES, values) for name, values in OPTIONS.items()} | {
     "observed and fenced in one namespace": merged(IMAGES, OBSERVED, OPTIONS["fenced"], OPTIONS["one namespace"]),
 }
 POLICIES = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", *POLICIES}
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
+                *POLICIES}
 
 
 def lint():
     """helm lint has nothing to say."""
     for values in (IMAGES, ALL):
-        # lint asks no cluster, and takes no --api-versions: the Prometheus Operator's objects are rendered below.
+        # lint asks no cluster, and takes no --api-versions: what needs some is rendered below.
         plain = merged(values, {"metrics": {"podMonitor": {"enabled": False}, "serviceMonitor": {"enabled": False}},
-                                "prometheusRule": {"enabled": False}})
+                                "prometheusRule": {"enabled": False}, "injection": {"policy": {"enabled": False}}})
         process = helm("lint", CHART, "--strict", "--quiet", "--kube-version", "1.34.0", values=plain)
         check(process.returncode == 0, process.stdout + process.stderr)
 
@@ -225,15 +227,16 @@ def refused():
         process = template(merged(IMAGES, OBSERVED, values))
         check(process.returncode != 0, f"{name}: it was taken")
         check(said in process.stderr, f"{name}: {process.stderr}")
-    # Without the Prometheus Operator nothing is left out in silence.
-    for switch in ("metrics.podMonitor.enabled", "metrics.serviceMonitor.enabled", "prometheusRule.enabled"):
+    # Without what it takes nothing is left out in silence.
+    switches = ("metrics.podMonitor.enabled", "metrics.serviceMonitor.enabled", "prometheusRule.enabled", "injection.policy.enabled")
+    for switch in switches:
         values = True
         for key in reversed(switch.split(".")):
             values = {key: values}
         process = template(merged(IMAGES, values), apis=())
         check(process.returncode != 0 and f"{switch}: the cluster does not know" in process.stderr, process.stderr)
     check(template(merged(IMAGES, {"dashboards": {"enabled": True}}), apis=()).returncode == 0, "dashboards need no operator")
-    return f"{len(wrong) + 3} refusals"
+    return f"{len(wrong) + len(switches)} refusals"
 
 
 def plain_manifests():

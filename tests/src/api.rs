@@ -76,6 +76,8 @@ impl ApiServer {
                 .arg(format!("--service-account-key-file={}", path("sa.pub")))
                 .arg(format!("--service-account-signing-key-file={}", path("sa.key")))
                 .args(["--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"])
+                .args(["--feature-gates=MutatingAdmissionPolicy=true"])
+                .args(["--runtime-config=admissionregistration.k8s.io/v1beta1=true"])
                 .args(["--service-cluster-ip-range=198.19.0.0/16", "--disable-admission-plugins=ServiceAccount"])
                 .arg(format!("--audit-policy-file={}", path("audit.yaml")))
                 .arg(format!("--audit-log-path={}", path("audit.json")))

@@ -17,6 +17,7 @@
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
 //! - [`operator`]: the real operator, beside an API server alone;
 //! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
+//! - [`chart`]: the chart, rendered without a cluster;
 //! - [`plugin`]: `kubectl mailsluice`, and the people who run it; [`terminal`]: where they look at it;
 //! - [`postfix`]: a private Postfix to measure against;
 //! - [`faults`]: ways in which mail gets stuck, and what is seen of each;
@@ -29,6 +30,7 @@ pub mod audit;
 pub mod authority;
 pub mod browser;
 pub mod certificate;
+pub mod chart;
 pub mod clients;
 pub mod cluster;
 pub mod ctl;

@@ -129,6 +129,26 @@ subjects: [{{kind: ServiceAccount, name: {account}, namespace: {namespace}}}]
     }
 }
 
+/// What the plugin makes of manifests with sidecars of this image, or what it says instead.
+///
+/// # Errors
+/// With what it says.
+pub fn inject(manifests: &str, image: &str) -> Result<String, String> {
+    let mut child = Command::new(program())
+        .args(["inject", "--image", image, "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run the plugin");
+    let mut input = child.stdin.take().expect("its standard input");
+    input.write_all(manifests.as_bytes()).expect("write manifests");
+    drop(input);
+    let output = child.wait_with_output().expect("wait for it");
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
 /// A PATH on which kubectl finds the plugin.
 fn path() -> String {
     let folder = program().parent().expect("a program is in a folder");

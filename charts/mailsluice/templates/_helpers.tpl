@@ -62,3 +62,26 @@ annotations:
 {{- define "mailsluice.monitorKeySecret" -}}
 {{- default (printf "%s-monitor-key" (include "mailsluice.name" .)) .Values.monitorKey.existingSecret -}}
 {{- end -}}
+
+{{/* The name of an object that belongs to no namespace, which no release of another namespace has. */}}
+{{- define "mailsluice.clusterWide" -}}
+{{- printf "%s.%s" (include "mailsluice.name" .) .Release.Namespace -}}
+{{- end -}}
+
+{{/* Selects the pods that ask for a sidecar, where they may be given one; of the cluster's own parts none ever waits for Mailsluice. */}}
+{{- define "mailsluice.injected" -}}
+namespaceSelector:
+  matchExpressions:
+    - key: kubernetes.io/metadata.name
+      {{- if .Values.watchNamespace }}
+      operator: In
+      values: [{{ .Values.watchNamespace }}]
+      {{- else }}
+      operator: NotIn
+      values: [kube-system]
+      {{- end }}
+objectSelector:
+  matchExpressions:
+    - key: mailsluice.dev/inject
+      operator: Exists
+{{- end -}}
