@@ -18,6 +18,7 @@ use crate::{
     board::Board,
     credential::{KeyError, MonitorKey},
     http::{self, Endpoints},
+    inject::webhook,
     lease::Candidate,
     metrics::Metrics,
     requests::Counter,
@@ -37,6 +38,8 @@ pub struct Options {
     pub monitor_key_file: PathBuf,
     /// Where health, metrics and, on loopback, the page of all relays are served.
     pub http: SocketAddr,
+    /// The webhook that injects sidecars; none, where it is absent.
+    pub webhook: Option<webhook::Options>,
 }
 
 /// Why the operator does not run.
@@ -51,6 +54,14 @@ pub enum RunError {
     /// Health and metrics cannot be served.
     #[error("--http {address}: {source}")]
     Http {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The webhook cannot be served.
+    #[error("--webhook {address}: {source}")]
+    Webhook {
         /// Where.
         address: SocketAddr,
         /// What the system said.
@@ -75,7 +86,7 @@ impl From<kube::Error> for RunError {
 /// # Errors
 /// See [`RunError`].
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Options { relay_image, watch_namespace, lease, monitor_key_file, http } = options;
+    let Options { relay_image, watch_namespace, lease, monitor_key_file, http, webhook } = options;
     let monitor_key = Arc::new(MonitorKey::read(monitor_key_file)?);
     let metrics = Arc::new(Metrics::new()?);
     let socket = http::bind(http).await.map_err(|source| RunError::Http { address: http, source })?;
@@ -85,6 +96,14 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let board = Arc::new(Board::default());
     let endpoints = Endpoints { metrics: metrics.clone(), ready: ready.clone(), board: board.clone() };
     let server = tokio::spawn(http::serve(socket, endpoints));
+    let webhook = match webhook {
+        Some(options) => {
+            let (address, image) = (options.address, relay_image.as_str().into());
+            let started = webhook::start(options, client.clone(), image).await;
+            Some(started.map_err(|source| RunError::Webhook { address, source })?)
+        }
+        None => None,
+    };
     let mut candidate = Candidate::new(client, lease, ready.clone());
     let namespace = watch_namespace.as_deref().unwrap_or("all");
     info!(version = env!("CARGO_PKG_VERSION"), namespace, "started");
@@ -117,6 +136,9 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     ready.store(false, Ordering::Relaxed);
     candidate.release().await;
     server.abort();
+    if let Some(webhook) = webhook {
+        webhook.abort();
+    }
     info!("stopped");
     result
 }

@@ -50,6 +50,7 @@ OPTIONS = {
         "dashboards": {"namespace": "grafana", "annotations": {"grafana_folder": "Mail"}, "labels": {"grafana_dashboard": "1"}},
     },
     "injected by the API server": {"injection": {"policy": {"enabled": True}}},
+    "injected by the operator": {"injection": {"webhook": {"enabled": True}}},
     "fenced": {"networkPolicy": {"enabled": True}},
     "fenced closely": {"networkPolicy": {
         "enabled": True,
@@ -67,7 +68,7 @@ MATRIX = {name: merged(IMAGES, values) for name, values in OPTIONS.items()} | {
 }
 POLICIES = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
-                *POLICIES}
+                "MutatingWebhookConfiguration", *POLICIES}
 
 
 def lint():
@@ -196,6 +197,30 @@ def warned():
     check("ValidatingAdmissionPolicy" not in process.stdout and process.returncode == 0, "Kubernetes 1.29 does not know policies")
 
 
+def answers():
+    """The webhook is reached where the API server asks, and the operator may write for it what it must and no more."""
+    for name in ("injected by the operator", "all at once", "all at once, every namespace"):
+        documents = objects(MATRIX[name])
+        deployment, = of_kind(documents, "Deployment")
+        own, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        configuration, = of_kind(documents, "MutatingWebhookConfiguration")
+        webhook, = configuration["webhooks"]
+        asked = webhook["clientConfig"]["service"]
+        service, = [service for service in of_kind(documents, "Service") if service["metadata"]["name"] == asked["name"]]
+        port, = [port for port in service["spec"]["ports"] if port["port"] == asked["port"]]
+        listens, = [listens for listens in container["ports"] if listens["name"] == port["targetPort"]]
+        secret, = [one for one in of_kind(documents, "Secret") if one["metadata"]["name"] == f"{own}-webhook"]
+        for argument in (f"--webhook=[::]:{listens['containerPort']}", f"--webhook-host={asked['name']}.{namespace}.svc",
+                         f"--webhook-secret={secret['metadata']['name']}", f"--webhook-configuration={configuration['metadata']['name']}"):
+            check(argument in container["args"], f"{name}: {argument} in {container['args']}")
+        check(webhook["failurePolicy"] == "Ignore" and "data" not in secret, f"{name}: {webhook}")
+        rules = [rule for kind in ("ClusterRole", "Role") for role in of_kind(documents, kind) for rule in role.get("rules") or ()]
+        for resource, named in (("secrets", secret), ("mutatingwebhookconfigurations", configuration)):
+            found = [rule.get("resourceNames") for rule in rules if resource in rule.get("resources", ())]
+            check(found == [[named["metadata"]["name"]]], f"{name}: {resource}: {found}")
+
+
 def restricted():
     """The operator's pod keeps to the Pod Security Standard `restricted`, whatever else is set."""
     for name, values in MATRIX.items():
@@ -278,4 +303,4 @@ def kustomized():
 
 
 if __name__ == "__main__":
-    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, stands_by, warned, restricted, refused, plain_manifests, examples, kustomized)
+    main(lint, schemas_are_strict, valid_everywhere, told_apart, selected, stands_by, warned, answers, restricted, refused, plain_manifests, examples, kustomized)

@@ -34,6 +34,12 @@ impl Operator {
     /// Starts one by this name, and waits until it is ready.
     #[must_use]
     pub fn start(server: &ApiServer, name: &str) -> Operator {
+        Operator::start_with(server, name, &[])
+    }
+
+    /// Starts one with more arguments.
+    #[must_use]
+    pub fn start_with(server: &ApiServer, name: &str, more: &[&str]) -> Operator {
         static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
         let program = PROGRAM
             .get_or_init(|| process::program("mailsluice-operator", "mailsluice-operator", "MAILSLUICE_OPERATOR"));
@@ -46,6 +52,7 @@ impl Operator {
             Command::new(program)
                 .args(["--relay-image", "relay", "--http", &http.to_string(), "--monitor-key-file"])
                 .arg(&key)
+                .args(more)
                 .env("KUBECONFIG", server.operators_kubeconfig())
                 .env("HOSTNAME", name)
                 .stdout(log())

@@ -1,12 +1,16 @@
 //! The sidecar in a pod that asks for it by the label `mailsluice.dev/inject`.
 //!
 //! - [`wanted`]: what the pod asks for, and why it may get nothing;
-//! - [`sidecar`]: the container and the volume that come into it.
+//! - [`sidecar`]: the container and the volume that come into it;
+//! - [`fault`]: what is wrong with a pod that asks for one;
+//! - [`webhook`]: where the API server asks for it.
 //!
 //! What is injected follows from the pod and the sidecar's image alone, so that it is the same whoever does it.
 
+pub mod fault;
 mod sidecar;
 pub mod wanted;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,19 @@
 //! A pod that asks for a sidecar gets the same one, whoever brings it.
 
-use mailsluice_tests::{api::ApiServer, chart, operator::PATIENCE, plugin, wait};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::{SignedDuration, Timestamp};
+use mailsluice_tests::{
+    api::ApiServer,
+    chart,
+    operator::{Operator, PATIENCE},
+    plugin, process, wait,
+};
 use serde_json::{Value, json};
 
-const IMAGE: &str = "mailsluice-relay:0.1.0";
+use crate::definitions;
+
+/// The image that the chart gives sidecars here, and the one that the operator does.
+const IMAGES: [&str; 2] = ["mailsluice-relay:0.1.0", "relay"];
 
 /// Pods that get one.
 fn injected() -> Vec<(&'static str, Value)> {
@@ -80,10 +90,71 @@ fn pod(annotations: &Value, more: &Value) -> Value {
 #[test]
 fn the_plugin_and_the_policy_bring_the_same_sidecar() {
     let server = ApiServer::start();
-    let wanted = Wanted::of(&server);
+    let wanted = Wanted::of(&server, IMAGES[0]);
     server.apply(&chart::rendered("injection-policy", "injection.policy.enabled=true"));
     await_injection(&server);
     wanted.compare(&server);
+}
+
+#[test]
+fn the_webhook_brings_the_same_sidecar_and_looks_after_its_certificate() {
+    let server = ApiServer::start();
+    server.install(&definitions::all());
+    let wanted = Wanted::of(&server, IMAGES[1]);
+    let port = process::free_port();
+    server.apply(&webhook_of_this_machine(port));
+    let address = format!("127.0.0.1:{port}");
+    let arguments = [
+        "--webhook",
+        &address,
+        "--webhook-host",
+        "127.0.0.1",
+        "--webhook-secret",
+        "mailsluice-webhook",
+        "--webhook-configuration",
+        "mailsluice.default",
+    ];
+    let mut operator = Operator::start_with(&server, "first", &arguments);
+    await_injection(&server);
+    wanted.compare(&server);
+    let known = authorities(&server);
+    assert_eq!(known.matches("BEGIN CERTIFICATE").count(), 1);
+
+    operator.kill();
+    let (_, plain) = &injected()[0];
+    let bare = created(&server, plain);
+    assert_eq!(bare["spec"].get("initContainers"), None, "pods are made while nobody answers");
+
+    // The authority is the one in the Secret, and has served most of its time.
+    let until =
+        BASE64_STANDARD.encode((Timestamp::now() + SignedDuration::from_hours(24 * 100)).strftime("%F").to_string());
+    let old = json!([{"op": "replace", "path": "/data/until", "value": until}]).to_string();
+    let output = server.kubectl(&["patch", "secret", "mailsluice-webhook", "--type=json", "-p", &old], "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let _operator = Operator::start_with(&server, "second", &arguments);
+    await_injection(&server);
+    let renewed = authorities(&server);
+    assert_eq!(renewed.matches("BEGIN CERTIFICATE").count(), 2);
+    assert!(renewed.ends_with(&known), "the authority before is still believed");
+}
+
+/// The chart's objects for the webhook that the API server has to do with, where it asks this port of this machine.
+fn webhook_of_this_machine(port: u16) -> String {
+    let rendered = chart::rendered("injection-webhook", "injection.webhook.enabled=true");
+    let mut objects = mailsluice_crds::yaml::read(&rendered).expect("YAML");
+    for object in &mut objects {
+        if object["kind"] == "MutatingWebhookConfiguration" {
+            object["webhooks"][0]["clientConfig"] = json!({"url": format!("https://127.0.0.1:{port}/inject")});
+        }
+    }
+    json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()
+}
+
+/// The certificates that the API server believes the webhook by.
+fn authorities(server: &ApiServer) -> String {
+    let configuration = server.object("mutatingwebhookconfiguration", "mailsluice.default").expect("the configuration");
+    let bundle = configuration["webhooks"][0]["clientConfig"]["caBundle"].as_str().expect("a bundle");
+    String::from_utf8(BASE64_STANDARD.decode(bundle).expect("base64")).expect("PEM")
 }
 
 /// What the API server makes of the pods where nobody injects: of those that get a sidecar, as the plugin injects them; of the others, as they are.
@@ -93,10 +164,11 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(server: &ApiServer) -> Wanted {
-        let inject = |(name, pod): &(&str, Value)| by_plugin(pod).unwrap_or_else(|said| panic!("{name}: {said}"));
+    fn of(server: &ApiServer, image: &str) -> Wanted {
+        let inject =
+            |(name, pod): &(&str, Value)| by_plugin(pod, image).unwrap_or_else(|said| panic!("{name}: {said}"));
         for (name, pod) in refused() {
-            let said = by_plugin(&pod).expect_err(name);
+            let said = by_plugin(&pod, image).expect_err(name);
             assert!(said.contains("Pod app: "), "{name}: {said}");
         }
         Wanted {
@@ -141,7 +213,7 @@ fn created(server: &ApiServer, pod: &Value) -> Value {
 }
 
 /// The pod as the plugin injects it.
-fn by_plugin(pod: &Value) -> Result<Value, String> {
-    let text = plugin::inject(&pod.to_string(), IMAGE)?;
+fn by_plugin(pod: &Value, image: &str) -> Result<Value, String> {
+    let text = plugin::inject(&pod.to_string(), image)?;
     Ok(mailsluice_crds::yaml::read(&text).expect("YAML").remove(0))
 }
