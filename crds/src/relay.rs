@@ -481,7 +481,7 @@ pub struct SMTPRelayStatus {
     /// The generation of the specification that this is about: one behind `metadata.generation` is of before the last change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Available, Progressing and Delivering.
+    /// Ready, Available, Progressing and Delivering; and Injected, where pods ask for a sidecar.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -104,7 +104,7 @@ pub async fn publish(context: &Context, reporter: &Reporter, about: &ObjectRefer
 /// Available follows Ready, and a rollout that goes well is no news.
 fn is_told(condition: &Condition) -> bool {
     match condition.type_.as_str() {
-        "Ready" | "Delivering" | "Accepted" => condition.status != "Unknown",
+        "Ready" | "Delivering" | "Injected" | "Accepted" => condition.status != "Unknown",
         "Progressing" => condition.reason == "StorageUnchanged",
         _ => false,
     }

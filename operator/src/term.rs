@@ -75,7 +75,8 @@ pub async fn serve(
         .build();
     let (relays, relay_queue) = mpsc::unbounded();
     let (schedules, schedule_queue) = mpsc::unbounded();
-    let queues = Queues { relays: relays.clone(), schedules: schedules.clone() };
+    let (injected, injected_queue) = mpsc::unbounded();
+    let queues = Queues { relays: relays.clone(), schedules: schedules.clone(), injected: injected.clone() };
     let (stores, watches) = watch::watch(&client, term.watch_namespace.as_deref(), &queues);
     drop(queues);
     let mut watches = tokio::spawn(watches);
@@ -90,6 +91,7 @@ pub async fn serve(
         token_keys,
         metrics: term.metrics.clone(),
         board: term.board.clone(),
+        watch_namespace: term.watch_namespace.clone(),
     }));
     term.ready.store(false, Ordering::Relaxed);
     term.board.lead();
@@ -103,8 +105,9 @@ pub async fn serve(
             ready.store(true, Ordering::Relaxed);
             info!("caches are filled");
             let relays = controller::run_relays(context.clone(), relay_queue);
-            let schedules = controller::run_schedules(context, schedule_queue);
-            tokio::join!(relays, schedules);
+            let schedules = controller::run_schedules(context.clone(), schedule_queue);
+            let injected = controller::run_injected(context, injected_queue);
+            tokio::join!(relays, schedules, injected);
         }
     });
 
@@ -120,6 +123,7 @@ pub async fn serve(
     keys.abort();
     relays.close_channel();
     schedules.close_channel();
+    injected.close_channel();
     let stopper = work.abort_handle();
     if !matches!(end, Ok(End::Lost)) {
         info!("stopping");

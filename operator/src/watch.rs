@@ -12,7 +12,7 @@ use futures::{
 };
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+    core::v1::{ConfigMap, Container, Pod, PodSpec, PodStatus, Service, ServiceAccount, Volume},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -29,7 +29,11 @@ use mailsluice_crds::{SMTPRelay, TCPSchedule};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::warn;
 
-use crate::{names, packed::Packed};
+use crate::{
+    inject::{self, fault},
+    names,
+    packed::Packed,
+};
 
 /// kubectl keeps a copy of the manifest there, which nothing here reads.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -55,6 +59,8 @@ pub struct Stores {
     pub budgets: Store<Packed<PodDisruptionBudget>>,
     /// Relays' NetworkPolicies.
     pub network_policies: Store<Packed<NetworkPolicy>>,
+    /// Pods of others that ask for a sidecar: metadata, account, phase, and what tells whether they have one.
+    pub injected: Store<Pod>,
 }
 
 /// Where reconciles are asked for.
@@ -64,6 +70,8 @@ pub struct Queues {
     pub relays: UnboundedSender<ObjectRef<SMTPRelay>>,
     /// Of TCP Schedules.
     pub schedules: UnboundedSender<ObjectRef<TCPSchedule>>,
+    /// Of pods that ask for a sidecar.
+    pub injected: UnboundedSender<ObjectRef<Pod>>,
 }
 
 /// The key of an object in caches and queues.
@@ -87,7 +95,8 @@ impl Stores {
         self.config_maps.wait_until_ready().await?;
         self.service_accounts.wait_until_ready().await?;
         self.budgets.wait_until_ready().await?;
-        self.network_policies.wait_until_ready().await
+        self.network_policies.wait_until_ready().await?;
+        self.injected.wait_until_ready().await
     }
 }
 
@@ -95,7 +104,10 @@ impl Stores {
 #[must_use]
 pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stores, BoxFuture<'static, ()>) {
     let all = watcher::Config::default();
-    let (relays, watch_relays) = one(api(client, namespace), all.clone(), whole, on_relay(queues.clone()));
+    let asking = watcher::Config::default().labels(inject::LABEL);
+    let (injected, watch_injected) = one(api(client, namespace), asking, slim_injected, on_injected(queues.clone()));
+    let on_relay = on_relay(injected.clone(), queues.clone());
+    let (relays, watch_relays) = one(api(client, namespace), all.clone(), whole, on_relay);
     let on_schedule = on_schedule(relays.clone(), queues.clone());
     let (schedules, watch_schedules) = one(api(client, namespace), all, whole, on_schedule);
     let (pods, watch_pods) =
@@ -116,6 +128,7 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
         watch_service_accounts,
         watch_budgets,
         watch_network_policies,
+        watch_injected,
     ];
     let stores = Stores {
         relays,
@@ -127,6 +140,7 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
         service_accounts,
         budgets,
         network_policies,
+        injected,
     };
     (stores, future::join_all(watches).map(|_| ()).boxed())
 }
@@ -247,7 +261,7 @@ fn slim_pod(mut pod: Pod) -> Pod {
     if let Some(status) = &mut pod.status {
         let conditions = status.conditions.take().into_iter().flatten();
         let ready = conditions.filter(|condition| condition.type_ == "Ready").collect();
-        *status = k8s_openapi::api::core::v1::PodStatus {
+        *status = PodStatus {
             phase: status.phase.take(),
             pod_ip: status.pod_ip.take(),
             conditions: Some(ready),
@@ -257,9 +271,41 @@ fn slim_pod(mut pod: Pod) -> Pod {
     pod
 }
 
-/// A relay asks for itself; and, where what it refers to may have changed, for its namespace's TCP Schedules, which
-/// count the relays that refer to them.
-fn on_relay(queues: Queues) -> impl FnMut(&watcher::Event<SMTPRelay>) + Send {
+/// Of a pod that asks for a sidecar only what tells whether it has one, and whose it is.
+fn slim_injected(mut pod: Pod) -> Pod {
+    let named = |container: Container| Container { name: container.name, ..Container::default() };
+    pod.metadata.owner_references = None;
+    pod.spec = pod.spec.take().map(|spec| PodSpec {
+        service_account_name: spec.service_account_name,
+        host_network: spec.host_network,
+        os: spec.os,
+        init_containers: spec.init_containers.map(|containers| containers.into_iter().map(named).collect()),
+        containers: spec.containers.into_iter().map(named).collect(),
+        volumes: spec.volumes.map(|volumes| {
+            volumes.into_iter().map(|volume| Volume { name: volume.name, ..Volume::default() }).collect()
+        }),
+        ..PodSpec::default()
+    });
+    pod.status = pod.status.take().map(|status| PodStatus { phase: status.phase, ..PodStatus::default() });
+    pod
+}
+
+/// A pod that asks for a sidecar asks for itself and for its relay, whose status counts it.
+fn on_injected(queues: Queues) -> impl FnMut(&watcher::Event<Pod>) + Send {
+    move |event| {
+        let (watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) | watcher::Event::Delete(pod)) = event else {
+            return;
+        };
+        let _ = queues.injected.unbounded_send(key(pod));
+        if let Some(relay) = fault::relay_of(&pod.metadata) {
+            let _ = queues.relays.unbounded_send(ObjectRef::new(&relay.name).within(&relay.namespace));
+        }
+    }
+}
+
+/// A relay asks for itself; for the pods that ask for a sidecar to it; and, where what it refers to may have changed, for its namespace's
+/// TCP Schedules, which count the relays that refer to them.
+fn on_relay(injected: Store<Pod>, queues: Queues) -> impl FnMut(&watcher::Event<SMTPRelay>) + Send {
     let mut references: HashMap<ObjectRef<SMTPRelay>, Option<String>> = HashMap::new();
     move |event| {
         let (relay, gone) = match event {
@@ -269,6 +315,13 @@ fn on_relay(queues: Queues) -> impl FnMut(&watcher::Event<SMTPRelay>) + Send {
         };
         let key = key(relay);
         let _ = queues.relays.unbounded_send(key.clone());
+        let asks = |pod: &Pod| {
+            fault::relay_of(&pod.metadata)
+                .is_some_and(|place| place.name == key.name && Some(&place.namespace) == key.namespace.as_ref())
+        };
+        for pod in injected.state_filter(|pod| asks(pod)) {
+            let _ = queues.injected.unbounded_send(self::key(&*pod));
+        }
         let now = relay.spec.schedule_ref.as_ref().map(|reference| reference.name.clone()).filter(|_| !gone);
         let before = if gone { references.remove(&key) } else { references.insert(key.clone(), now.clone()) };
         let before = before.flatten();

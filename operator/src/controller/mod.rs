@@ -7,6 +7,8 @@
 //! 4. [`apply`]: those that differ are applied;
 //! 5. [`report`]: its status is drawn (pure), and written where it differs; transitions become Events.
 //!
+//! A pod that asks for a sidecar has a way of its own, [`injected`], and a place in its relay's status.
+//!
 //! Reconciles are asked for by changes of the relay, of its TCP Schedule, of its objects and pods, and of its pods'
 //! Monitors. One that finds nothing to do writes nothing.
 
@@ -14,6 +16,7 @@ mod apply;
 mod attempts;
 mod dereference;
 mod divide;
+mod injected;
 mod memory;
 mod report;
 mod schedule;
@@ -31,6 +34,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, StreamExt as _, channel::mpsc::UnboundedReceiver, future::BoxFuture};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Client, Resource,
     runtime::{
@@ -56,6 +60,7 @@ use crate::{
 };
 use attempts::Attempts;
 use dereference::Found;
+use injected::Told;
 use memory::Memory;
 use waiting::Waiting;
 
@@ -83,9 +88,11 @@ pub struct Context {
     /// What the page of all relays shows.
     pub board: Arc<Board>,
     reporter: Reporter,
+    watch_namespace: Option<String>,
     attempts: Attempts,
     departures: Departures,
     divisions: Divisions,
+    told: Told,
     relay_statuses: Memory<SMTPRelay, SMTPRelayStatus>,
     schedule_statuses: Memory<TCPSchedule, TCPScheduleStatus>,
 }
@@ -108,13 +115,16 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// What the page of all relays shows.
     pub board: Arc<Board>,
+    /// The namespace to watch; all, where it is absent.
+    pub watch_namespace: Option<String>,
 }
 
 impl Context {
     /// What reconciles share.
     #[must_use]
     pub fn new(parts: Parts) -> Context {
-        let Parts { client, stores, monitors, relay_image, monitor_key, token_keys, metrics, board } = parts;
+        let Parts { client, stores, monitors, relay_image, monitor_key, token_keys, metrics, board, watch_namespace } =
+            parts;
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
         let reporter = Reporter { controller: names::MANAGER.into(), instance };
         let (relay_statuses, schedule_statuses) = (Memory::default(), Memory::default());
@@ -128,15 +138,22 @@ impl Context {
             metrics,
             board,
             reporter,
+            watch_namespace,
             attempts: Attempts::default(),
             departures: Departures::default(),
             divisions: Divisions::default(),
+            told: Told::default(),
             relay_statuses,
             schedule_statuses,
         }
     }
 
-    /// Forgets relays and TCP Schedules that are not there any more.
+    /// Whether what is in that namespace is known.
+    fn watches(&self, namespace: &str) -> bool {
+        self.watch_namespace.as_deref().is_none_or(|watched| watched == namespace)
+    }
+
+    /// Forgets relays, TCP Schedules and pods that are not there any more.
     fn forget(&self) {
         self.monitors.retain(|relay| self.stores.relays.get(relay).is_some());
         self.metrics
@@ -145,6 +162,7 @@ impl Context {
         self.attempts.retain(|relay| self.stores.relays.get(relay).is_some());
         self.departures.retain(|relay| self.stores.relays.get(relay).is_some());
         self.divisions.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.told.retain(|pod| self.stores.injected.get(pod).is_some());
         self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
         self.schedule_statuses.retain(|schedule| self.stores.schedules.get(schedule).is_some());
     }
@@ -224,6 +242,12 @@ pub async fn run_relays(context: Arc<Context>, queue: UnboundedReceiver<ObjectRe
 pub async fn run_schedules(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<TCPSchedule>>) {
     let schedules = context.stores.schedules.clone();
     run("TCPSchedule", &context, schedules, queue, |found, context| schedule::reconcile(found, context).boxed()).await;
+}
+
+/// Runs the reconciles of pods that ask for a sidecar until their queue ends, and finishes those under way.
+pub async fn run_injected(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<Pod>>) {
+    let pods = context.stores.injected.clone();
+    run("Pod", &context, pods, queue, |pod, context| injected::reconcile(pod, context).boxed()).await;
 }
 
 async fn run<K>(

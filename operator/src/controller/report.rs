@@ -15,9 +15,10 @@ use kube::{
 use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, monitor::StrandedMail};
 use serde_json::json;
 
-use super::{Context, ReconcileError, apply::Applied, dereference::Found, validate};
+use super::{Context, ReconcileError, apply::Applied, dereference::Found, injected, validate};
 use crate::{
     events,
+    inject::fault::Place,
     monitor::{Picture, Target, is_suspended},
     names,
     resources::Plan,
@@ -50,6 +51,7 @@ pub(super) async fn report(
     context.metrics.replicas(found.namespace(), found.name(), wanted, ready);
     context.metrics.stranded(found.namespace(), found.name(), &scale.stranded);
     let schedule = validate::schedule(&found.schedule);
+    let place = Place { namespace: found.namespace().to_owned(), name: found.name().to_owned() };
     let drawn = status::draw(&Facts {
         relay: found.name(),
         generation: found.relay.metadata.generation,
@@ -66,6 +68,7 @@ pub(super) async fn report(
         picture: &picture,
         unreadable: &unreadable,
         stranded: &scale.stranded,
+        injected: &injected::of_relay(&context.stores.injected, &place, &found.relay.spec),
         before: &before,
         now: now.0,
     });

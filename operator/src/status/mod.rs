@@ -5,6 +5,7 @@
 
 mod available;
 mod delivering;
+mod injected;
 pub mod pacing;
 mod problem;
 mod progressing;
@@ -28,6 +29,8 @@ use crate::{
     schedule::ScheduleUse,
 };
 use transition::Finding;
+
+pub use injected::Injected;
 
 /// All that a status is drawn from.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub struct Facts<'a> {
     pub unreadable: &'a [Unreadable],
     /// The claims that hold mail of pods that are scaled away.
     pub stranded: &'a [StrandedMail],
+    /// The pods that ask for a sidecar to it.
+    pub injected: &'a Injected,
     /// The status before.
     pub before: &'a SMTPRelayStatus,
     /// The moment.
@@ -132,6 +137,7 @@ pub fn draw(facts: &Facts<'_>) -> SMTPRelayStatus {
         ("Available", Some(available::find(facts))),
         ("Progressing", Some(progressing::find(facts))),
         ("Delivering", delivering::find(facts)),
+        ("Injected", injected::find(facts)),
     ];
     let settle = |(kind, finding): (&str, Option<Finding>)| {
         transition::settle(kind, finding, &facts.before.conditions, facts.generation, facts.now)

@@ -13,7 +13,7 @@ use mailsluice_crds::{
     schedule::{LinkState, Schedule, ScheduleError},
 };
 
-use super::{Facts, Obstacle, Rollout, draw};
+use super::{Facts, Injected, Obstacle, Rollout, draw};
 use crate::{
     monitor::{Merged, Picture, Unreadable},
     resources::Claim,
@@ -36,6 +36,7 @@ struct Case {
     picture: Picture,
     unreadable: Vec<Unreadable>,
     stranded: Vec<StrandedMail>,
+    injected: Injected,
     before: SMTPRelayStatus,
 }
 
@@ -53,6 +54,7 @@ impl Case {
             picture: monitor(vec![]),
             unreadable: Vec::new(),
             stranded: Vec::new(),
+            injected: Injected::default(),
             before: SMTPRelayStatus::default(),
         }
     }
@@ -71,6 +73,7 @@ impl Case {
             picture: &self.picture,
             unreadable: &self.unreadable,
             stranded: &self.stranded,
+            injected: &self.injected,
             before: &self.before,
             now,
         })
@@ -494,4 +497,45 @@ fn without_a_pod_the_link_is_as_the_schedule_says() {
     let link = nobody.draw(night()).link.unwrap();
     assert_eq!((link.state, link.schedule.as_deref()), (LinkState::Closed, Some("day")));
     assert_eq!(link.changes_at, Some("2026-11-24T08:00:00Z".parse().unwrap()));
+}
+
+#[test]
+fn the_pods_that_lack_their_sidecar_are_named_and_nobody_is_where_none_asks() {
+    let lacking = |count: usize| (0..count).map(|number| format!("shop/checkout-{number}")).collect::<Vec<_>>();
+    for (pods, lacks, asked_before, wanted) in [
+        (0, 0, false, None),
+        (0, 0, true, Some(("True", "SidecarsPresent", "no pod lacks the sidecar that it asks for"))),
+        (3, 0, false, Some(("True", "SidecarsPresent", "no pod lacks the sidecar that it asks for"))),
+        (
+            3,
+            2,
+            false,
+            Some((
+                "False",
+                "SidecarMissing",
+                "2 of 3 pods that ask for a sidecar lack it: shop/checkout-0, shop/checkout-1",
+            )),
+        ),
+        (
+            90,
+            80,
+            true,
+            Some((
+                "False",
+                "SidecarMissing",
+                "80 of 90 pods that ask for a sidecar lack it: shop/checkout-0, shop/checkout-1, shop/checkout-2, \
+                 shop/checkout-3, shop/checkout-4, …",
+            )),
+        ),
+    ] {
+        let mut case = Case { injected: Injected { pods, lacking: lacking(lacks) }, ..Case::well() };
+        if asked_before {
+            let before = Case { injected: Injected { pods: 1, lacking: Vec::new() }, ..Case::well() };
+            case.before = before.draw(Timestamp::UNIX_EPOCH);
+        }
+        let drawn = case.draw(Timestamp::UNIX_EPOCH);
+        let found = drawn.conditions.iter().find(|condition| condition.type_ == "Injected");
+        let found = found.map(|found| (found.status.as_str(), found.reason.as_str(), found.message.as_str()));
+        assert_eq!(found, wanted, "{pods} pods, of which {lacks} lack one");
+    }
 }

@@ -23,7 +23,7 @@ use mailsluice_crds::{LogLevel, SMTPRelayStatus, monitor::Snapshot};
 use mailsluice_operator::{
     monitor::{Picture, merge},
     schedule::ScheduleUse,
-    status::{Facts, Rollout, draw},
+    status::{Facts, Injected, Rollout, draw},
 };
 use mailsluice_tests::{
     dialogue::Dialogue,
@@ -260,6 +260,7 @@ fn drawn(picture: &Picture) -> SMTPRelayStatus {
         picture,
         unreadable: &[],
         stranded: &[],
+        injected: &Injected::default(),
         before: &SMTPRelayStatus::default(),
         now: Timestamp::now(),
     })

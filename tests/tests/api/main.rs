@@ -6,6 +6,7 @@ mod manifests_are_refused_with_what_to_write_instead;
 mod one_operator_leads;
 mod operator_page;
 mod pods_are_injected_alike;
+mod pods_are_told_what_they_lack;
 mod what_is_dangerous_is_warned_of;
 mod what_is_said_of_pods_is_done;
 
