@@ -74,7 +74,8 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_current_span(false)
+        // Which object a record is about, whatever wrote it.
+        .with_current_span(true)
         .with_span_list(false)
         .with_env_filter(filter)
         .init();

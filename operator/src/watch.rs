@@ -37,6 +37,8 @@ use crate::{
 
 /// kubectl keeps a copy of the manifest there, which nothing here reads.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Objects that are listed at a time: what a page takes while it is read is memory that the process keeps.
+const PAGE: u32 = 50;
 
 /// What there is, as the API server last told.
 #[derive(Clone)]
@@ -103,8 +105,8 @@ impl Stores {
 /// The stores of a namespace, or of all, and what has to run to keep them.
 #[must_use]
 pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stores, BoxFuture<'static, ()>) {
-    let all = watcher::Config::default();
-    let asking = watcher::Config::default().labels(inject::LABEL);
+    let all = watcher::Config::default().page_size(PAGE);
+    let asking = watcher::Config::default().labels(inject::LABEL).page_size(PAGE);
     let (injected, watch_injected) = one(api(client, namespace), asking, slim_injected, on_injected(queues.clone()));
     let on_relay = on_relay(injected.clone(), queues.clone());
     let (relays, watch_relays) = one(api(client, namespace), all.clone(), whole, on_relay);
@@ -146,7 +148,7 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
 }
 
 fn own() -> watcher::Config {
-    watcher::Config::default().labels(names::SELECTOR)
+    watcher::Config::default().labels(names::SELECTOR).page_size(PAGE)
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>

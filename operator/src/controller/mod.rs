@@ -45,7 +45,7 @@ use kube::{
     },
 };
 use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus};
-use tracing::warn;
+use tracing::{Instrument as _, info_span, warn};
 
 use crate::{
     board::Board,
@@ -262,8 +262,10 @@ async fn run<K>(
     let waiting = Waiting::new(context.metrics.reconciles_waiting(kind));
     let runs = applier(
         |object: Arc<K>, context: Arc<Context>| {
-            waiting.begun(&watch::key(&*object));
-            timed(kind, context.metrics.clone(), reconcile(object, context)).boxed()
+            let key = watch::key(&*object);
+            waiting.begun(&key);
+            let span = info_span!("reconcile", kind, object = %key);
+            timed(kind, context.metrics.clone(), reconcile(object, context)).instrument(span).boxed()
         },
         |_, _, _| Action::requeue(RETRY),
         context.clone(),
