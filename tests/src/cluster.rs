@@ -73,11 +73,20 @@ pub fn objects(namespace: &str, kind: &str) -> Vec<Value> {
 
 /// Installs the chart where it is not installed, and waits until the operator is ready.
 pub fn install() {
-    install_from(&workspace(), "test");
+    upgrade(&workspace(), "test", "");
+}
+
+/// Installs the chart with these values (`--set`), the others as they are by default, and waits until the operator is ready.
+pub fn install_with(more: &str) {
+    upgrade(&workspace(), "test", more);
 }
 
 /// Installs the chart of that checkout, or upgrades to it, with the images of that tag; waits until the operator is ready.
 pub fn install_from(checkout: &Path, tag: &str) {
+    upgrade(checkout, tag, "");
+}
+
+fn upgrade(checkout: &Path, tag: &str, more: &str) {
     await_up();
     let chart = checkout.join("charts/mailsluice");
     let chart = chart.to_str().expect("a path in UTF-8");
@@ -93,6 +102,8 @@ pub fn install_from(checkout: &Path, tag: &str) {
         "--create-namespace",
         "--set",
         &values,
+        "--set",
+        more,
         "--wait",
         "--timeout",
         "90s",

@@ -2,6 +2,7 @@
 //!
 //! They share the cluster and its one operator, and one of them stops the API server: so they run one after another.
 
+mod applications_send_by_injected_sidecars;
 mod chaos_loses_nothing;
 mod dangling_schedule_is_named;
 mod held_explained_and_let_out;
