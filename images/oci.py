@@ -87,14 +87,14 @@ class Layout:
         value = {"schemaVersion": 2, "mediaType": INDEX, "manifests": images, "annotations": annotations}
         return self.document(value, INDEX)
 
-    def attach(self, image, data, media_type, annotations):
-        """Makes `data` a referrer of `image`: an artifact that names it as its subject."""
+    def attach(self, image, name, data, media_type, annotations):
+        """Makes `data` a referrer of `image`: an artifact that names it as its subject, and its file `name` when it is pulled."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "artifactType": media_type,
             "config": self.document({}, EMPTY),
-            "layers": [self.blob(data, media_type)],
+            "layers": [self.blob(data, media_type, annotations={"org.opencontainers.image.title": name})],
             "subject": {key: image[key] for key in ("mediaType", "digest", "size")},
             "annotations": annotations,
         }
