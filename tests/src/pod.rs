@@ -1,6 +1,12 @@
 //! Pods that tests put beside the relays: sinks to deliver to, and clients with nothing but Python's smtplib. And the end of any pod's process.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -69,6 +75,21 @@ spec: {{selector: {{sink: {name}}}, ports: [{{name: smtp, port: 25, targetPort: 
         sink::read(&self.folder)
     }
 
+    /// Waits until all of these subjects have arrived, or until the time is over; what had arrived by then.
+    #[must_use]
+    pub fn await_subjects(&self, answered: &[String], limit: Duration) -> Arrived {
+        let end = Instant::now() + limit;
+        loop {
+            let received = self.received();
+            let distinct: HashSet<String> = received.iter().map(Received::subject).collect();
+            let lost: Vec<String> = answered.iter().filter(|subject| !distinct.contains(*subject)).cloned().collect();
+            if lost.is_empty() || Instant::now() > end {
+                return Arrived { lost, twice: received.len() - distinct.len() };
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
+
     /// Waits for so many messages.
     #[must_use]
     pub fn await_messages(&self, count: usize, limit: Duration) -> Vec<Received> {
@@ -77,6 +98,15 @@ spec: {{selector: {{sink: {name}}}, ports: [{{name: smtp, port: 25, targetPort: 
             (received.len() >= count).then_some(received)
         })
     }
+}
+
+/// What became of messages that were answered 250.
+#[derive(Debug)]
+pub struct Arrived {
+    /// Those that did not arrive.
+    pub lost: Vec<String>,
+    /// How many arrived again, counting each copy beyond the first.
+    pub twice: usize,
 }
 
 /// A pod that sends one message after the other until it is told to stop, whatever becomes of the relay.

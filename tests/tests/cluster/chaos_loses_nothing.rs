@@ -1,7 +1,6 @@
 //! Whatever happens to pods, node, operator and API server while mail flows: each message that was answered 250 arrives.
 
 use std::{
-    collections::HashSet,
     thread,
     time::{Duration, Instant},
 };
@@ -99,29 +98,16 @@ fn whatever_kubernetes_does_to_its_pods_no_answered_message_is_lost() {
     namespace.apply(&support::schedule("office-hours", "Open"));
     scale(&namespace, MOST);
     let answered: Vec<String> = senders.into_iter().flat_map(|sender| sender.stop(&namespace)).collect();
-    let end = Instant::now() + LIMIT;
-    let (received, distinct, lost) = loop {
-        let received = sink.received();
-        let distinct: HashSet<String> = received.iter().map(|message| message.subject()).collect();
-        let lost: Vec<_> = answered.iter().filter(|subject| !distinct.contains(*subject)).cloned().collect();
-        if lost.is_empty() || Instant::now() > end {
-            break (received, distinct, lost);
-        }
-        thread::sleep(Duration::from_secs(2));
-    };
+    let arrived = sink.await_subjects(&answered, LIMIT);
     println!(
         "{minutes} minutes, {struck} blows: {} messages answered 250, {} lost, {} delivered twice",
         answered.len(),
-        lost.len(),
-        received.len() - distinct.len()
+        arrived.lost.len(),
+        arrived.twice
     );
     assert!(minutes < 5 || struck >= BLOWS.len(), "only {struck} of {} blows were struck", BLOWS.len());
-    assert!(
-        !answered.is_empty() && lost.is_empty(),
-        "{} lost: {:?}",
-        lost.len(),
-        lost.iter().take(20).collect::<Vec<_>>()
-    );
+    let first = arrived.lost.iter().take(20).collect::<Vec<_>>();
+    assert!(!answered.is_empty() && arrived.lost.is_empty(), "{} lost: {first:?}", arrived.lost.len());
     support::await_empty(&namespace, "outbound", PATIENCE);
 }
 

@@ -1,10 +1,6 @@
 //! A message that was answered 250 arrives, though the pod's process is killed again and again.
 
-use std::{
-    collections::HashSet,
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use mailsluice_tests::{
     cluster::{Namespace, PATIENCE},
@@ -48,21 +44,12 @@ fn a_pod_whose_process_is_killed_under_load_loses_no_answered_message() {
     let answered: Vec<String> = senders.into_iter().flat_map(|sender| sender.stop(&namespace)).collect();
     support::await_empty(&namespace, "outbound", Duration::from_secs(120));
     // The status may be of before the last restart: what has not arrived is given a little time.
-    let end = Instant::now() + Duration::from_secs(30);
-    let (received, distinct, lost) = loop {
-        let received = sink.received();
-        let distinct: HashSet<String> = received.iter().map(|message| message.subject()).collect();
-        let lost: Vec<_> = answered.iter().filter(|subject| !distinct.contains(*subject)).cloned().collect();
-        if lost.is_empty() || Instant::now() > end {
-            break (received, distinct, lost);
-        }
-        thread::sleep(Duration::from_secs(1));
-    };
+    let arrived = sink.await_subjects(&answered, Duration::from_secs(30));
     println!(
         "killed {kills} times: {} messages answered 250, {} lost, {} delivered twice",
         answered.len(),
-        lost.len(),
-        received.len() - distinct.len()
+        arrived.lost.len(),
+        arrived.twice
     );
-    assert!(!answered.is_empty() && lost.is_empty(), "lost: {lost:?}");
+    assert!(!answered.is_empty() && arrived.lost.is_empty(), "lost: {:?}", arrived.lost);
 }

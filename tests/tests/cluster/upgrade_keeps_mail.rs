@@ -4,9 +4,7 @@
 //! checkout of another commit, whose images have the tag `previous`: then it is from that one, on a cluster with nothing installed.
 
 use std::{
-    collections::HashSet,
     path::PathBuf,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -59,25 +57,16 @@ fn an_upgrade_loses_no_mail_that_flows_and_none_that_is_held() {
     assert_eq!(sinks[1].await_messages(HELD, PATIENCE).len(), HELD);
 
     let answered: Vec<String> = senders.into_iter().flat_map(|sender| sender.stop(&namespace)).collect();
-    let end = Instant::now() + PATIENCE;
-    let (received, distinct) = loop {
-        let received = sinks[0].received();
-        let distinct: HashSet<String> = received.iter().map(|message| message.subject()).collect();
-        if answered.iter().all(|subject| distinct.contains(subject)) || Instant::now() > end {
-            break (received, distinct);
-        }
-        thread::sleep(Duration::from_secs(1));
-    };
-    let lost: Vec<&String> = answered.iter().filter(|subject| !distinct.contains(*subject)).collect();
+    let arrived = sinks[0].await_subjects(&answered, PATIENCE);
     println!(
         "upgraded in {:.0} s: {} messages answered 250 meanwhile, {} lost, {} delivered twice; {HELD} held before it went out after it",
         took.as_secs_f64(),
         answered.len(),
-        lost.len(),
-        received.len() - distinct.len()
+        arrived.lost.len(),
+        arrived.twice
     );
     cluster::install();
-    assert!(!answered.is_empty() && lost.is_empty(), "lost: {lost:?}");
+    assert!(!answered.is_empty() && arrived.lost.is_empty(), "lost: {:?}", arrived.lost);
 }
 
 /// Waits until that many pods of a relay run the new image and are ready.
