@@ -141,6 +141,15 @@ impl Sink {
         wait::until_some(limit, &format!("{count} messages arrive"), || (self.count() >= count).then_some(()));
         self.received()
     }
+
+    /// Waits for so many messages, and gives them in the order of their subjects: a relay delivers side by side what it has taken in one
+    /// after the other, and the order in which that arrives says nothing.
+    #[must_use]
+    pub fn await_by_subject(&self, count: usize, limit: Duration) -> Vec<Received> {
+        let mut messages = self.await_messages(count, limit);
+        messages.sort_by_key(Received::subject);
+        messages
+    }
 }
 
 /// How many messages a sink's folder has; it opens none of them.

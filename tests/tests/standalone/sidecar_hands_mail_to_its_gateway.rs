@@ -104,8 +104,8 @@ fn applications_that_know_plain_smtp_alone_send_through_it() {
     {
         client.send(address, FROM, &["a@one.test", "b@one.test"], &mail::text(client.name()));
     }
-    let arrived = gateway.sink.await_messages(3, PATIENCE);
-    for (message, name) in arrived.iter().zip(["smtplib", "swaks", "smtplib"]) {
+    let arrived = gateway.sink.await_by_subject(3, PATIENCE);
+    for (message, name) in arrived.iter().zip(["smtplib", "smtplib", "swaks"]) {
         assert_eq!(message.subject(), name);
         assert_eq!(message.text(), mail::text(name), "not an octet is changed");
         // The gateway knows the pod by its token, and TLS by itself.
@@ -172,7 +172,7 @@ fn replies_and_offers_are_the_gateways_own() {
         let found = client.reply();
         assert!(found.starts_with(reply), "{found:?} and not {reply}");
     }
-    let arrived = gateway.sink.await_messages(2, PATIENCE);
+    let arrived = gateway.sink.await_by_subject(2, PATIENCE);
     assert_eq!(arrived[0].text(), b"Subject: c\r\n\r\n.\r\nHi\r\n");
     assert_eq!(arrived[1].text(), b"Subject: d\r\n\r\n.\r\n");
 }
@@ -326,7 +326,7 @@ fn another_replica_goes_on_where_one_died() {
         assert!(client.reply().starts_with("250 2.0.0 queued as "));
         client.message(FROM, &["a@one.test"], &mail::text("by the other, too"));
         assert_eq!(sidecar.metric("mailsluice_sidecar_resumed_total"), 1.0);
-        let arrived = replicas.sink.await_messages(2, PATIENCE);
+        let arrived = replicas.sink.await_by_subject(2, PATIENCE);
         assert_eq!(arrived[0].envelope.recipients, ["a@one.test", "b@one.test"]);
         assert_eq!(replicas.relays[1 - serving].metric("mailsluice_messages_accepted_total"), 2.0);
     });
@@ -463,7 +463,7 @@ fn a_large_text_waits_at_the_application_while_the_gateway_reads_nothing() {
     assert!(waits, "the application is read no faster than the gateway reads");
     assert!(grown < 2 << 20, "{grown} octets are held");
     assert!(sending.join().expect("an answer").starts_with("250 2.0.0 queued as "));
-    let arrived = gateway.sink.await_messages(2, PATIENCE);
+    let arrived = gateway.sink.await_by_subject(2, PATIENCE);
     assert!(arrived[1].text() == text, "not an octet is changed");
 }
 
