@@ -30,6 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Relay {
     folder: TempDir,
     process: Process,
+    program: PathBuf,
     arguments: Vec<OsString>,
     /// Where it takes mail.
     pub smtp: SocketAddr,
@@ -55,15 +56,32 @@ impl Relay {
     /// Starts one whose manifests are in `file`, somewhere in `folder`, and waits until it is ready.
     #[must_use]
     pub fn start_on(folder: TempDir, file: &Path, manifest: &Manifest, more: &[&str]) -> Relay {
+        Relay::start_build(program(), folder, file, manifest, more)
+    }
+
+    /// As [`Relay::start_on`], of this program: another build than the one that is tested.
+    #[must_use]
+    pub fn start_build(program: &Path, folder: TempDir, file: &Path, manifest: &Manifest, more: &[&str]) -> Relay {
         let http = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
         let shown_at = http.to_string();
         let more = [&["--http", &shown_at], more].concat();
-        Relay::start_at_http(folder, file, manifest, &more, http)
+        Relay::begin(program, folder, file, manifest, &more, http)
     }
 
     /// Starts one whose arguments say where it shows itself; `http` is how that is reached from here.
     #[must_use]
     pub fn start_at_http(folder: TempDir, file: &Path, manifest: &Manifest, more: &[&str], http: SocketAddr) -> Relay {
+        Relay::begin(program(), folder, file, manifest, more, http)
+    }
+
+    fn begin(
+        program: &Path,
+        folder: TempDir,
+        file: &Path,
+        manifest: &Manifest,
+        more: &[&str],
+        http: SocketAddr,
+    ) -> Relay {
         let smtp = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
         if !file.exists() {
             fs::write(file, manifest.text(smtp.port())).expect("write the manifests");
@@ -71,8 +89,8 @@ impl Relay {
         let spool = folder.path().join("spool");
         let mut arguments: Vec<OsString> = vec!["run".into(), file.into(), "--spool".into(), spool.into()];
         arguments.extend(more.iter().map(OsString::from));
-        let process = launch(&arguments, &folder.path().join("log"));
-        let mut relay = Relay { folder, process, arguments, smtp, http };
+        let process = launch(program, &arguments, &folder.path().join("log"));
+        let mut relay = Relay { folder, process, program: program.into(), arguments, smtp, http };
         relay.await_ready();
         relay
     }
@@ -109,7 +127,7 @@ impl Relay {
 
     /// Starts it again on what it kept, after it has ended, and does not wait for anything.
     pub fn relaunch(&mut self) {
-        self.process = launch(&self.arguments, &self.folder.path().join("log"));
+        self.process = launch(&self.program, &self.arguments, &self.folder.path().join("log"));
     }
 
     /// Its process id, which says whether it is still the same process.
@@ -209,9 +227,9 @@ impl Relay {
     }
 }
 
-fn launch(arguments: &[OsString], log: &Path) -> Process {
+fn launch(program: &Path, arguments: &[OsString], log: &Path) -> Process {
     let open = |path: &Path| -> File { OpenOptions::new().create(true).append(true).open(path).expect("open a log") };
-    Process::start(Command::new(program()).args(arguments).stdout(open(log)).stderr(open(&log.with_extension("err"))))
+    Process::start(Command::new(program).args(arguments).stdout(open(log)).stderr(open(&log.with_extension("err"))))
 }
 
 /// The relay's program: `MAILSLUICE_RELAY`, or built now, for release where this is.

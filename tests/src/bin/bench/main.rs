@@ -5,6 +5,8 @@
 //! package installed, and Exim's unpacked by `tests/peers/build`. Without a row it measures all of them, which takes some
 //! eleven minutes. Everything happens in a network of its own.
 //!
+//! `MAILSLUICE_EARLIER` names another build of the relay, which is measured beside: whether a change costs anything.
+//!
 //! Each relay begins each round afresh, with an empty queue and a fresh sink, in an order that rotates. What is counted is what
 //! the sink has, never what the source thinks. A slow relay gets fewer messages: its rate does not depend on how many.
 

@@ -1,8 +1,9 @@
 //! Who is measured, each set up so that the comparison is fair: one next hop, no limits of its own, a sync before each 250.
 
 use std::{
+    env,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ use mailsluice_tests::{
     peers::{self, root::Root},
     postfix::Postfix,
     process::{self, Process},
-    relay::Relay,
+    relay::{self, Relay},
 };
 use tempfile::TempDir;
 
@@ -33,6 +34,8 @@ pub(crate) enum Who {
     Postfix,
     /// The other one that syncs.
     Exim,
+    /// Another build of ours, where [`EARLIER`] names one: whether a change costs anything.
+    Earlier,
 }
 
 impl Who {
@@ -41,6 +44,9 @@ impl Who {
         let mut all = vec![Who::Mailsluice, Who::Postfix];
         if peers::unpacked("exim") {
             all.push(Who::Exim);
+        }
+        if env::var_os(EARLIER).is_some() {
+            all.push(Who::Earlier);
         }
         all
     }
@@ -51,19 +57,23 @@ impl Who {
             Who::Mailsluice => "Mailsluice",
             Who::Postfix => "Postfix",
             Who::Exim => "Exim",
+            Who::Earlier => "earlier",
         }
     }
 
     /// How many messages it is given, of so many for ours: a slow one gets fewer, so that the whole comes to an end.
     pub(crate) const fn share(self, messages: u64) -> u64 {
         let share = match self {
-            Who::Mailsluice => messages,
+            Who::Mailsluice | Who::Earlier => messages,
             Who::Postfix => messages / 6,
             Who::Exim => messages / 20,
         };
         if share < 100 { 100 } else { share }
     }
 }
+
+/// Names another build of the relay to measure beside this one.
+const EARLIER: &str = "MAILSLUICE_EARLIER";
 
 /// The name of the Secret with the certificate.
 const SECRET: &str = "bench-tls";
@@ -116,7 +126,8 @@ impl Mta {
     /// Starts one afresh.
     pub(crate) fn start(who: Who, setup: &Setup) -> Mta {
         match who {
-            Who::Mailsluice => mailsluice(setup),
+            Who::Mailsluice => mailsluice(relay::program(), setup),
+            Who::Earlier => mailsluice(Path::new(&env::var_os(EARLIER).expect("another build")), setup),
             Who::Postfix => postfix(setup),
             Who::Exim => exim(setup),
         }
@@ -174,7 +185,7 @@ impl Mta {
     }
 }
 
-fn mailsluice(setup: &Setup) -> Mta {
+fn mailsluice(program: &Path, setup: &Setup) -> Mta {
     let mut manifest = if setup.dead_hosts { Manifest::by_mx() } else { Manifest::to(setup.next_hop) };
     let mut dns = None;
     let mut more: Vec<String> = Vec::new();
@@ -200,7 +211,7 @@ fn mailsluice(setup: &Setup) -> Mta {
     }
     let file = folder.path().join("relay.yaml");
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
-    let relay = Relay::start_on(folder, &file, &manifest, &more);
+    let relay = Relay::start_build(program, folder, &file, &manifest, &more);
     let address = relay.smtp;
     Mta { address, kind: Kind::Mailsluice { relay: Box::new(relay), manifest: Box::new(manifest), _dns: dns } }
 }

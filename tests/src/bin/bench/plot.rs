@@ -14,6 +14,7 @@ const fn color(who: Who) -> RGBColor {
         Who::Mailsluice => RGBColor(0x1b, 0x5e, 0xa8),
         Who::Postfix => RGBColor(0xc2, 0x5b, 0x12),
         Who::Exim => RGBColor(0x5b, 0x7a, 0x2b),
+        Who::Earlier => RGBColor(0x80, 0x80, 0x80),
     }
 }
 

@@ -47,8 +47,7 @@ impl Line {
 }
 
 /// The header of the table.
-pub(crate) const HEADER: &str =
-    "| work | goal | Mailsluice | Postfix | Exim | to Postfix | |\n| --- | --- | --- | --- | --- | --- | --- |";
+pub(crate) const HEADER: &str = "| work | goal | Mailsluice | Postfix | Exim | earlier build | to Postfix | |\n| --- | --- | --- | --- | --- | --- | --- | --- |";
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,7 +59,8 @@ impl fmt::Display for Line {
             Some(false) => "**missed**",
         };
         let Line { what, goal, ours, .. } = self;
-        write!(f, "| {what} | {goal} | {ours} | {} | {} | {ratio} | {met} |", of(Who::Postfix), of(Who::Exim))
+        let [postfix, exim, earlier] = [Who::Postfix, Who::Exim, Who::Earlier].map(of);
+        write!(f, "| {what} | {goal} | {ours} | {postfix} | {exim} | {earlier} | {ratio} | {met} |")
     }
 }
 
