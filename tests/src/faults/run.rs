@@ -21,8 +21,8 @@ use crate::{process, record::Record, relay::program};
 const SOON: Duration = Duration::from_secs(10);
 /// How long everything is watched at the most, before it counts as never seen.
 const WATCH: Duration = Duration::from_secs(60);
-/// How soon mail is there when its next attempt is due.
-const DELIVERY: Duration = Duration::from_secs(5);
+/// How soon mail is there when its next attempt is due; it takes a moment, and only more than a busy machine explains is wrong.
+const DELIVERY: Duration = Duration::from_secs(10);
 /// How long an attempt that hangs where its fault has just ended takes to see that: SYN is sent again after 16 seconds at the
 /// latest, a question to a DNS server sooner.
 const HANGING: Duration = Duration::from_secs(20);
@@ -232,6 +232,11 @@ fn flow(world: &World, places: &[Place], tracks: &mut [Track]) {
     let due: Vec<(Timestamp, Duration)> = places
         .iter()
         .map(|place| {
+            if matches!(place.row.seen, Seen::Returned(..)) {
+                // What came back does not go: what is sent now does.
+                place.send(world);
+                return (Timestamp::now(), allowance(&place.row));
+            }
             let row = match &place.own {
                 Some(own) => own.relay.row(&place.row.host()),
                 None => main.monitor.iter().find(|row| row.host == place.row.host()).cloned(),
@@ -243,10 +248,6 @@ fn flow(world: &World, places: &[Place], tracks: &mut [Track]) {
             (row.and_then(|row| row.suspended_till).unwrap_or(mended).max(mended), allowance(&place.row) + more)
         })
         .collect();
-    for place in places.iter().filter(|place| matches!(place.row.seen, Seen::Returned(..))) {
-        // What came back does not go: what is sent now does.
-        place.send(world);
-    }
     let end = Instant::now() + Duration::from_secs(RETRY) + WATCH * 2;
     let mut left: Vec<usize> = (0..places.len()).collect();
     while !left.is_empty() && Instant::now() < end {
