@@ -248,8 +248,9 @@ async fn serve(
         taker: kinship.clone().map(|kinship| relay.taker(kinship, holding.clone())),
         stop: relay.stop.clone(),
     };
-    let server = tokio::spawn(http::serve(socket, endpoints));
+    // Before anybody is told that the relay is ready.
     let control = control::start(&relay.courier, &relay.monitor, holding, folder, told.started);
+    let server = tokio::spawn(http::serve(socket, endpoints));
     let publishing = tokio::spawn(relay.monitor.clone().publish());
     let reports = tokio::spawn(relay.courier.reports.clone().keep(log.clone(), relay.stop.clone()));
     let work = match (&place, kinship) {

@@ -57,7 +57,7 @@ type Opened = (u16, BTreeMap<String, String>, BufReader<TcpStream>);
 
 fn open(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<Opened> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     // 1.0: the answer ends with the connection and comes in no chunks.
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{credential}\r\n")?;
