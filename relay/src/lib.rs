@@ -45,6 +45,7 @@ mod page;
 pub mod portion;
 pub mod proxy_protocol;
 pub mod queue;
+mod registering;
 pub mod report;
 pub mod route;
 pub mod run;

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use mailsluice_crds::{LogLevel, monitor::ProblemReason, relay::TlsPolicy, schedule::LinkState};
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
-use crate::{limiter::Over, spool::Room, tls_report::PolicyType};
+use crate::{limiter::Over, registering::Registering, spool::Room, tls_report::PolicyType};
 
 /// Everything the relay counts. Cheap to share by reference count.
 pub struct Metrics {
@@ -141,245 +138,209 @@ impl Metrics {
     /// Only if two metrics had the same name.
     pub fn new(version: &str) -> prometheus::Result<Metrics> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let counters = |name: &str, help: &str, label: &str| -> prometheus::Result<IntCounterVec> {
-            let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let gauges = |name: &str, help: &str, label: &str| -> prometheus::Result<IntGaugeVec> {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(gauges.clone()))?;
-            Ok(gauges)
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| -> prometheus::Result<Histogram> {
-            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok(histogram)
-        };
-        gauges("mailsluice_build_info", "Always 1; the label says which version runs.", "version")?
+        let new = Registering(&registry);
+        new.gauges("mailsluice_build_info", "Always 1; the label says which version runs.", &["version"])?
             .with_label_values(&[version])
             .set(1);
-        let reloads = counters(
+        let reloads = new.counters(
             "mailsluice_config_reloads_total",
             "Changes of the configuration, by whether they could be obeyed.",
-            "result",
+            &["result"],
         )?;
         for result in ["applied", "refused"] {
             reloads.with_label_values(&[result]);
         }
-        let handshakes_in = counters(
+        let handshakes_in = new.counters(
             "mailsluice_smtp_server_tls_handshakes_total",
             "TLS handshakes of clients: full ones, those that resumed a session, and those that failed.",
-            "result",
+            &["result"],
         )?;
         for result in ["full", "resumed", "failed"] {
             handshakes_in.with_label_values(&[result]);
         }
-        let limits_reached = IntCounterVec::new(
-            Opts::new(
-                "mailsluice_client_limits_reached_total",
-                "Connections, messages and recipients refused since a client's limit was reached, or that of all clients.",
-            ),
+        let limits_reached = new.counters(
+            "mailsluice_client_limits_reached_total",
+            "Connections, messages and recipients refused since a client's limit was reached, or that of all clients.",
             &["scope", "limit"],
         )?;
-        registry.register(Box::new(limits_reached.clone()))?;
         for (scope, limit) in Over::LABELS {
             limits_reached.with_label_values(&[scope, limit]);
         }
-        let proxy_headers = counters(
+        let proxy_headers = new.counters(
             "mailsluice_proxy_headers_total",
             "PROXY headers of load balancers: that named a client, that were for themselves (local), or refused.",
-            "result",
+            &["result"],
         )?;
         for result in ["client", "local", "refused"] {
             proxy_headers.with_label_values(&[result]);
         }
-        let authentications_in = counters(
+        let authentications_in = new.counters(
             "mailsluice_smtp_server_authentications_total",
             "Clients that showed who they are by AUTH: it was done, it failed, it was not looked at after too many failures (limited), or \
              for too many passwords to check (busy).",
-            "result",
+            &["result"],
         )?;
         for result in ["done", "failed", "limited", "busy"] {
             authentications_in.with_label_values(&[result]);
         }
-        let authentications_out = counters(
+        let authentications_out = new.counters(
             "mailsluice_smtp_client_authentications_total",
             "Logins at smarthosts by AUTH: done, refused, or failed for another reason.",
-            "result",
+            &["result"],
         )?;
         for result in ["done", "refused", "failed"] {
             authentications_out.with_label_values(&[result]);
         }
-        let handshakes_out = IntCounterVec::new(
-            Opts::new(
-                "mailsluice_smtp_client_tls_handshakes_total",
-                "TLS handshakes with hosts, by the policy: full ones, those that resumed a session, those that failed, and hosts \
-                 that offered none.",
-            ),
+        let handshakes_out = new.counters(
+            "mailsluice_smtp_client_tls_handshakes_total",
+            "TLS handshakes with hosts, by the policy: full ones, those that resumed a session, those that failed, and hosts \
+             that offered none.",
             &["policy", "result"],
         )?;
-        registry.register(Box::new(handshakes_out.clone()))?;
         for policy in TlsPolicy::ALL.into_iter().filter(|policy| *policy != TlsPolicy::Off) {
             for result in ["full", "resumed", "failed", "notOffered"] {
                 handshakes_out.with_label_values(&[policy.name(), result]);
             }
         }
-        let tls_report_sessions = IntCounterVec::new(
-            Opts::new(
-                "mailsluice_tls_report_sessions_total",
-                "Sessions under the policies Dane and MtaSts, by where the domain's policy comes from and how they went, in the words of \
-                 RFC 8460.",
-            ),
+        let tls_report_sessions = new.counters(
+            "mailsluice_tls_report_sessions_total",
+            "Sessions under the policies Dane and MtaSts, by where the domain's policy comes from and how they went, in the words of \
+             RFC 8460.",
             &["policy", "result"],
         )?;
-        registry.register(Box::new(tls_report_sessions.clone()))?;
         for policy in PolicyType::ALL {
             tls_report_sessions.with_label_values(&[policy.name(), "success"]);
         }
         let sampled = Sampled {
-            queue_messages: gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
-            queue_sendable: gauge(
+            queue_messages: new.gauge("mailsluice_queue_messages", "Messages not yet delivered or bounced.")?,
+            queue_sendable: new.gauge(
                 "mailsluice_queue_sendable_messages",
                 "Messages that could go now and wait for their turn: neither a schedule, a limit, a hold nor the host keeps them.",
             )?,
-            queue_bytes: gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
-            queue_oldest: gauge(
+            queue_bytes: new.gauge("mailsluice_queue_bytes", "Octets of the messages not yet delivered or bounced.")?,
+            queue_oldest: new.gauge(
                 "mailsluice_queue_oldest_timestamp_seconds",
                 "When the oldest waiting message was accepted; 0 when none waits.",
             )?,
-            hosts: gauges("mailsluice_hosts", "Hosts that mail waits for, by their state.", "state")?,
-            sessions_out: gauge("mailsluice_smtp_client_sessions", "Outgoing sessions that are open.")?,
-            link_open: gauge(
+            hosts: new.gauges("mailsluice_hosts", "Hosts that mail waits for, by their state.", &["state"])?,
+            sessions_out: new.gauge("mailsluice_smtp_client_sessions", "Outgoing sessions that are open.")?,
+            link_open: new.gauge(
                 "mailsluice_link_open",
                 "1 while the TCP Schedule allows connections, 0 while it does not.",
             )?,
-            link_changes: gauge(
+            link_changes: new.gauge(
                 "mailsluice_link_change_seconds",
                 "Seconds until the TCP Schedule opens or closes the link; -1 when it never does.",
             )?,
-            log_level: gauges("mailsluice_log_level", "1 for the Log Level that is set, 0 for the others.", "level")?,
-            spool_live: gauge("mailsluice_spool_live_bytes", "Octets in the spool of messages that wait.")?,
-            spool_held: gauge("mailsluice_spool_held_bytes", "Octets of disk that the spool holds.")?,
-            spool_available: gauge(
+            log_level: new.gauges(
+                "mailsluice_log_level",
+                "1 for the Log Level that is set, 0 for the others.",
+                &["level"],
+            )?,
+            spool_live: new.gauge("mailsluice_spool_live_bytes", "Octets in the spool of messages that wait.")?,
+            spool_held: new.gauge("mailsluice_spool_held_bytes", "Octets of disk that the spool holds.")?,
+            spool_available: new.gauge(
                 "mailsluice_spool_available_bytes",
                 "Octets that are free on the spool's file system; -1 where it does not say.",
             )?,
-            spool_capacity: gauge(
+            spool_capacity: new.gauge(
                 "mailsluice_spool_capacity_bytes",
                 "Octets of the spool's file system; -1 where it does not say.",
             )?,
-            spool_accepting: gauge("mailsluice_spool_accepting", "1 while the spool takes mail, 0 while it cannot.")?,
-            spool_damaged: gauge(
+            spool_accepting: new
+                .gauge("mailsluice_spool_accepting", "1 while the spool takes mail, 0 while it cannot.")?,
+            spool_damaged: new.gauge(
                 "mailsluice_spool_damaged_records",
                 "Records of the spool that are damaged and were set aside; anything but 0 may be lost mail.",
             )?,
-            problems: gauges(
+            problems: new.gauges(
                 "mailsluice_problem",
                 "1 for each problem that hinders the relay as a whole, by the reason that its Monitor shows; else 0.",
-                "reason",
+                &["reason"],
             )?,
-            schedule: gauges(
+            schedule: new.gauges(
                 "mailsluice_link_schedule_info",
                 "Always 1; the label names the TCP Schedule that the relay obeys, and is empty where it has none.",
-                "schedule",
+                &["schedule"],
             )?,
-            expire_after: gauge(
+            expire_after: new.gauge(
                 "mailsluice_queue_expire_after_seconds",
                 "After so long, mail that cannot be delivered returns to its sender.",
             )?,
-            next_expiry: gauge(
+            next_expiry: new.gauge(
                 "mailsluice_queue_next_expiry_timestamp_seconds",
                 "When the first of the waiting messages will have waited so long; 0 when none waits.",
             )?,
         };
-        let spool_recovering = gauge(
+        let spool_recovering = new.gauge(
             "mailsluice_spool_recovering",
             "1 while mail that the start found in the spool is still being read, so that the queue lacks it; else 0.",
         )?;
         spool_recovering.set(1);
         Ok(Metrics {
-            accepted: counter("mailsluice_messages_accepted_total", "Messages answered 250, each safe on disk.")?,
-            accepted_bytes: counter(
-                "mailsluice_messages_accepted_bytes_total",
-                "Octets of the messages answered 250.",
-            )?,
-            refused: counters(
+            accepted: new.counter("mailsluice_messages_accepted_total", "Messages answered 250, each safe on disk.")?,
+            accepted_bytes: new
+                .counter("mailsluice_messages_accepted_bytes_total", "Octets of the messages answered 250.")?,
+            refused: new.counters(
                 "mailsluice_smtp_refusals_total",
                 "Senders, recipients and messages refused, by the reply's code.",
-                "code",
+                &["code"],
             )?,
             limits_reached,
             proxy_headers,
-            delivered: counter("mailsluice_recipients_delivered_total", "Recipients whose host took the message.")?,
-            deferred: counter(
-                "mailsluice_recipients_deferred_total",
-                "Recipients put off to another attempt, each time.",
-            )?,
-            handed_over: counter(
+            delivered: new
+                .counter("mailsluice_recipients_delivered_total", "Recipients whose host took the message.")?,
+            deferred: new
+                .counter("mailsluice_recipients_deferred_total", "Recipients put off to another attempt, each time.")?,
+            handed_over: new.counter(
                 "mailsluice_messages_handed_over_total",
                 "Messages that siblings took over from this relay, which is scaled away.",
             )?,
-            taken_over: counter(
+            taken_over: new.counter(
                 "mailsluice_messages_taken_over_total",
                 "Messages taken over from siblings that are scaled away.",
             )?,
-            dkim_signed: counter(
-                "mailsluice_dkim_signed_total",
-                "Messages signed by DKIM, each time that they are sent.",
-            )?,
-            bounced: counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
-            removed: counter(
+            dkim_signed: new
+                .counter("mailsluice_dkim_signed_total", "Messages signed by DKIM, each time that they are sent.")?,
+            bounced: new.counter("mailsluice_recipients_bounced_total", "Recipients given up.")?,
+            removed: new.counter(
                 "mailsluice_recipients_removed_total",
                 "Recipients whose message an administrator removed without a report.",
             )?,
-            delays_told: counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,
+            delays_told: new
+                .counter("mailsluice_delays_told_total", "Senders told that a message of theirs is late.")?,
             handshakes_in,
             authentications_in,
             authentications_out,
             handshakes_out,
             tls_report_sessions,
-            secrets_invalid: gauge(
-                "mailsluice_secrets_invalid",
-                "Secrets that are missing or hold nothing that can be used.",
-            )?,
-            certificate_expiry: gauges(
+            secrets_invalid: new
+                .gauge("mailsluice_secrets_invalid", "Secrets that are missing or hold nothing that can be used.")?,
+            certificate_expiry: new.gauges(
                 "mailsluice_tls_certificate_expiry_timestamp_seconds",
                 "When the certificate that listeners show expires, or one of its chain, by the name of its Secret.",
-                "secret",
+                &["secret"],
             )?,
-            sessions_in: gauge("mailsluice_smtp_server_sessions", "Clients' sessions that are open.")?,
-            session_in_seconds: histogram(
+            sessions_in: new.gauge("mailsluice_smtp_server_sessions", "Clients' sessions that are open.")?,
+            session_in_seconds: new.histogram(
                 "mailsluice_smtp_server_session_seconds",
                 "How long clients' sessions took.",
                 &SESSION_BUCKETS,
             )?,
-            session_out_seconds: histogram(
+            session_out_seconds: new.histogram(
                 "mailsluice_smtp_client_session_seconds",
                 "How long outgoing sessions took.",
                 &SESSION_BUCKETS,
             )?,
-            sync_seconds: histogram(
+            sync_seconds: new.histogram(
                 "mailsluice_spool_sync_seconds",
                 "How long syncs of the spool took.",
                 &SYNC_BUCKETS,
             )?,
-            config_invalid: gauge(
-                "mailsluice_config_invalid",
-                "1 while the files hold a configuration that was refused.",
-            )?,
+            config_invalid: new
+                .gauge("mailsluice_config_invalid", "1 while the files hold a configuration that was refused.")?,
             spool_recovering,
-            spool_rereads: counter(
+            spool_rereads: new.counter(
                 "mailsluice_spool_rereads_total",
                 "How often the spool failed, and what is really on its disk was read again.",
             )?,

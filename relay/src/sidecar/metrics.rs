@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use mailsluice_crds::relay::TlsPolicy;
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
-use crate::metrics::SESSION_BUCKETS;
+use crate::{metrics::SESSION_BUCKETS, registering::Registering};
 
 /// Everything that is counted.
 pub(super) struct Metrics {
@@ -49,26 +46,11 @@ impl Metrics {
     /// All at zero. Fails only if two had the same name.
     pub(super) fn new(version: &str) -> prometheus::Result<Metrics> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let counters = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let build = Opts::new("mailsluice_build_info", "Always 1; the label says which version runs.");
-        let build = IntGaugeVec::new(build, &["version"])?;
-        registry.register(Box::new(build.clone()))?;
-        build.with_label_values(&[version]).set(1);
-        let handshakes = counters(
+        let new = Registering(&registry);
+        new.gauges("mailsluice_build_info", "Always 1; the label says which version runs.", &["version"])?
+            .with_label_values(&[version])
+            .set(1);
+        let handshakes = new.counters(
             "mailsluice_smtp_client_tls_handshakes_total",
             "TLS handshakes with the gateway: full ones, those that resumed a session, and those that failed.",
             &["policy", "result"],
@@ -76,7 +58,7 @@ impl Metrics {
         for result in ["full", "resumed", "failed"] {
             handshakes.with_label_values(&[TlsPolicy::Verified.name(), result]);
         }
-        let authentications = counters(
+        let authentications = new.counters(
             "mailsluice_smtp_client_authentications_total",
             "Logins at the gateway by AUTH: done, refused, or failed for another reason.",
             &["result"],
@@ -84,37 +66,36 @@ impl Metrics {
         for result in ["done", "refused", "failed"] {
             authentications.with_label_values(&[result]);
         }
-        let seconds = HistogramOpts::new("mailsluice_smtp_server_session_seconds", "How long clients' sessions took.");
-        let session_in_seconds = Histogram::with_opts(seconds.buckets(SESSION_BUCKETS.to_vec()))?;
-        registry.register(Box::new(session_in_seconds.clone()))?;
         Ok(Metrics {
-            accepted: counter(
+            accepted: new.counter(
                 "mailsluice_messages_accepted_total",
                 "Messages answered 250, since the gateway has answered so.",
             )?,
-            accepted_bytes: counter(
-                "mailsluice_messages_accepted_bytes_total",
-                "Octets of the messages answered 250.",
-            )?,
-            refused: counters(
+            accepted_bytes: new
+                .counter("mailsluice_messages_accepted_bytes_total", "Octets of the messages answered 250.")?,
+            refused: new.counters(
                 "mailsluice_smtp_refusals_total",
                 "Senders, recipients and messages refused, by the reply's code.",
                 &["code"],
             )?,
             handshakes,
             authentications,
-            sessions_in: gauge("mailsluice_smtp_server_sessions", "Clients' sessions that are open.")?,
-            session_in_seconds,
-            sessions_out: gauge("mailsluice_smtp_client_sessions", "Connections to the gateway that are open.")?,
-            gateway_up: gauge(
+            sessions_in: new.gauge("mailsluice_smtp_server_sessions", "Clients' sessions that are open.")?,
+            session_in_seconds: new.histogram(
+                "mailsluice_smtp_server_session_seconds",
+                "How long clients' sessions took.",
+                &SESSION_BUCKETS,
+            )?,
+            sessions_out: new.gauge("mailsluice_smtp_client_sessions", "Connections to the gateway that are open.")?,
+            gateway_up: new.gauge(
                 "mailsluice_sidecar_gateway_up",
                 "1 while the gateway lets the sidecar in, as far as the last connection has shown; else 0.",
             )?,
-            resumed: counter(
+            resumed: new.counter(
                 "mailsluice_sidecar_resumed_total",
                 "Transactions begun again over another connection, before any of their text was sent.",
             )?,
-            unanswered: counter(
+            unanswered: new.counter(
                 "mailsluice_sidecar_unanswered_total",
                 "Messages whose end was sent and not answered: the application has got no reply either.",
             )?,
