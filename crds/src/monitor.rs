@@ -1,13 +1,16 @@
-//! The SMTP Monitor: one row for each host that mail waits for, and the totals around it.
+//! The SMTP Monitor: one row for each host that mail waits for, one for each client that hands mail in, and the totals around them.
 //!
 //! A relay serves it whole at `/monitor` and as a stream of changes at `/monitor/stream`; the operator merges the
 //! replicas' and writes a bounded part of it into SMTPRelay's status. Every time in it is absolute, so that it changes
 //! only when something happens.
 
+pub mod client;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::client::{ClientKind, ClientRow, ClientStage, Refusal};
 pub use crate::catalogue::reason::{ProblemReason, Reason};
 use crate::{catalogue::Code, log_level::LogLevel, schedule::LinkState};
 
@@ -32,6 +35,12 @@ pub struct Snapshot {
     pub monitor: Vec<HostRow>,
     /// How many hosts are left out of `monitor`; 0 where it is whole.
     pub hosts_not_shown: u32,
+    /// The clients that handed mail in or tried to, those refused most recently first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientRow>,
+    /// How many clients are left out of `clients`.
+    #[serde(default)]
+    pub clients_not_shown: u32,
     /// How it hands its mail to its siblings, where it is scaled away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     crd::{rules, schema},
     log_level::LogLevel,
-    monitor::{HostRow, Link, QueueTotals},
+    monitor::{ClientRow, HostRow, Link, QueueTotals},
     quantity::{ByteSize, Interval},
 };
 
@@ -517,6 +517,14 @@ pub struct SMTPRelayStatus {
     /// How many hosts the Monitor has beyond those.
     #[serde(default)]
     pub hosts_not_shown: u32,
+    /// Clients that handed mail in or tried to, those refused most recently first; at most 16. A refusal is shown within seconds, a repeat
+    /// of it within a minute; what else is counted here is as of the last write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "client"]))]
+    pub clients: Vec<ClientRow>,
+    /// How many clients the Monitor has beyond those.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clients_not_shown: u32,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

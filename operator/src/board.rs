@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use mailsluice_crds::{
     SMTPRelay, SMTPRelayStatus,
-    monitor::{HostRow, Link, QueueTotals},
+    monitor::{ClientRow, HostRow, Link, QueueTotals},
 };
 use serde::Serialize;
 
@@ -79,7 +79,7 @@ pub struct RelayRow {
     pub queue: Option<QueueTotals>,
 }
 
-/// One relay with its worst hosts: the JSON of `/relays/NAMESPACE/NAME`.
+/// One relay with its worst hosts and the clients that it refused: the JSON of `/relays/NAMESPACE/NAME`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayHosts {
@@ -90,6 +90,10 @@ pub struct RelayHosts {
     pub monitor: Vec<HostRow>,
     /// How many hosts it has beyond those.
     pub hosts_not_shown: u32,
+    /// Its clients, as in its status.
+    pub clients: Vec<ClientRow>,
+    /// How many clients it has beyond those.
+    pub clients_not_shown: u32,
 }
 
 impl Board {
@@ -157,9 +161,9 @@ impl Board {
             Role::StandsBy { .. } => return None,
             Role::Leads(relays) => relays.get(&(namespace.to_owned(), name.to_owned()))?.clone(),
         };
-        let Posted { status, .. } = &posted;
-        let (monitor, hosts_not_shown) = (status.monitor.clone(), status.hosts_not_shown);
-        Some(RelayHosts { relay: posted.row(namespace, name), monitor, hosts_not_shown })
+        let SMTPRelayStatus { monitor, hosts_not_shown, clients, clients_not_shown, .. } = (*posted.status).clone();
+        let relay = posted.row(namespace, name);
+        Some(RelayHosts { relay, monitor, hosts_not_shown, clients, clients_not_shown })
     }
 
     fn lock(&self) -> MutexGuard<'_, Role> {
@@ -206,6 +210,9 @@ mod tests {
             "queue": {"messages": 2, "bytes": 100, "hosts": 9, "suspendedHosts": 8},
             "monitor": [row],
             "hostsNotShown": 8,
+            "clients": [{"client": "shop/checkout", "kind": "ServiceAccount", "listed": true, "accepted": 1, "refused": 0,
+                "lastSeen": "2026-01-05T06:00:00Z"}],
+            "clientsNotShown": 2,
         }))
         .unwrap()
     }
@@ -241,6 +248,8 @@ mod tests {
 
         row["monitor"] = json_of(&status("").monitor);
         row["hostsNotShown"] = json!(8);
+        row["clients"] = json_of(&status("").clients);
+        row["clientsNotShown"] = json!(2);
         assert_eq!(json_of(board.relay("shop", "mail")), row);
         assert!(board.relay("shop", "none").is_none());
 

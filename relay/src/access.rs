@@ -156,6 +156,18 @@ impl Access {
         self.clients.iter().any(|entry| !entry.service_accounts.is_empty())
     }
 
+    /// Whether an entry fits `peer`.
+    #[must_use]
+    pub fn lists(&self, peer: &Peer<'_>) -> bool {
+        self.fitting(peer).next().is_some()
+    }
+
+    /// The name by which the holder of a certificate is known; None where no authority of ours has signed it.
+    #[must_use]
+    pub fn holder_name<'a>(&self, holder: &'a Holder) -> Option<&'a str> {
+        holder.name(self.clients.iter().filter_map(|entry| entry.certificates.as_ref()))
+    }
+
     /// Whether `peer` may relay mail at all.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //! [`delivery`] → [`route`] → [`tcp`] (is the schedule open?) → [`smtp`] client → outcome → [`spool`] mark → gone, or
 //! [`queue`] with a Suspended Till, or [`report`].
 //!
-//! At its door, [`border`] and [`proxy_protocol`] tell who a client is, and [`limiter`] how much it may take.
+//! At its door, [`border`] and [`proxy_protocol`] tell who a client is, and [`limiter`] how much it may take; [`clients`] keeps what was
+//! taken of each and what was refused.
 //!
 //! Around it: [`config`] says what to do, [`monitor`] shows what is so, [`log`], [`metrics`], [`http`] and its page let it be seen,
 //! [`tls`] keeps connections from other eyes by what [`secrets`] hold and by what domains ask for ([`mta_sts`]), [`tls_report`]
@@ -20,6 +21,7 @@
 
 pub mod access;
 pub mod border;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -11,6 +11,7 @@ use mailsluice_crds::monitor::{Handover, HostRow, HostState, ProblemReason, Reas
 use tokio::{sync::watch, time};
 
 use crate::{
+    clients::Clients,
     config::{Config, TcpSchedule},
     log::Log,
     metrics::Sample,
@@ -22,6 +23,9 @@ use crate::{
 
 /// Hosts in each line of the stream: enough for a merged status of 32 rows to be right, and bounded.
 const STREAM_HOSTS: usize = 64;
+
+/// Clients in each line of the stream: twice what a status has.
+const STREAM_CLIENTS: usize = 32;
 
 /// Connections shown for one host.
 const CONNECTIONS_SHOWN: usize = 10;
@@ -38,6 +42,7 @@ pub struct Monitor {
     queue: Arc<SharedQueue>,
     gate: Arc<Gate>,
     table: Table,
+    clients: Arc<Clients>,
     config: watch::Receiver<Arc<Config>>,
     spool: Spool,
     folder: PathBuf,
@@ -58,6 +63,8 @@ pub struct Parts {
     pub gate: Arc<Gate>,
     /// The outgoing connections.
     pub table: Table,
+    /// The clients that hand mail in.
+    pub clients: Arc<Clients>,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
     /// The disk.
@@ -74,7 +81,7 @@ impl Monitor {
     /// A Monitor over the running parts.
     #[must_use]
     pub fn new(parts: Parts, version: &'static str) -> Arc<Monitor> {
-        let Parts { queue, gate, table, config, spool, folder, allowed, log } = parts;
+        let Parts { queue, gate, table, clients, config, spool, folder, allowed, log } = parts;
         let problems = Mutex::default();
         let empty = Snapshot {
             relay: String::new(),
@@ -85,6 +92,8 @@ impl Monitor {
             problems: Vec::new(),
             monitor: Vec::new(),
             hosts_not_shown: 0,
+            clients: Vec::new(),
+            clients_not_shown: 0,
             handover: None,
             shares: None,
         };
@@ -94,6 +103,7 @@ impl Monitor {
             queue,
             gate,
             table,
+            clients,
             config,
             spool,
             folder,
@@ -125,17 +135,17 @@ impl Monitor {
         lock(&self.portion).1 = version;
     }
 
-    /// The Monitor with at most `hosts` rows, and without the octets of connections: they change all the time, and are no reason to say
+    /// The Monitor with at most `hosts` rows and the foremost clients, and without the octets of connections: they change all the time, and are no reason to say
     /// anything.
     #[must_use]
     pub fn snapshot(&self, hosts: usize) -> Snapshot {
-        let mut snapshot = self.draw(hosts);
+        let mut snapshot = self.draw(hosts, STREAM_CLIENTS);
         let connections = snapshot.monitor.iter_mut().flat_map(|row| &mut row.connections);
         connections.for_each(|connection| connection.octets = None);
         snapshot
     }
 
-    fn draw(&self, hosts: usize) -> Snapshot {
+    fn draw(&self, hosts: usize, clients: usize) -> Snapshot {
         let now = Timestamp::now();
         let config = self.config.borrow().clone();
         let (rows, left_out, totals) = self.queue.read(|queue| {
@@ -144,6 +154,7 @@ impl Monitor {
         });
         let full = self.gate.is_full();
         let (allowed, shares) = *lock(&self.portion);
+        let (clients, clients_not_shown) = self.clients.rows(clients);
         let monitor = rows.into_iter().map(|row| self.row_where(row, (full, allowed), now)).collect();
         Snapshot {
             relay: config.name.clone(),
@@ -154,6 +165,8 @@ impl Monitor {
             problems: self.problems(&config, now),
             monitor,
             hosts_not_shown: u32::try_from(left_out).unwrap_or(u32::MAX),
+            clients,
+            clients_not_shown,
             handover: lock(&self.handover).clone(),
             shares,
         }
@@ -187,7 +200,7 @@ impl Monitor {
     /// The Monitor with all its rows, and with what has gone over each connection.
     #[must_use]
     pub fn whole(&self) -> Snapshot {
-        self.draw(usize::MAX)
+        self.draw(usize::MAX, usize::MAX)
     }
 
     /// The bounded Monitor of this moment, and the ones that follow as it changes.

@@ -35,6 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     access::Accounts,
+    clients::Clients,
     clock,
     config::{self, Change, Config, ConfigError, Files},
     control::{self, Holding},
@@ -365,11 +366,13 @@ impl Relay {
         let queue = SharedQueue::new(queue, log.clone());
         let gate = Gate::new(config.schedule.clone(), allowed.connections, log.clone());
         let table = Table::default();
+        let clients = Arc::<Clients>::default();
         let monitor = Monitor::new(
             Parts {
                 queue: queue.clone(),
                 gate: gate.clone(),
                 table: table.clone(),
+                clients: clients.clone(),
                 config: sender.subscribe(),
                 spool: spool.clone(),
                 folder: folders.spool.to_owned(),
@@ -408,6 +411,7 @@ impl Relay {
             limiter: Arc::default(),
             turns: Arc::default(),
             accounts,
+            clients,
             config: sender.subscribe(),
             log: log.clone(),
             metrics: metrics.clone(),

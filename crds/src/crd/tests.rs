@@ -149,6 +149,16 @@ fn a_status_has_no_defaults_and_its_bounds_are_those_of_the_monitor() {
     for text in ["problem", "host"] {
         assert!(monitor["items"]["properties"][text]["maxLength"].is_u64(), "{text}");
     }
+    let clients = status.pointer("/properties/clients").unwrap();
+    assert_eq!(
+        [&clients["maxItems"], &clients["x-kubernetes-list-type"], &clients["x-kubernetes-list-map-keys"]],
+        [&json!(16), &json!("map"), &json!(["kind", "client"])]
+    );
+    let row = &clients["items"]["properties"];
+    let refusal = &row["lastRefusal"]["properties"];
+    for text in [&row["client"], &refusal["text"], &refusal["why"], &refusal["sender"], &refusal["recipient"]] {
+        assert!(text["maxLength"].is_u64(), "{clients}");
+    }
 }
 
 #[test]

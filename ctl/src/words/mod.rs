@@ -1,6 +1,7 @@
 //! The words, a file for each: its arguments, its question to a relay, the answer, and how that is shown to people.
 
 pub mod act;
+mod clients;
 pub mod explain;
 pub mod level;
 pub mod monitor;
@@ -56,7 +57,7 @@ pub enum Word {
 /// What a relay can be asked and told.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RelayWord {
-    /// Show what support asks first: version, link, queue, log level, problems, holds, and the worst hosts.
+    /// Show what support asks first: version, link, queue, log level, problems, holds, the worst hosts, and clients that were refused.
     Status,
     /// Show the SMTP Monitor: each host that mail waits for, and why.
     Monitor,

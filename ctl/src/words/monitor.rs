@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use mailsluice_crds::monitor::{HostRow, Snapshot};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Question};
+use super::{Answer, Question, clients};
 use crate::{
     Said,
     table::{Table, age, moment},
@@ -33,8 +33,10 @@ pub struct MonitorSaid {
 impl Answer for MonitorSaid {
     fn table(said: &[Said<Self>]) -> String {
         let rows = said.iter().map(|Said { pod, answer }| (pod, answer.now, answer.snapshot.monitor.as_slice()));
-        let text = table(rows);
-        if text.is_empty() { "No mail waits.\n".to_owned() } else { text }
+        let hosts = table(rows);
+        let hosts = if hosts.is_empty() { "No mail waits.\n".to_owned() } else { hosts };
+        let rows = said.iter().map(|Said { pod, answer }| (pod, answer.now, answer.snapshot.clients.as_slice()));
+        hosts + &clients::table(rows)
     }
 }
 

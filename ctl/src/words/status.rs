@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use mailsluice_crds::{
     LogLevel,
-    monitor::{HostRow, Link, QueueTotals, RelayProblem},
+    monitor::{ClientRow, HostRow, Link, QueueTotals, RelayProblem},
     schedule::LinkState,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Question, monitor};
+use super::{Answer, Question, clients, monitor};
 use crate::{
     HostName, Said,
     hold::HoldOn,
@@ -66,6 +66,9 @@ pub struct StatusSaid {
     pub hosts: Vec<HostRow>,
     /// How many hosts are left out of them.
     pub hosts_not_shown: u32,
+    /// The clients of which something was refused in the last day, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientRow>,
 }
 
 /// A Log Level that was changed at run time.
@@ -143,7 +146,10 @@ impl Answer for StatusSaid {
             }
         };
         let hosts = if hosts.is_empty() { hosts } else { format!("\n{hosts}") };
-        [relays.text(), part("Problems", problems), part("Log Levels", levels), part("Holds", holds), hosts].concat()
+        let clients =
+            clients::table(said.iter().map(|Said { pod, answer }| (pod, answer.now, answer.clients.as_slice())));
+        let parts = [part("Problems", problems), part("Log Levels", levels), part("Holds", holds), hosts, clients];
+        relays.text() + &parts.concat()
     }
 }
 

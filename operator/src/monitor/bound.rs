@@ -1,13 +1,24 @@
 //! Bounds of the status: whatever the queue, it stays small enough to be stored, watched and read.
 
-use mailsluice_crds::{SMTPRelayStatus, monitor::HostRow};
+use mailsluice_crds::{
+    SMTPRelayStatus,
+    monitor::{
+        ClientRow, HostRow,
+        client::{NAME, foremost},
+    },
+};
 
 /// Hosts shown.
 pub const HOSTS: usize = 32;
-/// Characters of a message about a host.
+/// Clients shown.
+pub const CLIENTS: usize = 16;
+/// Characters of a message about a host or a client.
 pub const TEXT: usize = 256;
 /// Octets of the whole status, as JSON.
 pub const OCTETS: usize = 16 << 10;
+
+/// Octets of the clients' rows, as JSON: a fourth of all, so that the hosts' have room whatever strangers try.
+const CLIENT_OCTETS: usize = OCTETS / 4;
 
 /// Characters of an address and port.
 const PEER: usize = 64;
@@ -30,6 +41,34 @@ pub fn row(mut row: HostRow) -> HostRow {
         connection.octets = None;
     }
     row
+}
+
+/// The client's row with its texts cut to what the schema takes.
+fn client(mut row: ClientRow) -> ClientRow {
+    row.client = shortened(&row.client, NAME);
+    if let Some(refusal) = &mut row.last_refusal {
+        refusal.text = shortened(&refusal.text, TEXT);
+        refusal.why = refusal.why.take().map(|why| shortened(&why, TEXT));
+        refusal.address = shortened(&refusal.address, PEER);
+        refusal.sender = refusal.sender.take().map(|sender| shortened(&sender, NAME));
+        refusal.recipient = refusal.recipient.take().map(|recipient| shortened(&recipient, NAME));
+    }
+    row
+}
+
+/// Puts the foremost of the clients' rows into the status, and counts the others; before the hosts, who get the room that is left.
+pub fn fill_clients(status: &mut SMTPRelayStatus, rows: &[ClientRow], known: u32) {
+    status.clients.clear();
+    let (rows, _) = foremost(rows.to_vec(), CLIENTS);
+    let mut octets = 0;
+    for candidate in rows.into_iter().map(client) {
+        octets += size(&candidate) + 1;
+        if octets > CLIENT_OCTETS {
+            break;
+        }
+        status.clients.push(candidate);
+    }
+    status.clients_not_shown = known.saturating_sub(u32::try_from(status.clients.len()).unwrap_or(u32::MAX));
 }
 
 /// Puts as many of the rows into the status as it has room for, the first ones first, and counts the others.

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use mailsluice_crds::{
-    monitor::{HostRow, HostState, Link, QueueTotals, RelayProblem, Snapshot},
+    monitor::{ClientKind, ClientRow, HostRow, HostState, Link, QueueTotals, RelayProblem, Snapshot},
     schedule::LinkState,
 };
 
@@ -32,6 +32,10 @@ pub struct Merged {
     pub problems: Vec<RelayProblem>,
     /// The rows, each host once, the worst first.
     pub rows: Vec<HostRow>,
+    /// The clients' rows, each client once, those refused most recently first.
+    pub clients: Vec<ClientRow>,
+    /// How many clients are known of: at least these, and as many as one replica has.
+    pub clients_known: u32,
 }
 
 /// Merges them; `None` of none.
@@ -42,13 +46,18 @@ pub fn merge(snapshots: &[Arc<Snapshot>]) -> Option<Merged> {
         (link.state != LinkState::Closed, link.changes_at.is_none(), link.changes_at)
     })?;
     let versions: BTreeSet<&str> = snapshots.iter().map(|snapshot| snapshot.version.as_str()).collect();
-    let rows = rows(snapshots);
+    let (rows, clients) = (rows(snapshots), clients(snapshots));
+    let of_replica =
+        |snapshot: &Arc<Snapshot>| count(snapshot.clients.len()).saturating_add(snapshot.clients_not_shown);
+    let clients_known = snapshots.iter().map(of_replica).max().unwrap_or(0).max(count(clients.len()));
     Some(Merged {
         version: versions.into_iter().collect::<Vec<_>>().join(", "),
         link: link.clone(),
         queue: totals(snapshots, &rows),
         problems: problems(snapshots),
         rows,
+        clients,
+        clients_known,
     })
 }
 
@@ -60,8 +69,8 @@ pub fn is_suspended(row: &HostRow) -> bool {
 
 fn totals(snapshots: &[Arc<Snapshot>], rows: &[HostRow]) -> QueueTotals {
     let queues = || snapshots.iter().map(|snapshot| &snapshot.queue);
-    let shown = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let suspended = u32::try_from(rows.iter().filter(|row| is_suspended(row)).count()).unwrap_or(u32::MAX);
+    let shown = count(rows.len());
+    let suspended = count(rows.iter().filter(|row| is_suspended(row)).count());
     QueueTotals {
         messages: queues().fold(0, |sum, queue| sum.saturating_add(queue.messages)),
         bytes: queues().fold(0, |sum, queue| sum.saturating_add(queue.bytes)),
@@ -133,6 +142,37 @@ fn add(merged: &mut HostRow, row: &HostRow) {
         }
     }
     merged.connections.extend(row.connections.iter().cloned());
+}
+
+/// Each client once: what replicas counted is added up, and the newest of what they refused is shown.
+fn clients(snapshots: &[Arc<Snapshot>]) -> Vec<ClientRow> {
+    let mut by_client: BTreeMap<(ClientKind, &str), ClientRow> = BTreeMap::new();
+    for row in snapshots.iter().flat_map(|snapshot| &snapshot.clients) {
+        match by_client.get_mut(&(row.kind, row.client.as_str())) {
+            Some(merged) => add_client(merged, row),
+            None => {
+                by_client.insert((row.kind, &row.client), row.clone());
+            }
+        }
+    }
+    let mut rows: Vec<_> = by_client.into_values().collect();
+    rows.sort_by(|a, b| a.order().cmp(&b.order()));
+    rows
+}
+
+fn add_client(merged: &mut ClientRow, row: &ClientRow) {
+    merged.listed |= row.listed;
+    merged.accepted = merged.accepted.saturating_add(row.accepted);
+    merged.refused = merged.refused.saturating_add(row.refused);
+    merged.last_seen = merged.last_seen.max(row.last_seen);
+    merged.last_accepted = merged.last_accepted.max(row.last_accepted);
+    if row.last_refusal.as_ref().map(|refusal| refusal.at) > merged.last_refusal.as_ref().map(|refusal| refusal.at) {
+        merged.last_refusal.clone_from(&row.last_refusal);
+    }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// A worse state tells more; of two that are suspended, the one that ends first, for that is when mail moves again.

@@ -5,8 +5,8 @@ use mailsluice_crds::{
     LogLevel, SMTPRelayStatus,
     catalogue::Code,
     monitor::{
-        Connection, HostRow, HostState, LastError, Link, ProblemReason, QueueTotals, Reason, RelayProblem, Snapshot,
-        Stage,
+        ClientKind, ClientRow, ClientStage, Connection, HostRow, HostState, LastError, Link, ProblemReason,
+        QueueTotals, Reason, Refusal, RelayProblem, Snapshot, Stage,
     },
     schedule::LinkState,
 };
@@ -79,8 +79,33 @@ fn snapshot(rows: Vec<HostRow>) -> Snapshot {
         problems: Vec::new(),
         monitor: rows,
         hosts_not_shown: 0,
+        clients: Vec::new(),
+        clients_not_shown: 0,
         handover: None,
         shares: None,
+    }
+}
+
+fn client(name: &str, accepted: u64, refused_at: Option<i64>) -> ClientRow {
+    let refusal = |second| Refusal {
+        at: at(second),
+        code: Code::from_name("550 5.7.1").unwrap(),
+        stage: ClientStage::RcptTo,
+        text: format!("refused {second}"),
+        why: None,
+        address: "192.0.2.1".into(),
+        sender: Some("<a@b.test>".into()),
+        recipient: None,
+    };
+    ClientRow {
+        client: name.into(),
+        kind: ClientKind::ServiceAccount,
+        listed: true,
+        accepted,
+        refused: u64::from(refused_at.is_some()),
+        last_seen: at(accepted as i64),
+        last_accepted: (accepted > 0).then(|| at(accepted as i64)),
+        last_refusal: refused_at.map(refusal),
     }
 }
 
@@ -180,6 +205,21 @@ fn the_relay_as_a_whole_is_as_its_worst_replica() {
 }
 
 #[test]
+fn a_client_of_several_replicas_is_one_with_the_newest_refusal_and_all_that_was_counted() {
+    let of = |clients, clients_not_shown| Snapshot { clients, clients_not_shown, ..snapshot(vec![]) };
+    let a = of(vec![client("shop/checkout", 3, Some(10)), client("shop/mailer", 5, None)], 4);
+    let b = of(vec![client("shop/checkout", 4, Some(20)), client("bank/mailer", 0, Some(15))], 0);
+    let (forward, backward) = (merged(vec![a.clone(), b.clone()]), merged(vec![b, a]));
+    assert_eq!(forward.clients, backward.clients);
+    let names: Vec<_> = forward.clients.iter().map(|row| row.client.as_str()).collect();
+    assert_eq!(names, ["shop/checkout", "bank/mailer", "shop/mailer"], "refused most recently first");
+    let row = &forward.clients[0];
+    assert_eq!((row.accepted, row.refused, row.last_seen, row.last_accepted), (7, 2, at(4), Some(at(4))));
+    assert_eq!(row.last_refusal.as_ref().unwrap().text, "refused 20");
+    assert_eq!(forward.clients_known, 6, "as many as one replica knows of");
+}
+
+#[test]
 fn hosts_are_counted_once_and_never_fewer_than_one_replica_has() {
     let a = Snapshot {
         queue: QueueTotals { hosts: 500, suspended_hosts: 400, ..QueueTotals::default() },
@@ -200,7 +240,15 @@ fn the_status_stays_within_16_kib_with_ten_thousand_suspended_hosts() {
                 ..suspended(&format!("{host}{number:05}"), 300, i64::from(number))
             })
             .collect();
+        let clients: Vec<_> = (0..500)
+            .map(|number| {
+                let mut row = client(&format!("{host}{number}"), 1, Some(number));
+                row.last_refusal.as_mut().unwrap().text = "ü\"".repeat(text / 2);
+                row
+            })
+            .collect();
         let mut status = SMTPRelayStatus::default();
+        bound::fill_clients(&mut status, &clients, 700);
         bound::fill(&mut status, &rows, 10_000);
         let octets = serde_json::to_vec(&status).unwrap().len();
         assert!(octets <= 16 << 10, "{name}: {octets}");
@@ -208,6 +256,11 @@ fn the_status_stays_within_16_kib_with_ten_thousand_suspended_hosts() {
         assert!((5..=32).contains(&shown), "{name}: {shown}");
         assert_eq!(shown as u32 + status.hosts_not_shown, 10_000, "{name}");
         assert_eq!(status.monitor[0].host, rows[0].host, "{name}: the worst are kept");
+        let shown = status.clients.len();
+        assert!((3..=16).contains(&shown), "{name}: {shown}");
+        assert_eq!(shown as u32 + status.clients_not_shown, 700, "{name}");
+        assert_eq!(status.clients[0].client, format!("{host}499"), "{name}: those refused last are kept");
+        assert!(status.clients.iter().all(|row| row.last_refusal.as_ref().unwrap().text.chars().count() <= 256));
         for row in &status.monitor {
             assert!(row.problem.as_ref().unwrap().chars().count() <= 256, "{name}");
             assert!(row.last_error.as_ref().unwrap().text.chars().count() <= 256, "{name}");

@@ -4,6 +4,7 @@
 //! worth a write.
 
 mod available;
+mod clients;
 mod delivering;
 mod injected;
 pub mod pacing;
@@ -162,6 +163,8 @@ pub fn draw(facts: &Facts<'_>) -> SMTPRelayStatus {
                 queue: before.queue,
                 monitor: before.monitor,
                 hosts_not_shown: before.hosts_not_shown,
+                clients: before.clients,
+                clients_not_shown: before.clients_not_shown,
                 ..status
             };
         }
@@ -170,6 +173,7 @@ pub fn draw(facts: &Facts<'_>) -> SMTPRelayStatus {
             status.version = Some(merged.version.clone());
             status.link = Some(merged.link.clone());
             status.queue = Some(merged.queue.clone());
+            bound::fill_clients(&mut status, &merged.clients, merged.clients_known);
             bound::fill(&mut status, &merged.rows, merged.queue.hosts);
         }
     }

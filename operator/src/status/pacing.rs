@@ -1,11 +1,12 @@
-//! When a status is worth a write: a condition's change at once, anything else at most so often, and nothing never.
+//! When a status is worth a write: a condition's change at once, anything else at most so often, and nothing never; what clients were
+//! counted goes along, and is no reason by itself.
 
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use mailsluice_crds::SMTPRelayStatus;
 
-use super::transition;
+use super::{clients, transition};
 
 /// The least time between two writes that change no condition.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -24,7 +25,7 @@ pub enum Pace {
 /// Decides; `since` is how long ago the last write was, if there was any.
 #[must_use]
 pub fn decide(stored: &SMTPRelayStatus, drawn: &SMTPRelayStatus, since: Option<Duration>) -> Pace {
-    if stored == drawn {
+    if stored == drawn || clients::differ_without_news(stored, drawn) {
         return Pace::Nothing;
     }
     if conditions_changed(&stored.conditions, &drawn.conditions) {

@@ -143,6 +143,8 @@ fn merged(rows: Vec<HostRow>) -> Merged {
         },
         problems: Vec::new(),
         rows,
+        clients: Vec::new(),
+        clients_known: 0,
     }
 }
 
@@ -471,7 +473,11 @@ fn nothing_ticks() {
 
 #[test]
 fn what_was_known_stands_while_pods_are_asked_after_a_restart_of_the_operator() {
-    let before = Case { picture: monitor(vec![refused("example.com")]), ..Case::well() }.draw(night());
+    let client = serde_json::json!({"client": "shop", "kind": "User", "listed": true, "accepted": 1, "refused": 0, "lastSeen": night()});
+    let clients = vec![serde_json::from_value(client).unwrap()];
+    let known = Merged { clients, clients_known: 3, ..merged(vec![refused("example.com")]) };
+    let before = Case { picture: Picture::Known(Box::new(known)), ..Case::well() }.draw(night());
+    assert_eq!((before.clients[0].client.as_str(), before.clients_not_shown), ("shop", 2));
     let pending = Case { picture: Picture::Pending, before: before.clone(), ..Case::well() };
     assert_eq!(pending.draw(night() + jiff::SignedDuration::from_mins(5)), before);
 }

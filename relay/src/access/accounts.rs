@@ -186,6 +186,12 @@ impl Accounts {
         self.settle(address, user, found.map(|(secret, _)| secret))
     }
 
+    /// Whether there is a user of this name.
+    #[must_use]
+    pub fn has_user(&self, access: &Access, user: &str) -> bool {
+        self.users_of(access, user).is_some_and(|(_, users)| users.has(user))
+    }
+
     /// Checks a token.
     pub fn check_token(&self, address: IpAddr, token: &[u8]) -> Verdict {
         if let Some(wait) = self.wait(address, None) {

@@ -40,12 +40,27 @@ impl Holder {
     /// Whether it is one that an entry asks for.
     #[must_use]
     pub fn is_one_of(&self, asked: &ClientCertificates) -> bool {
-        let bears = |wanted: &String| {
-            // A URI's case matters, that of other names does not.
-            let same = |name: &String| name == wanted || (!wanted.contains("://") && name.eq_ignore_ascii_case(wanted));
-            self.names.iter().any(same)
+        self.signed_by.contains(&asked.secret_name) && (asked.names.is_empty() || self.wanted(asked).is_some())
+    }
+
+    /// The name by which it is known best: one that is asked for, or else the first. None where no authority of ours has signed it, and
+    /// where it bears none.
+    #[must_use]
+    pub fn name<'a>(&self, asked: impl IntoIterator<Item = &'a ClientCertificates>) -> Option<&str> {
+        if self.signed_by.is_empty() {
+            return None;
+        }
+        let mut asked = asked.into_iter().filter(|asked| self.signed_by.contains(&asked.secret_name));
+        asked.find_map(|asked| self.wanted(asked)).or(self.names.first()).map(String::as_str)
+    }
+
+    /// A name of it that an entry asks for.
+    fn wanted(&self, asked: &ClientCertificates) -> Option<&String> {
+        // A URI's case matters, that of other names does not.
+        let same = |wanted: &String, name: &String| {
+            name == wanted || (!wanted.contains("://") && name.eq_ignore_ascii_case(wanted))
         };
-        self.signed_by.contains(&asked.secret_name) && (asked.names.is_empty() || asked.names.iter().any(bears))
+        self.names.iter().find(|name| asked.names.iter().any(|wanted| same(wanted, name)))
     }
 }
 

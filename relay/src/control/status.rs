@@ -1,5 +1,6 @@
 //! How the relay does.
 
+use mailsluice_crds::monitor::client::refused_lately;
 use mailsluice_ctl::{
     HostName,
     words::status::{HOSTS, LevelChanged, StatusSaid},
@@ -16,8 +17,9 @@ impl Control {
             let host = host.map(|host| host.parse::<HostName>()).transpose().ok()?;
             Some(LevelChanged { host, level, until })
         };
+        let now = clock::now();
         StatusSaid {
-            now: clock::now(),
+            now,
             started: self.started,
             relay: snapshot.relay,
             version: snapshot.version,
@@ -32,6 +34,7 @@ impl Control {
             holds,
             hosts: snapshot.monitor,
             hosts_not_shown: snapshot.hosts_not_shown,
+            clients: refused_lately(&snapshot.clients, now).map(|(row, _)| row.clone()).collect(),
         }
     }
 }

@@ -68,6 +68,7 @@ pub(super) async fn arrive(
         Ok(seat) => guest.seat = seat,
         Err(over) => {
             let reply = reception.over(guest.address, &over, 421);
+            reception.turned_away(guest.address.ip(), &reply);
             let mut text = bytes::BytesMut::new();
             reply.render(&mut text);
             // A client that does not even take the refusal is not waited for.

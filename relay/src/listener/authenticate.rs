@@ -1,12 +1,13 @@
 //! Who the client of a session is: what it shows by AUTH and by its certificate, and what it can still show.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use mailsluice_crds::{LogLevel, relay::TlsMode};
 
 use super::session::Session;
 use crate::{
     access::{Holder, Identity, Peer, Verdict, Way},
+    clients::Page,
     config::Config,
     smtp::{
         Reply,
@@ -19,20 +20,25 @@ use crate::{
 /// Characters of a name that are logged: it is any text, as long as nothing has let it in.
 const NAME_LOGGED: usize = 64;
 
-/// What a client has shown.
+/// What a client has shown, and what is known of it by that.
 #[derive(Default)]
 pub(super) struct Shown {
     /// What it has shown by AUTH.
     pub(super) identity: Option<Identity>,
     /// What its certificate says.
     pub(super) holder: Option<Holder>,
+    /// Its page, once something was noted of it; another one when it has shown something else, or other clients are listed.
+    pub(super) page: Option<Arc<Page>>,
+    /// Whether something was refused since a sender was taken last.
+    pub(super) refused: bool,
 }
 
 /// The answer to what a client shows.
 pub(super) enum Judged {
     In(Identity),
     GoOn(ScramAnswer),
-    Out(Reply),
+    /// With what the client is not told.
+    Out(Reply, Option<String>),
 }
 
 impl Session {
@@ -82,10 +88,10 @@ impl Session {
             },
             Credentials::Scram { user, proven } => accounts.settle_scram(access, address, user, proven),
         };
-        self.settle(shown, verdict)
+        self.settle(config, shown, verdict)
     }
 
-    fn settle(&self, shown: Credentials<'_>, verdict: Verdict) -> Judged {
+    fn settle(&self, config: &Config, shown: Credentials<'_>, verdict: Verdict) -> Judged {
         let (result, reply, why) = match verdict {
             Verdict::Holds(identity) => {
                 self.record(LogLevel::LowLevel).field("user", &identity).say("the client has shown who it is");
@@ -108,11 +114,17 @@ impl Session {
             | Credentials::ScramUser { user, .. }
             | Credentials::Scram { user, .. } => Some(user.chars().take(NAME_LOGGED).collect::<String>()),
         };
-        let record = self.record(LogLevel::Problems).maybe("user", user);
+        let record = self.record(LogLevel::Problems).maybe("user", user.as_ref());
         record.say(format_args!("the client has not shown who it is: {why}"));
         self.count_authentication(result);
         self.count_refusal(&reply);
-        Judged::Out(reply)
+        // A name that is nobody's may be a password in the wrong place.
+        let user = user.filter(|user| self.reception.accounts.has_user(&config.access, user));
+        let why = (result == "failed").then(|| match user {
+            Some(user) => format!("user {user}: {why}"),
+            None => why,
+        });
+        Judged::Out(reply, why)
     }
 
     fn count_authentication(&self, result: &str) {

@@ -12,7 +12,7 @@ impl Session {
     /// Whether what MAIL asks for is within the limit.
     pub(super) fn may_hold(&self, envelope: &Envelope) -> Result<(), Reply> {
         let longest = self.reception.config.borrow().spec.limits.future_release.duration();
-        check(envelope.time.as_deref(), longest, clock::now()).inspect_err(|reply| self.count_refusal(reply))
+        check(envelope.time.as_deref(), longest, clock::now())
     }
 }
 

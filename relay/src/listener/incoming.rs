@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     header::HeaderPass,
     smtp::Reply,
-    spool::{BodyWriter, MessageId, SpoolError},
+    spool::{BodyWriter, Health, MessageId, SpoolError},
 };
 
 /// A message on its way into the spool.
@@ -51,4 +51,35 @@ pub(super) async fn spill(incoming: Option<&mut Incoming>, body: &mut Vec<u8>) {
     {
         message.fault = Some(error);
     }
+}
+
+/// Whether a spool of this health has room for a message.
+///
+/// # Errors
+/// The reply that refuses it.
+pub(super) fn room(health: &Health) -> Result<(), Reply> {
+    match health {
+        Health::Good => Ok(()),
+        Health::Full(_) | Health::ReadOnly(_) => Err(no_room()),
+        Health::Failing(_) => Err(failing()),
+    }
+}
+
+/// What a client is told whose message could not be stored.
+pub(super) fn refusal(error: &SpoolError) -> Reply {
+    if error.is_temporary_room() {
+        return no_room();
+    }
+    match error {
+        SpoolError::TooLarge { .. } => Reply::enhanced(552, (3, 4), "the message is larger than this relay can store"),
+        _ => failing(),
+    }
+}
+
+fn no_room() -> Reply {
+    Reply::enhanced(452, (3, 1), "this relay's disk is full; try again later")
+}
+
+fn failing() -> Reply {
+    Reply::enhanced(451, (3, 0), "this relay cannot store mail now; try again later")
 }

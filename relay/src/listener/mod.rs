@@ -8,6 +8,7 @@ mod guest;
 mod header;
 mod hold;
 mod incoming;
+mod noted;
 mod session;
 mod turns;
 
@@ -19,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use mailsluice_crds::{
     LogLevel,
     relay::{Listener, TlsMode},
@@ -33,11 +35,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     access::Accounts,
+    clients::Clients,
     config::Config,
     limiter::Limiter,
     log::{Log, Tag},
     metrics::Metrics,
     queue::SharedQueue,
+    smtp::Reply,
     socket,
     spool::Spool,
     tcp::Gate,
@@ -62,6 +66,8 @@ pub struct Reception {
     pub turns: Arc<Turns>,
     /// What clients are known by.
     pub accounts: Arc<Accounts>,
+    /// What is known of them.
+    pub clients: Arc<Clients>,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
     /// Where records go.
@@ -204,7 +210,14 @@ async fn accept(
                         .at(LogLevel::Problems, Tag::SmtpIn)
                         .field("client", peer)
                         .say("turned a client away: limits.clientConnections is reached");
-                    tokio::spawn(turn_away(stream, reception.config.borrow().hello.clone()));
+                    let hello = reception.config.borrow().hello.clone();
+                    let text = format!("{hello} has as many connections as it may; try again later");
+                    let reply = Reply::enhanced(421, (3, 2), text);
+                    // What a load balancer has to say for whom was not read.
+                    if !reception.config.borrow().border.is_proxy(port, peer.ip()) {
+                        reception.turned_away(peer.ip(), &reply);
+                    }
+                    tokio::spawn(turn_away(stream, reply));
                 }
             },
             // The client was gone before anything could be said to it.
@@ -217,8 +230,9 @@ async fn accept(
     }
 }
 
-async fn turn_away(mut stream: TcpStream, hostname: String) {
-    let reply = format!("421 4.3.2 {hostname} has as many connections as it may; try again later\r\n");
+async fn turn_away(mut stream: TcpStream, reply: Reply) {
+    let mut text = BytesMut::new();
+    reply.render(&mut text);
     // A client that does not even take the refusal is not waited for.
-    let _ = time::timeout(Duration::from_secs(5), stream.write_all(reply.as_bytes())).await;
+    let _ = time::timeout(Duration::from_secs(5), stream.write_all(&text)).await;
 }

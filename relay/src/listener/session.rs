@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
 use mailsluice_crds::{
     LogLevel,
+    monitor::ClientStage,
     relay::{ListenerTls, TlsMode},
 };
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::watch, time};
@@ -23,7 +24,8 @@ use super::{
     draft::draft,
     etrn,
     guest::Known,
-    incoming::{Incoming, spill},
+    incoming::{Incoming, refusal, room, spill},
+    noted::Refused,
     turns::Turn,
 };
 use crate::{
@@ -37,7 +39,7 @@ use crate::{
         Envelope, Reply,
         server::{self, COMMAND_TIMEOUT, Event, Hello, Said},
     },
-    spool::{Client, Health, MessageId, SpoolError},
+    spool::{Client, MessageId},
     tls::{Acceptor, Details, Stream},
 };
 
@@ -128,7 +130,7 @@ impl Session {
             let (under_tls, details) = Box::pin(self.handshake(stream, acceptor)).await?;
             let holder = self.holder(&self.reception.config.borrow(), &details);
             // What was shown in clear counts for nothing.
-            shown = Shown { identity: None, holder };
+            shown = Shown { holder, ..Shown::default() };
             (stream, tls) = (under_tls, Some(details));
             session.secured();
         }
@@ -198,6 +200,7 @@ impl Session {
                 event @ (Event::NeedInput | Event::NeedBody) => {
                     let in_body = matches!(event, Event::NeedBody);
                     self.tell(session);
+                    self.note_own(shown, session);
                     if body.len() >= CHUNK_SIZE {
                         within(&mut served, pin!(spill(incoming.as_mut(), &mut body))).await;
                     }
@@ -209,6 +212,7 @@ impl Session {
                         let changed = config.borrow_and_update().clone();
                         session.set_config(self.obey(&changed));
                         shown.holder = tls.and_then(|details| self.holder(&changed, details));
+                        shown.page = None;
                     }
                     input.reserve(if in_body { READ_SIZE } else { SMALL_READ_SIZE });
                     let wait = match &served {
@@ -270,11 +274,15 @@ impl Session {
                     let config = self.reception.config.borrow().clone();
                     match Box::pin(self.judge(&config, credentials, tls)).await {
                         Judged::In(identity) => {
-                            shown.identity = Some(identity);
+                            (shown.identity, shown.page) = (Some(identity), None);
+                            self.came_in(shown);
                             session.accept();
                         }
                         Judged::GoOn(answer) => session.answer_scram(answer),
-                        Judged::Out(reply) => session.refuse(reply),
+                        Judged::Out(reply, why) => {
+                            self.note(shown, &Refused::at(ClientStage::Auth, &reply).since(why.as_deref()));
+                            session.refuse(reply);
+                        }
                     }
                 }
                 Event::CheckSender { envelope } => {
@@ -285,26 +293,33 @@ impl Session {
                                 // Given back first: a session has one at most.
                                 drop(served.take());
                                 served = self.reception.turns.take(self.client.address.ip()).await;
+                                shown.refused = false;
                                 session.accept();
                             }
                             Ok(Err(over)) => {
                                 served = None;
+                                self.note(shown, &Refused::at(ClientStage::MailFrom, &over).from(&envelope.from));
                                 self.slow_down().await;
                                 session.refuse(over);
                             }
-                            Err(reply) => session.refuse(reply),
+                            Err(reply) => {
+                                self.refused(shown, &Refused::at(ClientStage::MailFrom, &reply).from(&envelope.from));
+                                session.refuse(reply);
+                            }
                         },
                         Err(reply) => {
                             self.record(LogLevel::Problems)
                                 .field("sender", &envelope.from)
                                 .say(format_args!("refused: {reply}"));
-                            self.count_refusal(&reply);
+                            self.refused(shown, &Refused::at(ClientStage::MailFrom, &reply).from(&envelope.from));
                             session.refuse(reply);
                         }
                     }
                 }
                 Event::CheckRecipient { envelope, recipient } => {
                     let config = self.reception.config.borrow().clone();
+                    let refused =
+                        |reply| Refused::at(ClientStage::RcptTo, reply).from(&envelope.from).to(&recipient.path);
                     let checked = config
                         .access
                         .check(&self.peer(shown, &config, tls.is_some()), &envelope.from)
@@ -314,6 +329,7 @@ impl Session {
                             Ok(()) => session.accept(),
                             Err(reply) => {
                                 served = None;
+                                self.note(shown, &refused(&reply));
                                 self.slow_down().await;
                                 session.refuse(reply);
                             }
@@ -323,7 +339,7 @@ impl Session {
                                 .field("sender", &envelope.from)
                                 .field("recipient", &recipient.path)
                                 .say(format_args!("refused: {reply}"));
-                            self.count_refusal(&reply);
+                            self.refused(shown, &refused(&reply));
                             session.refuse(reply);
                         }
                     }
@@ -343,7 +359,7 @@ impl Session {
                     }
                     Err(reply) => {
                         self.record(LogLevel::Problems).say(format_args!("refused: {reply}"));
-                        self.count_refusal(&reply);
+                        self.refused(shown, &Refused::at(ClientStage::Data, &reply).from(&envelope.from));
                         session.refuse(reply);
                     }
                 },
@@ -358,7 +374,7 @@ impl Session {
                         body = Vec::new();
                         let record = self.record(LogLevel::Problems).field("sender", &envelope.from);
                         record.say(format_args!("refused: {reply}"));
-                        self.count_refusal(&reply);
+                        self.refused(shown, &Refused::at(ClientStage::Body, &reply).from(&envelope.from));
                         session.refuse(reply);
                         continue;
                     }
@@ -366,9 +382,12 @@ impl Session {
                     let stored = within(&mut served, pin!(self.store(message, last, envelope, helo))).await;
                     served = None;
                     match stored {
-                        Ok(id) => session.accept_with(Reply::enhanced(250, (0, 0), format!("queued as {id}"))),
+                        Ok(id) => {
+                            self.accepted(shown);
+                            session.accept_with(Reply::enhanced(250, (0, 0), format!("queued as {id}")));
+                        }
                         Err(reply) => {
-                            self.count_refusal(&reply);
+                            self.refused(shown, &Refused::at(ClientStage::Body, &reply));
                             session.refuse(reply);
                         }
                     }
@@ -377,7 +396,7 @@ impl Session {
                     incoming = None;
                     body = Vec::new();
                     self.record(LogLevel::Problems).say(format_args!("refused: {reply}"));
-                    self.count_refusal(&reply);
+                    self.refused(shown, &Refused::at(ClientStage::Body, &reply));
                 }
                 Event::MessageDropped => {
                     incoming = None;
@@ -390,7 +409,10 @@ impl Session {
                         session.set_config(self.obey(&config.borrow().clone()));
                         session.accept();
                     }
-                    Err(reply) => session.refuse(reply),
+                    Err(reply) => {
+                        self.reception.turned_away(self.client.address.ip(), &reply);
+                        session.refuse(reply);
+                    }
                 },
                 Event::StartTls => match self.acceptor() {
                     Some(found) => {
@@ -400,7 +422,7 @@ impl Session {
                     None => {
                         let reply = Reply::enhanced(454, (7, 0), "TLS is not available now: there is no certificate");
                         self.record(LogLevel::Problems).say(format_args!("refused: {reply}"));
-                        self.count_refusal(&reply);
+                        self.refused(shown, &Refused::at(ClientStage::StartTls, &reply));
                         session.refuse(reply);
                     }
                 },
@@ -412,6 +434,7 @@ impl Session {
                 }
                 Event::Close { .. } => {
                     self.tell(session);
+                    self.note_own(shown, session);
                     self.octets.sent += output.len() as u64;
                     return stream.say(&output).await.map(|()| Ended::Over);
                 }
@@ -487,19 +510,10 @@ impl Session {
         shown: &Shown,
         tls: Option<&Details>,
     ) -> Result<(Arc<Config>, Allowing), Reply> {
-        self.room()?;
+        room(&self.reception.spool.health())?;
         let config = self.reception.config.borrow().clone();
         let allowing = config.access.check(&self.peer(shown, &config, tls.is_some()), &envelope.from)?;
         Ok((config, allowing))
-    }
-
-    /// Whether there is room for a message.
-    fn room(&self) -> Result<(), Reply> {
-        match self.reception.spool.health() {
-            Health::Good => Ok(()),
-            Health::Full(_) | Health::ReadOnly(_) => Err(no_room()),
-            Health::Failing(_) => Err(failing()),
-        }
     }
 
     /// The trace line of RFC 5321 section 4.4. `for` only where there is one recipient, so that none learns of another.
@@ -553,22 +567,4 @@ async fn within<T>(served: &mut Option<Turn>, mut work: Pin<&mut impl Future<Out
         *served = None;
     }
     work.await
-}
-
-fn refusal(error: &SpoolError) -> Reply {
-    if error.is_temporary_room() {
-        return no_room();
-    }
-    match error {
-        SpoolError::TooLarge { .. } => Reply::enhanced(552, (3, 4), "the message is larger than this relay can store"),
-        _ => failing(),
-    }
-}
-
-fn no_room() -> Reply {
-    Reply::enhanced(452, (3, 1), "this relay's disk is full; try again later")
-}
-
-fn failing() -> Reply {
-    Reply::enhanced(451, (3, 0), "this relay cannot store mail now; try again later")
 }

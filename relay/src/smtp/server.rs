@@ -55,6 +55,7 @@ mod etrn;
 mod event;
 mod line;
 mod message;
+mod refusals;
 mod state;
 mod transaction;
 mod transcript;
@@ -74,6 +75,7 @@ pub use auth::{AUTH_LINE_MAX, AuthOffer};
 pub use config::{COMMAND_TIMEOUT, Config, FutureRelease, MAX_ERRORS, MAX_HOPS, MAX_RECIPIENTS};
 pub use event::{CloseReason, Credentials, Event, Hello, ScramAnswer};
 pub(crate) use line::{Line, LineReader};
+pub use refusals::{Refusals, Verb};
 pub use transcript::Said;
 pub(crate) use transcript::Transcript;
 
@@ -97,6 +99,7 @@ pub struct Session {
     /// What SCRAM needs to go on, between the driver's answer and its being carried out.
     scram: Option<Box<ScramAnswer>>,
     transcript: Transcript,
+    noted: refusals::Noted,
 }
 
 impl Session {
@@ -115,6 +118,7 @@ impl Session {
             authenticated: false,
             scram: None,
             transcript: Transcript::default(),
+            noted: refusals::Noted::default(),
         }
     }
 
@@ -127,6 +131,11 @@ impl Session {
             self.hello = None;
             self.state = State::Ready;
         }
+    }
+
+    /// The commands that were refused without asking the driver since this was asked last.
+    pub fn refusals(&mut self) -> Option<Refusals> {
+        self.noted.take()
     }
 
     /// Whether what is said is noted from here on, for [`Session::said`].
@@ -220,7 +229,12 @@ impl Session {
             if output.len() > OUTPUT_SOFT_MAX {
                 break Step::Flush;
             }
+            // What is passed over then was refused by the driver.
+            let skips = matches!(self.state, State::Skip { .. });
             let step = self.step(input, output, body);
+            if !skips && !matches!(step, Some(Step::MessageRefused(_))) {
+                self.noted.look(output.get(noted..).unwrap_or_default());
+            }
             self.note_replies(output, &mut noted);
             if let Some(step) = step {
                 break step;

@@ -42,6 +42,7 @@ mod protocol_log;
 mod read_only_disk_refuses_then_resumes;
 mod refusals;
 mod refusals_table;
+mod refused_clients_are_on_the_monitor;
 mod rejected_mail_goes_back_with_the_reason;
 mod reload;
 mod retries_with_backoff;

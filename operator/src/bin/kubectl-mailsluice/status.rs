@@ -72,6 +72,8 @@ pub(crate) fn merged(status: SMTPRelayStatus) -> Option<Merged> {
         queue,
         problems: Vec::new(),
         rows: status.monitor,
+        clients_known: u32::try_from(status.clients.len()).unwrap_or(u32::MAX).saturating_add(status.clients_not_shown),
+        clients: status.clients,
     })
 }
 

@@ -30,6 +30,7 @@ impl Session {
                 let smtp_utf8 = self.envelope().is_some_and(Envelope::is_smtp_utf8);
                 let parsed = command::parse(line, smtp_utf8);
                 self.transcript.command(line, &parsed);
+                self.noted.command(&parsed, line);
                 match parsed {
                     Ok(Command::StartTls) => self.start_tls(!input.is_empty(), output),
                     Ok(command) => self.command(command, output),

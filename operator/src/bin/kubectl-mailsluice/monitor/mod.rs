@@ -11,13 +11,16 @@ mod table;
 mod view;
 
 use jiff::Timestamp;
-use mailsluice_crds::monitor::HostRow;
+use mailsluice_crds::monitor::{HostRow, client::refused_lately};
 use mailsluice_operator::monitor::Merged;
 
 pub(crate) use screen::watch;
 pub(crate) use source::picture;
 
-use crate::error::PodError;
+use crate::{
+    error::PodError,
+    text::{age, clean},
+};
 use view::Sort;
 
 /// Columns of a table that is printed: as wide as a problem is long.
@@ -68,6 +71,15 @@ impl Picture {
         let Some(merged) = &self.merged else { return 0 };
         merged.queue.hosts.saturating_sub(u32::try_from(merged.rows.len()).unwrap_or(u32::MAX))
     }
+}
+
+/// The clients of which something was refused in the last day, the latest first, each on one line.
+pub(crate) fn refused(merged: &Merged, now: Timestamp) -> impl Iterator<Item = String> {
+    refused_lately(&merged.clients, now).map(move |(row, refusal)| {
+        let (listed, ago) = (if row.listed { "" } else { ", not listed" }, age(refusal.at, now));
+        let from = if row.client == refusal.address { String::new() } else { format!(" from {}", refusal.address) };
+        clean(&format!("{} ({:?}{listed}){from}, {ago} ago: {refusal}", row.client, row.kind))
+    })
 }
 
 /// The Monitor as text: one table.

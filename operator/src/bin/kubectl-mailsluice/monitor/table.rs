@@ -17,6 +17,10 @@ use crate::text::{age, clean, columns, counted, cut, fitted, length, moment, siz
 const HOST_COLUMNS: usize = 40;
 /// A problem is not cut below that, whatever the terminal.
 const PROBLEM_COLUMNS: usize = 20;
+/// Clients above the table on a screen.
+const SCREEN_CLIENTS: usize = 2;
+/// Clients below the table in a file.
+const PRINTED_CLIENTS: usize = 20;
 /// Between columns.
 const GAP: &str = "  ";
 
@@ -71,6 +75,18 @@ pub(super) fn head(picture: &Picture, now: Timestamp, width: usize) -> Vec<Line>
         lines.push(Line::of(Look::Alert, cut(&text, width)));
     }
     lines.extend(unread(picture, width));
+    lines
+}
+
+/// The clients that were refused lately, at most so many, and how many more there are.
+fn refused(picture: &Picture, now: Timestamp, width: usize, most: usize) -> Vec<Line> {
+    let all: Vec<String> = picture.merged.iter().flat_map(|merged| super::refused(merged, now)).collect();
+    let mut lines: Vec<Line> =
+        all.iter().take(most).map(|text| Line::of(Look::Plain, cut(&format!("Refused: {text}"), width))).collect();
+    if all.len() > most {
+        let clients = counted((all.len() - most) as u64, "more client");
+        lines.push(Line::of(Look::Dim, format!("{clients} refused in the last day")));
+    }
     lines
 }
 
@@ -164,12 +180,18 @@ pub(super) fn printed(picture: &Picture, now: Timestamp, width: usize) -> Vec<Li
         lines.push(columns.heading());
         lines.extend(rows.iter().map(|row| columns.row(row, now)));
     }
+    let refused = refused(picture, now, width, PRINTED_CLIENTS);
+    if !refused.is_empty() {
+        lines.push(Line::new());
+        lines.extend(refused);
+    }
     lines
 }
 
 /// The screen with the table on it, in just so many lines.
 pub(super) fn screen(picture: &Picture, view: &View, now: Timestamp, (width, height): (usize, usize)) -> Vec<Line> {
     let mut lines = head(picture, now, width);
+    lines.extend(refused(picture, now, width, SCREEN_CLIENTS));
     let rows = picture.rows(view.sort);
     lines.push(Line::new());
     let foot = 2;

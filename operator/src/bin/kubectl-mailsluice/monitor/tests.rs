@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mailsluice_crds::{
     catalogue::Code,
-    monitor::{AddressRow, HostState, LastError, Reason, Snapshot, Stage},
+    monitor::{AddressRow, ClientRow, HostState, LastError, Reason, Snapshot, Stage},
 };
 use mailsluice_operator::monitor::merge;
 use serde::de::DeserializeOwned;
@@ -73,6 +73,16 @@ fn refused() -> HostRow {
     }
 }
 
+/// A client that was refused.
+fn refused_client() -> ClientRow {
+    of(json!({
+        "client": "shop/checkout", "kind": "ServiceAccount", "listed": true, "accepted": 3, "refused": 1, "lastSeen": at(-20),
+        "lastRefusal": {
+            "at": at(-20), "code": "550 5.7.1", "stage": "RcptTo", "text": "no \u{1b}[2J", "address": "192.0.2.9", "sender": "<a@b.test>",
+        },
+    }))
+}
+
 fn pictured(rows: Vec<HostRow>) -> Picture {
     let snapshot: Snapshot = of(json!({
         "relay": "outbound",
@@ -83,6 +93,7 @@ fn pictured(rows: Vec<HostRow>) -> Picture {
         "problems": [{"reason": "SpoolFailing", "message": "the disk is full", "since": at(-30)}],
         "monitor": rows,
         "hostsNotShown": 0,
+        "clients": [refused_client()],
     }));
     Picture {
         relay: "outbound".into(),
@@ -110,6 +121,8 @@ pod outbound-1: no answer in 10 s
   HOST           STATE      MESSAGES    OLDEST  SUSPENDED TILL                   PROBLEM
 ◷ example.com    Suspended        12    2h 05m  2027-01-15T08:02:05Z, in 2m 05s  ECONNREFUSED at Connect with 192.0.2.7:25, 3 attempts
 · ready.example  Ready             1
+
+Refused: shop/checkout (ServiceAccount) from 192.0.2.9, 20s ago: 550 5.7.1 at RcptTo: no \u{fffd}[2J
 ";
     assert_eq!(printed, wanted, "\n{printed}");
 }

@@ -19,6 +19,8 @@ use crate::{
 
 /// Hosts told of at most; the others are in the Monitors.
 const HOSTS: usize = 25;
+/// Clients told of at most.
+const CLIENTS: usize = 25;
 /// Events told of at most.
 const EVENTS: usize = 15;
 
@@ -73,6 +75,8 @@ pub(crate) fn page(facts: &Facts) -> String {
     if let Some(merged) = &facts.merged {
         waiting(&mut page, merged, *at);
     }
+    let clients = facts.merged.iter().flat_map(|merged| crate::monitor::refused(merged, *at));
+    section(&mut page, "Clients refused in the last day", clients.take(CLIENTS));
     section(&mut page, "Versions", facts.versions.iter().map(|(name, version)| format!("{name}: {version}")));
     section(&mut page, "Clocks, against this machine's", facts.clocks.iter().map(Reading::text));
     section(&mut page, "Events, the newest first", facts.events.iter().take(EVENTS).map(|event| clean(event)));
@@ -80,7 +84,7 @@ pub(crate) fn page(facts: &Facts) -> String {
     section(&mut page, "In this archive", facts.files.iter().cloned());
     page.push_str(
         "\nIt has no Secret, no text of a message, and no value of an environment variable or of an annotation. It does have the\n\
-         names of hosts, and in the logs addresses of senders and recipients and what hosts answered.\n",
+         names of hosts and clients, and there and in the logs addresses of senders and recipients and what hosts answered.\n",
     );
     page
 }

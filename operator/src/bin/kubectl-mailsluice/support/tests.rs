@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use mailsluice_crds::{
     SMTPRelayStatus,
     catalogue::Code,
-    monitor::{HostRow, HostState, LastError, Link, ProblemReason, QueueTotals, Reason, RelayProblem, Stage},
+    monitor::{
+        ClientRow, HostRow, HostState, LastError, Link, ProblemReason, QueueTotals, Reason, RelayProblem, Stage,
+    },
     schedule::LinkState,
 };
 use mailsluice_operator::monitor::Merged;
@@ -56,6 +58,14 @@ fn row() -> HostRow {
     }
 }
 
+fn refused() -> ClientRow {
+    serde_json::from_value(serde_json::json!({
+        "client": "shop/checkout", "kind": "ServiceAccount", "listed": true, "accepted": 3, "refused": 1, "lastSeen": at(-20),
+        "lastRefusal": {"at": at(-20), "code": "550 5.7.1", "stage": "RcptTo", "text": "no \u{1b}[2J", "address": "192.0.2.9"},
+    }))
+    .unwrap()
+}
+
 #[test]
 fn the_first_page_says_what_is_wrong_in_the_monitors_words() {
     let reading = |ahead| Reading::new("outbound-0 on node0", at(ahead), (at(0), at(0)), SignedDuration::ZERO);
@@ -82,6 +92,8 @@ fn the_first_page_says_what_is_wrong_in_the_monitors_words() {
                 since: at(-30),
             }],
             rows: vec![row()],
+            clients: vec![refused()],
+            clients_known: 1,
         }),
         not_running: vec![("outbound-1".into(), "ImagePullBackOff".into())],
         unread: vec!["events: you may not list events".into()],
@@ -98,6 +110,7 @@ fn the_first_page_says_what_is_wrong_in_the_monitors_words() {
         "Pod outbound-1 does not run: ImagePullBackOff",
         "The Monitor of pod outbound-2: no answer in 20 s",
         "Condition Ready is False, PodsNotReady: 1 of 2 pods are ready",
+        "- shop/checkout (ServiceAccount) from 192.0.2.9, 20s ago: 550 5.7.1 at RcptTo: no \u{fffd}[2J",
         "+90.00 s",
         "these clocks differ",
         "### ◷ example.com",
