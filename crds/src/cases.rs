@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 
 use crate::{GROUP, VERSION, yaml};
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("TCPSchedule", include_str!("../cases/tcpschedule.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-routes.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-pods.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-service.yaml")),
     ("SMTPRelay", include_str!("../cases/smtprelay-network-policy.yaml")),
+    ("SMTPRelay", include_str!("../cases/smtprelay-access.yaml")),
+    ("SMTPAccess", include_str!("../cases/smtpaccess.yaml")),
 ];
 
 /// A manifest, and what becomes of it.
@@ -102,7 +104,7 @@ pub fn all() -> Result<Vec<Case>, CaseError> {
 }
 
 /// The largest manifests that fit the bounds: what the rules cost on them has to stay within the API server's budget.
-fn largest() -> [Case; 2] {
+fn largest() -> [Case; 3] {
     let list = |count: usize, entry: &dyn Fn(usize) -> Value| (0..count).map(entry).collect::<Value>();
     let routes = list(16, &|route| {
         let domains = list(20, &|domain| json!(format!("*.team-{domain}.unit-{route}.example.com")));
@@ -118,7 +120,20 @@ fn largest() -> [Case; 2] {
         64,
         &|host| json!({"host": format!("host-{host}.example.com:25"), "level": "AllInfo", "until": "2026-12-01T18:00:00+01:00"}),
     );
-    let relay = json!({"routes": routes, "clients": clients, "listeners": listeners, "log": {"hosts": hosts}});
+    let labels = list(
+        64,
+        &|label| json!({"key": format!("label-{label}.example.com/team"), "operator": "In", "values": ["a", "b"]}),
+    );
+    let patterns = list(32, &|pattern| json!(format!("sender-{pattern}@{{namespace}}.team-{pattern}.example.com")));
+    let access =
+        json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": labels}}, "senders": patterns});
+    let relay = json!({
+        "routes": routes, "clients": clients, "listeners": listeners, "log": {"hosts": hosts}, "access": access,
+    });
+    let accounts = list(64, &|account| json!(format!("service-account-{account}")));
+    let senders = list(32, &|sender| json!(format!("sender-{sender}@team.example.com")));
+    let ask =
+        json!({"relayRef": {"name": "outbound", "namespace": "mail"}, "serviceAccounts": accounts, "senders": senders});
     let days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let windows =
         list(64, &|_| json!({"days": days, "from": "08:00", "to": "19:30", "link": "Open", "pause": "10080m"}));
@@ -127,7 +142,7 @@ fn largest() -> [Case; 2] {
         json!({"dates": dates, "from": "08:00", "to": "19:30", "link": "Open", "pause": "10080m"})
     });
     let schedule = json!({"timeZone": "America/Argentina/Buenos_Aires", "windows": windows, "exceptions": exceptions});
-    [("SMTPRelay", relay), ("TCPSchedule", schedule)].map(|(kind, spec)| {
+    [("SMTPRelay", relay), ("TCPSchedule", schedule), ("SMTPAccess", ask)].map(|(kind, spec)| {
         let name = "the largest that fits the bounds".into();
         Row { name, spec: Some(spec), ..Row::default() }.into_case(kind)
     })

@@ -1,6 +1,7 @@
 //! Mailsluice's custom resources and what they mean.
 //!
 //! - [`relay`]: SMTPRelay, what a relay is asked to do;
+//! - [`access`]: SMTPAccess, what a namespace asks of a relay, and what is granted;
 //! - [`schedule`]: TCPSchedule, when connections are allowed, and the pure functions that answer it;
 //! - [`monitor`]: the SMTP Monitor, what a relay reports and SMTPRelay's status shows;
 //! - [`catalogue`]: every reason and code that it shows, what it means, and what to do;
@@ -12,6 +13,7 @@
 //!
 //! Nothing here does I/O or reads the clock: the operator and the relay share it and pass the moment in.
 
+pub mod access;
 #[cfg(any(test, feature = "cases"))]
 pub mod cases;
 pub mod catalogue;
@@ -26,6 +28,7 @@ pub mod shares;
 mod spelling;
 pub mod yaml;
 
+pub use access::{SMTPAccess, SMTPAccessSpec, SMTPAccessStatus};
 pub use log_level::LogLevel;
 pub use relay::{SMTPRelay, SMTPRelaySpec, SMTPRelayStatus};
 pub use schedule::{TCPSchedule, TCPScheduleSpec, TCPScheduleStatus};

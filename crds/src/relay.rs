@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "KubeSchema derives from a private copy of the struct")]
 
+mod access;
 mod border;
 mod client;
 mod network_policy;
@@ -25,6 +26,7 @@ use crate::{
     quantity::{ByteSize, Interval},
 };
 
+pub use access::{Allowance, AllowedNamespaces, NamespacesFrom};
 pub use border::{BareNewlines, ClientLimits, Rates, Trusted};
 pub use client::{Client, ClientCertificates, ServiceAccount, Users};
 pub use network_policy::NetworkPolicy;
@@ -100,6 +102,9 @@ pub struct SMTPRelaySpec {
     #[serde(default)]
     #[schemars(length(max = schema::MOST_ENTRIES))]
     pub clients: Vec<Client>,
+    /// Who may ask for access by an SMTPAccess in a namespace of its own, and for which senders; nobody, where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Allowance>,
     /// Where mail goes: the first route that matches a recipient's domain decides.
     #[serde(default = "default_routes")]
     #[schemars(
@@ -403,6 +408,7 @@ impl Default for SMTPRelaySpec {
             log: Log::default(),
             listeners: default_listeners(),
             clients: Vec::new(),
+            access: None,
             routes: default_routes(),
             hello: None,
             dkim: Vec::new(),

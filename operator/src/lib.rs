@@ -1,4 +1,4 @@
-//! The Mailsluice operator: reconciles SMTPRelays and TCPSchedules, and writes the SMTP Monitor into their status.
+//! The Mailsluice operator: reconciles SMTPRelays, TCPSchedules and SMTPAccesses, and writes the SMTP Monitor into their status.
 //!
 //! - [`watch`], [`packed`]: what there is in the cluster, how it is kept, and the reconciles that its changes ask for;
 //! - [`controller`]: the way of a relay through the operator, step by step;
@@ -8,6 +8,7 @@
 //! - [`shares`]: how the limits of a relay are divided among its pods;
 //! - [`status`]: conditions and all else that a status says, each a small pure function;
 //! - [`schedule`]: a TCP Schedule's own status;
+//! - [`access`]: an SMTPAccess's own status;
 //! - [`events`]: one Event for each transition;
 //! - [`inject`]: the sidecar in pods that ask for it;
 //! - [`token_keys`]: what relays verify their clients' service account tokens by;
@@ -18,6 +19,7 @@
 //! - [`term`]: what runs as long as this one leads;
 //! - [`run`](mod@run): starts and stops the process.
 
+pub mod access;
 pub mod board;
 pub mod controller;
 pub mod credential;

@@ -12,7 +12,7 @@ use prometheus::{
 };
 
 /// The kinds that are reconciled.
-const KINDS: [&str; 2] = ["SMTPRelay", "TCPSchedule"];
+const KINDS: [&str; 3] = ["SMTPRelay", "TCPSchedule", "SMTPAccess"];
 /// How a reconcile ends.
 const RESULTS: [&str; 2] = ["done", "failed"];
 /// Seconds: one that finds nothing to do takes microseconds, one that writes a few round trips to the API server.

@@ -75,8 +75,14 @@ pub async fn serve(
         .build();
     let (relays, relay_queue) = mpsc::unbounded();
     let (schedules, schedule_queue) = mpsc::unbounded();
+    let (accesses, access_queue) = mpsc::unbounded();
     let (injected, injected_queue) = mpsc::unbounded();
-    let queues = Queues { relays: relays.clone(), schedules: schedules.clone(), injected: injected.clone() };
+    let queues = Queues {
+        relays: relays.clone(),
+        schedules: schedules.clone(),
+        accesses: accesses.clone(),
+        injected: injected.clone(),
+    };
     let (stores, watches) = watch::watch(&client, term.watch_namespace.as_deref(), &queues);
     drop(queues);
     let mut watches = tokio::spawn(watches);
@@ -106,8 +112,9 @@ pub async fn serve(
             info!("caches are filled");
             let relays = controller::run_relays(context.clone(), relay_queue);
             let schedules = controller::run_schedules(context.clone(), schedule_queue);
+            let accesses = controller::run_accesses(context.clone(), access_queue);
             let injected = controller::run_injected(context, injected_queue);
-            tokio::join!(relays, schedules, injected);
+            tokio::join!(relays, schedules, accesses, injected);
         }
     });
 
@@ -123,6 +130,7 @@ pub async fn serve(
     keys.abort();
     relays.close_channel();
     schedules.close_channel();
+    accesses.close_channel();
     injected.close_channel();
     let stopper = work.abort_handle();
     if !matches!(end, Ok(End::Lost)) {

@@ -3,6 +3,8 @@
 //! One watcher per kind, of the operator's own objects only, without what nothing here reads, and packed where a reconcile alone
 //! looks at them.
 
+mod access;
+
 use std::{borrow::Cow, collections::HashMap, fmt::Debug};
 
 use futures::{
@@ -12,7 +14,7 @@ use futures::{
 };
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Container, Pod, PodSpec, PodStatus, Service, ServiceAccount, Volume},
+    core::v1::{ConfigMap, Container, Namespace, Pod, PodSpec, PodStatus, Service, ServiceAccount, Volume},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -25,7 +27,7 @@ use kube::{
         watcher::{self, watcher},
     },
 };
-use mailsluice_crds::{SMTPRelay, TCPSchedule};
+use mailsluice_crds::{SMTPAccess, SMTPRelay, TCPSchedule};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::warn;
 
@@ -47,6 +49,10 @@ pub struct Stores {
     pub relays: Store<SMTPRelay>,
     /// All TCP Schedules.
     pub schedules: Store<TCPSchedule>,
+    /// All SMTPAccesses.
+    pub accesses: Store<SMTPAccess>,
+    /// All namespaces, with their names and labels; none where a single one is watched, since nothing but itself is to be seen then.
+    pub namespaces: Option<Store<Namespace>>,
     /// Relays' pods: metadata, address, phase and readiness.
     pub pods: Store<Pod>,
     /// Relays' StatefulSets.
@@ -72,6 +78,8 @@ pub struct Queues {
     pub relays: UnboundedSender<ObjectRef<SMTPRelay>>,
     /// Of TCP Schedules.
     pub schedules: UnboundedSender<ObjectRef<TCPSchedule>>,
+    /// Of SMTPAccesses.
+    pub accesses: UnboundedSender<ObjectRef<SMTPAccess>>,
     /// Of pods that ask for a sidecar.
     pub injected: UnboundedSender<ObjectRef<Pod>>,
 }
@@ -91,6 +99,10 @@ impl Stores {
     pub async fn ready(&self) -> Result<(), WriterDropped> {
         self.relays.wait_until_ready().await?;
         self.schedules.wait_until_ready().await?;
+        self.accesses.wait_until_ready().await?;
+        if let Some(namespaces) = &self.namespaces {
+            namespaces.wait_until_ready().await?;
+        }
         self.pods.wait_until_ready().await?;
         self.stateful_sets.wait_until_ready().await?;
         self.services.wait_until_ready().await?;
@@ -108,7 +120,17 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
     let all = watcher::Config::default().page_size(PAGE);
     let asking = watcher::Config::default().labels(inject::LABEL).page_size(PAGE);
     let (injected, watch_injected) = one(api(client, namespace), asking, slim_injected, on_injected(queues.clone()));
-    let on_relay = on_relay(injected.clone(), queues.clone());
+    let on_access = access::on_access(injected.clone(), queues.clone());
+    let (accesses, watch_accesses) = one(api(client, namespace), all.clone(), whole, on_access);
+    let (namespaces, watch_namespaces) = match namespace {
+        Some(_) => (None, None),
+        None => {
+            let each = access::on_namespace(accesses.clone(), injected.clone(), queues.clone());
+            let (store, watch) = one(Api::all(client.clone()), all.clone(), access::slim_namespace, each);
+            (Some(store), Some(watch))
+        }
+    };
+    let on_relay = on_relay(injected.clone(), accesses.clone(), queues.clone());
     let (relays, watch_relays) = one(api(client, namespace), all.clone(), whole, on_relay);
     let on_schedule = on_schedule(relays.clone(), queues.clone());
     let (schedules, watch_schedules) = one(api(client, namespace), all, whole, on_schedule);
@@ -123,6 +145,7 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
     let watches = [
         watch_relays,
         watch_schedules,
+        watch_accesses,
         watch_pods,
         watch_stateful_sets,
         watch_services,
@@ -135,6 +158,8 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
     let stores = Stores {
         relays,
         schedules,
+        accesses,
+        namespaces,
         pods,
         stateful_sets,
         services,
@@ -144,7 +169,7 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
         network_policies,
         injected,
     };
-    (stores, future::join_all(watches).map(|_| ()).boxed())
+    (stores, future::join_all(watches.into_iter().chain(watch_namespaces)).map(|_| ()).boxed())
 }
 
 fn own() -> watcher::Config {
@@ -305,10 +330,15 @@ fn on_injected(queues: Queues) -> impl FnMut(&watcher::Event<Pod>) + Send {
     }
 }
 
-/// A relay asks for itself; for the pods that ask for a sidecar to it; and, where what it refers to may have changed, for its namespace's
+/// A relay asks for itself; for what asks it for access, and the pods that ask for a sidecar to it; and, where what it refers to may have changed, for its namespace's
 /// TCP Schedules, which count the relays that refer to them.
-fn on_relay(injected: Store<Pod>, queues: Queues) -> impl FnMut(&watcher::Event<SMTPRelay>) + Send {
+fn on_relay(
+    injected: Store<Pod>,
+    accesses: Store<SMTPAccess>,
+    queues: Queues,
+) -> impl FnMut(&watcher::Event<SMTPRelay>) + Send {
     let mut references: HashMap<ObjectRef<SMTPRelay>, Option<String>> = HashMap::new();
+    let mut generations = access::Generations::default();
     move |event| {
         let (relay, gone) = match event {
             watcher::Event::Apply(relay) | watcher::Event::InitApply(relay) => (relay, false),
@@ -317,6 +347,9 @@ fn on_relay(injected: Store<Pod>, queues: Queues) -> impl FnMut(&watcher::Event<
         };
         let key = key(relay);
         let _ = queues.relays.unbounded_send(key.clone());
+        if generations.changed(relay, gone) {
+            access::on_relay(&accesses, relay, &queues);
+        }
         let asks = |pod: &Pod| {
             fault::relay_of(&pod.metadata)
                 .is_some_and(|place| place.name == key.name && Some(&place.namespace) == key.namespace.as_ref())

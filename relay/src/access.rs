@@ -109,9 +109,9 @@ pub enum Way {
     None,
 }
 
-/// The entries that allow a message so far, by their index: at most 64, as admission sees to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowing(u64);
+/// The entries that allow a message so far, by their index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowing(Vec<usize>);
 
 impl Access {
     /// Reads the list of a manifest.
@@ -201,14 +201,10 @@ impl Access {
     /// # Errors
     /// Those of [`Access::check_client`], and 550 5.7.1 for a sender that no entry allows.
     pub fn check(&self, peer: &Peer<'_>, sender: &ReversePath) -> Result<Allowing, Reply> {
-        let mut allowing = Allowing(0);
-        for (index, entry) in self.fitting(peer) {
-            if entry.senders.allow(sender) {
-                allowing.0 |= bit(index);
-            }
-        }
-        if allowing.0 != 0 {
-            return Ok(allowing);
+        let allowing = self.fitting(peer).filter(|(_, entry)| entry.senders.allow(sender));
+        let allowing: Vec<usize> = allowing.map(|(index, _)| index).collect();
+        if !allowing.is_empty() {
+            return Ok(Allowing(allowing));
         }
         self.check_client(peer)?;
         Err(Reply::enhanced(550, (7, 1), format!("{sender} is not a sender that this client may use")))
@@ -222,16 +218,16 @@ impl Access {
 
     /// Whether nothing of the header can change what is allowed.
     #[must_use]
-    pub fn is_free(&self, allowing: Allowing) -> bool {
+    pub fn is_free(&self, allowing: &Allowing) -> bool {
         self.allowing(allowing).any(|(_, entry)| entry.senders.are_free())
     }
 
     /// Those of the entries that allow this address in From or Sender; None where none does.
     #[must_use]
-    pub fn narrow(&self, allowing: Allowing, mailbox: &Mailbox) -> Option<Allowing> {
+    pub fn narrow(&self, allowing: &Allowing, mailbox: &Mailbox) -> Option<Allowing> {
         let allowed = self.allowing(allowing).filter(|(_, entry)| entry.senders.allow_in_header(mailbox));
-        let left = allowed.fold(0, |left, (index, _)| left | bit(index));
-        (left != 0).then_some(Allowing(left))
+        let left: Vec<usize> = allowed.map(|(index, _)| index).collect();
+        (!left.is_empty()).then_some(Allowing(left))
     }
 
     fn fitting<'a>(&'a self, peer: &'a Peer<'_>) -> impl Iterator<Item = (usize, &'a Listed)> {
@@ -240,13 +236,9 @@ impl Access {
         self.clients.iter().enumerate().filter(move |(_, entry)| entry.is_from_there(address) && entry.knows(peer))
     }
 
-    fn allowing(&self, allowing: Allowing) -> impl Iterator<Item = (usize, &Listed)> {
-        self.clients.iter().enumerate().filter(move |(index, _)| allowing.0 & bit(*index) != 0)
+    fn allowing<'a>(&'a self, allowing: &'a Allowing) -> impl Iterator<Item = (usize, &'a Listed)> {
+        allowing.0.iter().filter_map(|index| Some((*index, self.clients.get(*index)?)))
     }
-}
-
-fn bit(index: usize) -> u64 {
-    u32::try_from(index).ok().and_then(|index| 1u64.checked_shl(index)).unwrap_or(0)
 }
 
 impl Listed {
@@ -266,7 +258,7 @@ impl Listed {
         let by_auth = match peer.identity {
             Some(Identity::User { secret, .. }) => self.users.as_deref() == Some(&**secret),
             Some(Identity::ServiceAccount { namespace, name }) => {
-                self.service_accounts.iter().any(|one| one.namespace == *namespace && one.name == *name)
+                self.service_accounts.iter().any(|one| one.holds(namespace, name))
             }
             None => false,
         };

@@ -33,6 +33,10 @@ CASES = [
     ("TCPSchedule", of(2, condition("Accepted", "True")), "Healthy"),
     ("TCPSchedule", of(2, condition("Accepted", "False")), "Degraded"),
     ("TCPSchedule", of(2), "Degraded"),
+    ("SMTPAccess", None, "Progressing"),
+    ("SMTPAccess", of(2, condition("Accepted", "True")), "Healthy"),
+    ("SMTPAccess", of(2, condition("Accepted", "False")), "Degraded"),
+    ("SMTPAccess", of(2, condition("Accepted", "Unknown")), "Degraded"),
 ]
 
 

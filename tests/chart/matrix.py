@@ -268,7 +268,7 @@ def plain_manifests():
     count = sum(schemas.validate(text, str(file)) for file, text in manifests.files().items())
     bundle = manifests.bundle()
     kinds = [document["kind"] for document in yaml.safe_load_all(bundle)]
-    check(kinds.count("CustomResourceDefinition") == 2 and kinds[0] == "Namespace" and "Secret" not in kinds, f"the bundle: {kinds}")
+    check(kinds.count("CustomResourceDefinition") == 3 and kinds[0] == "Namespace" and "Secret" not in kinds, f"the bundle: {kinds}")
     check("helm.sh/" not in bundle.replace("helm.sh/resource-policy", "") and "managed-by: Helm" not in bundle, "the bundle has Helm's labels")
     return f"{count} objects, {schemas.validate(bundle, 'the bundle')} in one file"
 

@@ -188,7 +188,7 @@ impl Namespace {
     /// What a failed test leaves behind, for who reads it.
     fn explain(&self) {
         for arguments in [
-            ["get", "smtprelay,tcpschedule,statefulset,pod,service,pvc", "-o", "wide"].as_slice(),
+            ["get", "smtprelay,tcpschedule,smtpaccess,statefulset,pod,service,pvc", "-o", "wide"].as_slice(),
             &["describe", "smtprelay"],
             &["get", "events", "--sort-by=.lastTimestamp"],
             &["logs", "-l", "app.kubernetes.io/name=mailsluice-relay", "--tail=40", "--prefix"],

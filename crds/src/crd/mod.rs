@@ -14,7 +14,7 @@ mod tests;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use crate::{SMTPRelay, TCPSchedule};
+use crate::{SMTPAccess, SMTPRelay, TCPSchedule};
 
 /// How to write the YAML files anew after a change of the types.
 pub const REGENERATE: &str = "cargo run -p mailsluice-crds --bin generate-crds";
@@ -38,15 +38,27 @@ pub fn tcp_schedule() -> serde_json::Result<Value> {
     definition::<TCPSchedule>()
 }
 
+/// The definition of SMTPAccess, ready for `kubectl apply`.
+///
+/// # Errors
+/// When the types have no form in JSON, which a test rules out.
+pub fn smtp_access() -> serde_json::Result<Value> {
+    definition::<SMTPAccess>()
+}
+
 /// The generated files: their names, and their text.
 ///
 /// # Errors
 /// When the types have no form in JSON, which a test rules out.
-pub fn files() -> serde_json::Result<[(&'static str, String); 2]> {
+pub fn files() -> serde_json::Result<[(&'static str, String); 3]> {
     let text = |definition: &Value| {
         format!("# Generated from the Rust types by `{REGENERATE}`.\n{}", crate::yaml::emit(definition))
     };
-    Ok([("smtprelays.yaml", text(&smtp_relay()?)), ("tcpschedules.yaml", text(&tcp_schedule()?))])
+    Ok([
+        ("smtpaccesses.yaml", text(&smtp_access()?)),
+        ("smtprelays.yaml", text(&smtp_relay()?)),
+        ("tcpschedules.yaml", text(&tcp_schedule()?)),
+    ])
 }
 
 fn definition<K: CustomResourceExt>() -> serde_json::Result<Value> {

@@ -6,6 +6,7 @@
 //!
 //! A rule about several fields holds back where one of them is malformed, since that one has been refused already.
 
+pub(crate) mod access;
 pub(crate) mod pods;
 pub(crate) mod service;
 

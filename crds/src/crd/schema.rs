@@ -3,9 +3,12 @@
 //! Every text and list has a bound. The API server multiplies the bounds to estimate what the rules cost at worst, and
 //! refuses a definition that could cost too much.
 
-use k8s_openapi::api::{
-    core::v1,
-    networking::v1::{NetworkPolicyEgressRule, NetworkPolicyPeer},
+use k8s_openapi::{
+    api::{
+        core::v1,
+        networking::v1::{NetworkPolicyEgressRule, NetworkPolicyPeer},
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -115,6 +118,44 @@ pub(crate) fn networks(_: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn account_part(_: &mut SchemaGenerator) -> Schema {
     text(LONGEST_HOST, &[rules::account_part()])
+}
+
+/// A service account's name, or `*`.
+fn account() -> Schema {
+    text(LONGEST_HOST, &[rules::access::account()])
+}
+
+pub(crate) fn account_name(_: &mut SchemaGenerator) -> Schema {
+    account()
+}
+
+pub(crate) fn own_accounts(_: &mut SchemaGenerator) -> Schema {
+    filled(set(MOST_ENTRIES, &account()))
+}
+
+pub(crate) fn relay_name(_: &mut SchemaGenerator) -> Schema {
+    word(&[rules::access::relay()])
+}
+
+pub(crate) fn namespace_name(_: &mut SchemaGenerator) -> Schema {
+    text(LONGEST_HOST, &[rules::access::namespace()])
+}
+
+pub(crate) fn namespace_selector(generator: &mut SchemaGenerator) -> Schema {
+    let mut selector = kubernetes::schema::<LabelSelector>(generator);
+    let expressions = selector.pointer_mut("/properties/matchExpressions/items").and_then(Value::as_object_mut);
+    if let Some(expression) = expressions {
+        expression.insert("x-kubernetes-validations".into(), json!([rules::access::values_where_they_are_asked_for()]));
+    }
+    selector
+}
+
+pub(crate) fn sender_patterns(_: &mut SchemaGenerator) -> Schema {
+    filled(set(MOST_SENDERS, &text(LONGEST_ADDRESS, &[rules::access::sender_pattern()])))
+}
+
+pub(crate) fn asked_senders(generator: &mut SchemaGenerator) -> Schema {
+    filled(senders(generator))
 }
 
 pub(crate) fn certificate_names(_: &mut SchemaGenerator) -> Schema {

@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{FOLDERS, REGENERATE, files, schema_of, smtp_relay, tcp_schedule};
+use super::{FOLDERS, REGENERATE, files, schema_of, smtp_access, smtp_relay, tcp_schedule};
 use crate::{SMTPRelaySpec, TCPScheduleSpec};
 
-fn spec_schemas() -> [Value; 2] {
-    [smtp_relay(), tcp_schedule()]
+fn spec_schemas() -> [Value; 3] {
+    [smtp_relay(), tcp_schedule(), smtp_access()]
         .map(|definition| schema_of(&definition.unwrap()).unwrap().pointer("/properties/spec").unwrap().clone())
 }
 
@@ -43,7 +43,7 @@ fn the_committed_definitions_are_those_that_the_types_generate() {
 
 #[test]
 fn an_empty_spec_means_the_same_to_the_api_server_and_to_rust() {
-    let [relay, schedule] = spec_schemas();
+    let [relay, schedule, _] = spec_schemas();
     let relay = kube_cel::apply_defaults(&relay, &json!({}));
     let schedule = kube_cel::apply_defaults(&schedule, &json!({}));
     assert_eq!(relay, serde_json::to_value(SMTPRelaySpec::default()).unwrap());
@@ -54,7 +54,7 @@ fn an_empty_spec_means_the_same_to_the_api_server_and_to_rust() {
 
 #[test]
 fn defaults_inside_lists_and_halves_of_structures_mean_the_same_to_both() {
-    let [relay, schedule] = spec_schemas();
+    let [relay, schedule, _] = spec_schemas();
     let given = json!({
         "log": {}, "limits": {"connections": 3}, "retry": {"first": "1m"}, "storage": {},
         "routes": [{"domains": ["a.example"], "smarthost": {"host": "b.example"}}],
@@ -68,7 +68,7 @@ fn defaults_inside_lists_and_halves_of_structures_mean_the_same_to_both() {
 
 #[test]
 fn kubectl_explain_has_a_text_for_every_field() {
-    for definition in [smtp_relay().unwrap(), tcp_schedule().unwrap()] {
+    for definition in [smtp_relay().unwrap(), tcp_schedule().unwrap(), smtp_access().unwrap()] {
         let root = schema_of(&definition).unwrap();
         walk(root, "", &mut |path, schema| {
             let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
@@ -123,7 +123,7 @@ fn every_text_and_list_of_a_spec_is_bounded_and_says_nothing_that_the_loader_doe
 
 #[test]
 fn every_rule_says_what_to_write_instead() {
-    for definition in [smtp_relay().unwrap(), tcp_schedule().unwrap()] {
+    for definition in [smtp_relay().unwrap(), tcp_schedule().unwrap(), smtp_access().unwrap()] {
         walk(schema_of(&definition).unwrap(), "", &mut |path, schema| {
             for rule in schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
                 let message = rule.get("message").or(rule.get("messageExpression")).and_then(Value::as_str);
@@ -175,4 +175,7 @@ fn kubectl_shows_the_columns_that_are_promised() {
     relay.extend(["SCHEDULE", "LOG", "VERSION"].map(|name| (name.to_owned(), true)));
     assert_eq!(columns(&smtp_relay().unwrap()), relay);
     assert_eq!(columns(&tcp_schedule().unwrap()), always(&["LINK", "CHANGES", "TIMEZONE", "RELAYS", "AGE"]));
+    let mut access = always(&["RELAY", "ACCEPTED", "REASON", "AGE"]);
+    access.extend(["RELAYNAMESPACE", "MESSAGE"].map(|name| (name.to_owned(), true)));
+    assert_eq!(columns(&smtp_access().unwrap()), access);
 }

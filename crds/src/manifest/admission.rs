@@ -22,17 +22,24 @@ pub(crate) enum DefinitionError {
     NoSchema(&'static str),
 }
 
-/// Those of both resources. Made anew for each reading: a relay at rest keeps none of it.
+/// Those of all resources. Made anew for each reading: a relay at rest keeps none of it.
 pub(crate) struct Definitions {
     pub(crate) relay: Definition,
     pub(crate) schedule: Definition,
+    pub(crate) access: Definition,
 }
 
 impl Definitions {
+    /// All of them.
+    pub(crate) fn all(&self) -> [&Definition; 3] {
+        [&self.relay, &self.schedule, &self.access]
+    }
+
     pub(crate) fn new() -> Result<Self, DefinitionError> {
         Ok(Definitions {
             relay: Definition::new("SMTPRelay", crd::smtp_relay())?,
             schedule: Definition::new("TCPSchedule", crd::tcp_schedule())?,
+            access: Definition::new("SMTPAccess", crd::smtp_access())?,
         })
     }
 }

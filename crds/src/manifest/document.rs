@@ -9,7 +9,7 @@ use super::{
     structure,
 };
 use crate::{
-    GROUP, SMTPRelay, TCPSchedule, VERSION, schedule, spelling,
+    GROUP, SMTPAccess, SMTPRelay, TCPSchedule, VERSION, schedule, spelling,
     yaml::{Content, Node},
 };
 
@@ -17,6 +17,7 @@ use crate::{
 pub(super) enum Resource {
     Relay(Box<SMTPRelay>),
     Schedule(Box<TCPSchedule>),
+    Access(Box<SMTPAccess>),
 }
 
 /// Reads a document.
@@ -28,6 +29,8 @@ pub(super) fn read(node: &Node, definitions: &Definitions) -> Result<Resource, V
     }
     if definition.kind == definitions.relay.kind {
         typed(node, object).map(|relay| Resource::Relay(Box::new(relay)))
+    } else if definition.kind == definitions.access.kind {
+        typed(node, object).map(|access| Resource::Access(Box::new(access)))
     } else {
         typed(node, object).map(|schedule| Resource::Schedule(Box::new(schedule)))
     }
@@ -40,7 +43,7 @@ fn header<'a>(node: &Node, definitions: &'a Definitions) -> Result<&'a Definitio
         let problem = "this is no manifest: write a map with apiVersion, kind, metadata and spec".into();
         return Err(finding(node.line, "", problem));
     }
-    let known = [&definitions.relay, &definitions.schedule];
+    let known = definitions.all();
     let expected = format!("{GROUP}/{VERSION}");
     let text = |name: &str| {
         let field = node.field(name);
@@ -50,8 +53,8 @@ fn header<'a>(node: &Node, definitions: &'a Definitions) -> Result<&'a Definitio
     let (kind_line, kind) = text("kind");
     if api_version != expected && !api_version.starts_with(&format!("{GROUP}/")) && !api_version.is_empty() {
         let problem = format!(
-            "{} of {api_version} is none of Mailsluice's resources: only SMTPRelay and TCPSchedule of {expected} are read \
-             here, each in a document of its own",
+            "{} of {api_version} is none of Mailsluice's resources: only SMTPRelay, TCPSchedule and SMTPAccess of {expected} are \
+             read here, each in a document of its own",
             if kind.is_empty() { "something" } else { kind }
         );
         return Err(finding(version_line, "apiVersion", problem));
@@ -60,8 +63,10 @@ fn header<'a>(node: &Node, definitions: &'a Definitions) -> Result<&'a Definitio
         return Err(finding(version_line, "apiVersion", format!("write apiVersion: {expected}")));
     }
     known.into_iter().find(|definition| definition.kind == kind).ok_or_else(|| {
-        let meant = spelling::nearest(kind, known.iter().map(|definition| definition.kind))
-            .map_or_else(|| "write SMTPRelay or TCPSchedule".to_owned(), |meant| format!("did you mean {meant:?}?"));
+        let meant = spelling::nearest(kind, known.iter().map(|definition| definition.kind)).map_or_else(
+            || "write SMTPRelay, TCPSchedule or SMTPAccess".to_owned(),
+            |meant| format!("did you mean {meant:?}?"),
+        );
         finding(kind_line, "kind", format!("{GROUP} has no kind {kind:?}: {meant}"))
     })
 }

@@ -23,7 +23,7 @@ use kube::ResourceExt as _;
 pub use refusal::Refusal;
 
 use self::{admission::Definitions, document::Resource};
-use crate::{SMTPRelay, TCPSchedule, yaml};
+use crate::{SMTPAccess, SMTPRelay, TCPSchedule, yaml};
 
 /// A file that has been read.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +41,11 @@ pub struct Resources {
     pub relays: Vec<SMTPRelay>,
     /// The TCPSchedules.
     pub schedules: Vec<TCPSchedule>,
+    /// The SMTPAccesses.
+    pub accesses: Vec<SMTPAccess>,
 }
 
-/// Reads manifests of SMTPRelays and TCPSchedules.
+/// Reads manifests of SMTPRelays, TCPSchedules and SMTPAccesses.
 ///
 /// # Errors
 /// With everything that the API server would refuse, in the order of the files.
@@ -87,6 +89,7 @@ impl Loaded {
         let (kind, namespace, name) = match &resource {
             Resource::Relay(relay) => ("SMTPRelay", relay.namespace(), relay.name_any()),
             Resource::Schedule(schedule) => ("TCPSchedule", schedule.namespace(), schedule.name_any()),
+            Resource::Access(access) => ("SMTPAccess", access.namespace(), access.name_any()),
         };
         if let Some(place) = self.places.get(&(kind, namespace.clone(), name.clone())) {
             self.refusals.push(Refusal {
@@ -101,6 +104,7 @@ impl Loaded {
         match resource {
             Resource::Relay(relay) => self.resources.relays.push(*relay),
             Resource::Schedule(schedule) => self.resources.schedules.push(*schedule),
+            Resource::Access(access) => self.resources.accesses.push(*access),
         }
     }
 }

@@ -28,8 +28,7 @@ fn refusals(case: &Case, definitions: &Definitions) -> Vec<Refusal> {
     let load = |text| load_by(definitions, &[Source { name: "case.yaml", text }]).err().unwrap_or_default();
     let Some(before) = &case.before else { return load(&case.manifest) };
     assert_eq!(load(before), [], "{}: what was before is refused itself", case.name);
-    let known = [&definitions.relay, &definitions.schedule];
-    let definition = known.into_iter().find(|definition| definition.kind == case.kind).unwrap();
+    let definition = definitions.all().into_iter().find(|definition| definition.kind == case.kind).unwrap();
     let object = |text: &str| yaml::plain(&yaml::parse(text).0[0]);
     let violations = definition.violations(&object(&case.manifest), Some(&object(before)));
     let refusal = |found: Violation| Refusal { file: String::new(), line: 0, path: found.path, problem: found.problem };
@@ -147,18 +146,18 @@ fn what_is_no_manifest_of_ours_is_refused_with_what_belongs_here() {
     for (text, refusal) in [
         (
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n",
-            "relay.yaml:1: apiVersion: Deployment of apps/v1 is none of Mailsluice's resources: only SMTPRelay and TCPSchedule \
+            "relay.yaml:1: apiVersion: Deployment of apps/v1 is none of Mailsluice's resources: only SMTPRelay, TCPSchedule and SMTPAccess \
              of mailsluice.dev/v1alpha1 are read here, each in a document of its own",
         ),
         (
             "# a list, as kubectl prints it\napiVersion: v1\nkind: List\nitems: []\n",
-            "relay.yaml:2: apiVersion: List of v1 is none of Mailsluice's resources: only SMTPRelay and TCPSchedule of \
+            "relay.yaml:2: apiVersion: List of v1 is none of Mailsluice's resources: only SMTPRelay, TCPSchedule and SMTPAccess of \
              mailsluice.dev/v1alpha1 are read here, each in a document of its own",
         ),
         ("spec: {}\n", "relay.yaml:1: apiVersion: write apiVersion: mailsluice.dev/v1alpha1"),
         (
             "apiVersion: mailsluice.dev/v1alpha1\nmetadata: {name: a}\n",
-            "relay.yaml:1: kind: mailsluice.dev has no kind \"\": write SMTPRelay or TCPSchedule",
+            "relay.yaml:1: kind: mailsluice.dev has no kind \"\": write SMTPRelay, TCPSchedule or SMTPAccess",
         ),
         ("\n- a\n- b\n", "relay.yaml:2: this is no manifest: write a map with apiVersion, kind, metadata and spec"),
         ("a: [1\n", "relay.yaml:1: this is no YAML: "),

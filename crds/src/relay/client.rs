@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::border::{BareNewlines, ClientLimits};
-use crate::crd::{rules, schema};
+use crate::{
+    access::ALL,
+    crd::{rules, schema},
+};
 
 /// Clients that may relay. An entry fits a client that comes from one of its networks, where it lists any, and that is one of
 /// its users, service accounts or holders of certificates, where it lists any of these.
@@ -57,9 +60,17 @@ pub struct ServiceAccount {
     /// Its namespace.
     #[schemars(schema_with = "schema::account_part")]
     pub namespace: String,
-    /// Its name.
-    #[schemars(schema_with = "schema::account_part")]
+    /// Its name; `*` is all of the namespace.
+    #[schemars(schema_with = "schema::account_name")]
     pub name: String,
+}
+
+impl ServiceAccount {
+    /// Whether it is, or holds, the one of that name in that namespace.
+    #[must_use]
+    pub fn holds(&self, namespace: &str, name: &str) -> bool {
+        self.namespace == namespace && (self.name == ALL || self.name == name)
+    }
 }
 
 /// Holders of certificates.

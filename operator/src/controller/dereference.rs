@@ -16,7 +16,10 @@ use kube::{
 use mailsluice_crds::{SMTPRelay, TCPSchedule};
 use serde::de::DeserializeOwned;
 
-use super::{Context, ReconcileError};
+use super::{
+    Context, ReconcileError,
+    access::{self, Granted},
+};
 use crate::{names, packed::Packed, watch};
 
 /// A relay with what it refers to and what there is of it.
@@ -27,6 +30,8 @@ pub(super) struct Found {
     pub(super) key: ObjectRef<SMTPRelay>,
     /// Its TCP Schedule.
     pub(super) schedule: Reference,
+    /// What it grants.
+    pub(super) granted: Vec<Granted>,
     /// Its StatefulSet, whose claims cannot be changed any more.
     pub(super) stateful_set: Option<Arc<StatefulSet>>,
     /// Its ConfigMap, with what its pods run now.
@@ -77,7 +82,8 @@ pub(super) async fn dereference(context: &Context, relay: Arc<SMTPRelay>) -> Res
     let labels = names::labels(&name);
     let pods = stores.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace) && has(pod, &labels));
     let token_keys = context.token_keys.get();
-    Ok(Found { key: watch::key(&relay), relay, schedule, stateful_set, config_map, token_keys, pods })
+    let granted = access::granted(context, &relay);
+    Ok(Found { key: watch::key(&relay), relay, schedule, granted, stateful_set, config_map, token_keys, pods })
 }
 
 /// The object of that name, if it is that owner's. What the cache lacks may be there without its labels.

@@ -13,9 +13,9 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use mailsluice_crds::{SMTPRelay, SMTPRelaySpec};
+use mailsluice_crds::SMTPRelaySpec;
 
-use super::{Context, ReconcileError};
+use super::{Context, ReconcileError, access};
 use crate::{
     events::{self, Notice},
     inject::fault::{self, Fault, Place, Sight},
@@ -52,7 +52,7 @@ pub(super) async fn reconcile(pod: Arc<Pod>, context: Arc<Context>) -> Result<Ac
     let faults = if fault::is_alive(&pod) {
         let relay = fault::relay_of(&pod.metadata).and_then(|place| look_up(&context, &place));
         fault::find(&pod, |place| match &relay {
-            Some(relay) => Sight::There(&relay.spec),
+            Some(relay) => Sight::There(relay),
             None if context.watches(&place.namespace) => Sight::Absent,
             None => Sight::Unseen,
         })
@@ -70,8 +70,10 @@ pub(super) async fn reconcile(pod: Arc<Pod>, context: Arc<Context>) -> Result<Ac
     Ok(Action::await_change())
 }
 
-fn look_up(context: &Context, place: &Place) -> Option<Arc<SMTPRelay>> {
-    context.stores.relays.get(&ObjectRef::new(&place.name).within(&place.namespace))
+/// The relay, with what it grants.
+fn look_up(context: &Context, place: &Place) -> Option<SMTPRelaySpec> {
+    let relay = context.stores.relays.get(&ObjectRef::new(&place.name).within(&place.namespace))?;
+    Some(access::with_granted(&relay, &access::granted(context, &relay)))
 }
 
 /// The pods that may use a relay and ask for a sidecar. Others are none of its business: it would be anybody's to spoil its status.

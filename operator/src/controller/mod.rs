@@ -7,11 +7,13 @@
 //! 4. [`apply`]: those that differ are applied;
 //! 5. [`report`]: its status is drawn (pure), and written where it differs; transitions become Events.
 //!
-//! A pod that asks for a sidecar has a way of its own, [`injected`], and a place in its relay's status.
+//! A pod that asks for a sidecar has a way of its own, [`injected`], and a place in its relay's status; an SMTPAccess has [`mod@access`], and what
+//! is granted has a place in its relay's configuration.
 //!
-//! Reconciles are asked for by changes of the relay, of its TCP Schedule, of its objects and pods, and of its pods'
+//! Reconciles are asked for by changes of the relay, of its TCP Schedule, of what asks it for access, of its objects and pods, and of its pods'
 //! Monitors. One that finds nothing to do writes nothing.
 
+mod access;
 mod apply;
 mod attempts;
 mod dereference;
@@ -44,7 +46,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus};
+use mailsluice_crds::{SMTPAccess, SMTPAccessStatus, SMTPRelay, SMTPRelayStatus, TCPSchedule, TCPScheduleStatus};
 use tracing::{Instrument as _, info_span, warn};
 
 use crate::{
@@ -95,6 +97,7 @@ pub struct Context {
     told: Told,
     relay_statuses: Memory<SMTPRelay, SMTPRelayStatus>,
     schedule_statuses: Memory<TCPSchedule, TCPScheduleStatus>,
+    access_statuses: Memory<SMTPAccess, SMTPAccessStatus>,
 }
 
 /// What a [`Context`] is made of.
@@ -145,6 +148,7 @@ impl Context {
             told: Told::default(),
             relay_statuses,
             schedule_statuses,
+            access_statuses: Memory::default(),
         }
     }
 
@@ -153,7 +157,7 @@ impl Context {
         self.watch_namespace.as_deref().is_none_or(|watched| watched == namespace)
     }
 
-    /// Forgets relays, TCP Schedules and pods that are not there any more.
+    /// Forgets relays, TCP Schedules, SMTPAccesses and pods that are not there any more.
     fn forget(&self) {
         self.monitors.retain(|relay| self.stores.relays.get(relay).is_some());
         self.metrics
@@ -164,6 +168,7 @@ impl Context {
         self.divisions.retain(|relay| self.stores.relays.get(relay).is_some());
         self.told.retain(|pod| self.stores.injected.get(pod).is_some());
         self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.access_statuses.retain(|access| self.stores.accesses.get(access).is_some());
         self.schedule_statuses.retain(|schedule| self.stores.schedules.get(schedule).is_some());
     }
 }
@@ -242,6 +247,12 @@ pub async fn run_relays(context: Arc<Context>, queue: UnboundedReceiver<ObjectRe
 pub async fn run_schedules(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<TCPSchedule>>) {
     let schedules = context.stores.schedules.clone();
     run("TCPSchedule", &context, schedules, queue, |found, context| schedule::reconcile(found, context).boxed()).await;
+}
+
+/// Runs the SMTPAccesses' reconciles until their queue ends, and finishes those under way.
+pub async fn run_accesses(context: Arc<Context>, queue: UnboundedReceiver<ObjectRef<SMTPAccess>>) {
+    let accesses = context.stores.accesses.clone();
+    run("SMTPAccess", &context, accesses, queue, |found, context| access::reconcile(found, context).boxed()).await;
 }
 
 /// Runs the reconciles of pods that ask for a sidecar until their queue ends, and finishes those under way.

@@ -15,7 +15,7 @@ use kube::{
 use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, monitor::StrandedMail};
 use serde_json::json;
 
-use super::{Context, ReconcileError, apply::Applied, dereference::Found, injected, validate};
+use super::{Context, ReconcileError, access, apply::Applied, dereference::Found, injected, validate};
 use crate::{
     events,
     inject::fault::Place,
@@ -68,7 +68,11 @@ pub(super) async fn report(
         picture: &picture,
         unreadable: &unreadable,
         stranded: &scale.stranded,
-        injected: &injected::of_relay(&context.stores.injected, &place, &found.relay.spec),
+        injected: &injected::of_relay(
+            &context.stores.injected,
+            &place,
+            &access::with_granted(&found.relay, &found.granted),
+        ),
         before: &before,
         now: now.0,
     });

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
 use mailsluice_crds::{
-    SMTPRelay, SMTPRelaySpec, TCPSchedule,
+    SMTPAccess, SMTPRelay, SMTPRelaySpec, TCPSchedule,
+    access::{self, Labels, Place},
+    manifest,
     relay::{Listener, ScheduleRef},
     shares::{Division, Shares},
 };
@@ -32,6 +34,7 @@ fn found(name: &str, spec: SMTPRelaySpec, schedule: Reference) -> Found {
         relay: Arc::new(relay),
         key,
         schedule,
+        granted: Vec::new(),
         stateful_set: None,
         config_map: None,
         token_keys: None,
@@ -110,6 +113,47 @@ fn a_schedule_that_cannot_be_obeyed_is_not_given_to_relays() {
     assert_eq!(planned(&running).manifests, "what it runs\n", "it keeps what it had");
     let fresh = planned(&found("outbound", scheduled(), bad())).manifests;
     assert!(fresh.contains(r#""scheduleRef""#) && !fresh.contains("Europe/Roma"), "a new one holds its mail");
+}
+
+#[test]
+fn what_is_granted_is_among_a_relays_clients_and_its_pods_come_to_the_same() {
+    let spec: SMTPRelaySpec = serde_json::from_value(json!({
+        "clients": [{"networks": ["192.0.2.0/24"]}],
+        "access": {
+            "namespaces": {"from": "Selector", "selector": {"matchLabels": {"mail": "yes"}}},
+            "senders": ["@{namespace}.example.org"],
+        },
+        "networkPolicy": {},
+    }))
+    .unwrap();
+    let ask: SMTPAccess = serde_json::from_value(json!({
+        "apiVersion": "mailsluice.dev/v1alpha1",
+        "kind": "SMTPAccess",
+        "metadata": {"name": "own", "namespace": "team", "uid": "u2", "labels": {"a": "b"}},
+        "spec": {
+            "relayRef": {"name": "outbound", "namespace": "shop"},
+            "serviceAccounts": ["*"],
+            "senders": ["orders@team.example.org"],
+        },
+    }))
+    .unwrap();
+    let relay = found("outbound", spec.clone(), Reference::None);
+    let judged = access::resolve(&ask.relay(), spec.access.as_ref(), [&ask], |_| {
+        Labels::Known([("mail".to_owned(), "yes".to_owned())].into())
+    });
+    let client = judged[0].1.clone().unwrap();
+    let without = planned(&relay);
+    assert!(!without.manifests.contains("access"), "what nobody asks for is no change of a relay's configuration");
+    let plan = planned(&Found { granted: vec![(Arc::new(ask), client.clone())], ..relay });
+    assert_eq!(plan.spec.clients, [spec.clients[0].clone(), client.clone()]);
+    let policy = serde_json::to_string(&resources::build(&plan).network_policy).unwrap();
+    assert!(policy.contains(r#""kubernetes.io/metadata.name":"team""#), "{policy}");
+
+    let loaded = manifest::load(&[manifest::Source { name: "relay.yaml", text: &plan.manifests }]).unwrap();
+    let [relay] = &loaded.relays[..] else { panic!("{:?}", loaded.relays) };
+    let place = Place::new(Some("shop".into()), "outbound");
+    let judged = access::resolve(&place, relay.spec.access.as_ref(), &loaded.accesses, |_| Labels::Unseen);
+    assert_eq!(judged, [(Place::new(Some("team".into()), "own"), Ok(client))], "a relay sees no labels");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use kube::{Resource as _, ResourceExt as _};
 use mailsluice_crds::{schedule::Schedule, shares::Shares};
 
 use super::{
-    ReconcileError,
+    ReconcileError, access,
     dereference::{Found, Reference},
 };
 use crate::{
@@ -62,7 +62,7 @@ pub(super) fn validate(
         namespace: found.namespace().to_owned(),
         name: found.name().to_owned(),
         owner,
-        spec: found.relay.spec.clone(),
+        spec: access::with_granted(&found.relay, &found.granted),
         replicas,
         image: image.to_owned(),
         manifests: manifests(found)?,
@@ -95,7 +95,8 @@ fn manifests(found: &Found) -> Result<String, ReconcileError> {
             }
         }
     };
-    Ok(resources::manifests(found.namespace(), relay, known)?)
+    let granted = found.granted.iter().map(|(access, _)| &**access);
+    Ok(resources::manifests(found.namespace(), relay, known, granted)?)
 }
 
 fn sound(found: &Found) -> Result<(), Obstacle> {

@@ -5,6 +5,8 @@ use mailsluice_crds::{SMTPRelaySpec, relay::Client};
 
 use super::{LABEL, Refusal, Wanted, has_sidecar, wanted};
 
+pub use mailsluice_crds::access::Place;
+
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -29,7 +31,7 @@ pub enum Fault {
     },
     /// The relay does not let the pod in.
     #[error(
-        "SMTPRelay {relay} has no entry in clients for the pod's service account {account}: the relay's owner decides who may send"
+        "SMTPRelay {relay} has no entry in clients for the pod's service account {account}, and has granted no SMTPAccess for it: the relay's owner decides who may send"
     )]
     NotAllowed {
         /// The relay.
@@ -39,30 +41,15 @@ pub enum Fault {
     },
 }
 
-/// A namespace, and a name in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
 /// What is known of a relay.
 #[derive(Debug, Clone, Copy)]
 pub enum Sight<'a> {
-    /// It is there.
+    /// It is there; with what it grants among its `clients`.
     There(&'a SMTPRelaySpec),
     /// There is none.
     Absent,
     /// It is where the operator does not look.
     Unseen,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
 }
 
 impl Fault {
@@ -135,7 +122,7 @@ pub fn may_use(relay: &SMTPRelaySpec, pod: &Pod) -> bool {
     let own = account(pod);
     let fits = |client: &Client| {
         let by_network = client.users.is_none() && client.certificates.is_none() && client.service_accounts.is_empty();
-        by_network || client.service_accounts.iter().any(|one| one.namespace == own.namespace && one.name == own.name)
+        by_network || client.service_accounts.iter().any(|one| one.holds(&own.namespace, &own.name))
     };
     relay.clients.iter().any(fits)
 }
@@ -181,6 +168,7 @@ mod tests {
             json!({"serviceAccountName": "checkout", "initContainers": [{"name": "mailsluice"}], "containers": []});
         let bare = json!({"serviceAccountName": "checkout", "containers": []});
         let lets_in = relay(json!([{"serviceAccounts": [{"namespace": "shop", "name": "checkout"}]}]));
+        let all = relay(json!([{"serviceAccounts": [{"namespace": "shop", "name": "*"}]}]));
         let by_network = relay(json!([{"networks": ["198.18.0.0/24"]}]));
         let others = relay(json!([
             {"serviceAccounts": [{"namespace": "mail", "name": "checkout"}, {"namespace": "shop", "name": "default"}]},
@@ -188,6 +176,7 @@ mod tests {
         ]));
         for (name, annotations, spec, sight, reasons) in [
             ("well", json!({}), &own, Sight::There(&lets_in), vec![]),
+            ("all of its namespace", json!({}), &own, Sight::There(&all), vec![]),
             ("perhaps by its network", json!({}), &own, Sight::There(&by_network), vec![]),
             ("a stranger", json!({}), &own, Sight::There(&others), vec!["ClientNotAllowed"]),
             ("without a sidecar", json!({}), &bare, Sight::There(&lets_in), vec!["SidecarMissing"]),

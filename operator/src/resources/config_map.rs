@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Resource as _;
-use mailsluice_crds::{SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec, shares};
+use kube::Resource;
+use mailsluice_crds::{
+    SMTPAccess, SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec,
+    relay::{Allowance, AllowedNamespaces, NamespacesFrom},
+    shares,
+};
 use serde::Serialize;
 
 use super::{Plan, metadata};
@@ -26,36 +30,45 @@ struct Metadata<'a> {
     namespace: &'a str,
 }
 
-/// The relay's manifest and its TCP Schedule's, as YAML documents (in YAML's JSON form); the same input gives the same text.
+/// The relay's manifest, its TCP Schedule's and those of what it grants, as YAML documents (in YAML's JSON form); the same input gives the same text.
 ///
 /// # Errors
 /// When a specification has no JSON form, which no specification from the API server is without.
-pub fn manifests(
+pub fn manifests<'a>(
     namespace: &str,
     (name, relay): (&str, &SMTPRelaySpec),
     schedule: Option<(&str, &TCPScheduleSpec)>,
+    granted: impl IntoIterator<Item = &'a SMTPAccess>,
 ) -> serde_json::Result<String> {
     // How many replicas there are, on what claims, in what pods and behind what Service and policy, is the cluster's to carry out: to a relay it is
     // no change of configuration.
     let SMTPRelaySpec { replicas, storage, pod_template, service, network_policy, .. } = SMTPRelaySpec::default();
-    let own = SMTPRelaySpec { replicas, storage, pod_template, service, network_policy, ..relay.clone() };
-    let mut text = serde_json::to_string_pretty(&Manifest {
-        api_version: SMTPRelay::api_version(&()).into_owned(),
-        kind: SMTPRelay::kind(&()).into_owned(),
-        metadata: Metadata { name, namespace },
-        spec: &own,
-    })?;
-    text.push('\n');
+    let mut own = SMTPRelaySpec { replicas, storage, pod_template, service, network_policy, ..relay.clone() };
+    let granted: Vec<&SMTPAccess> = granted.into_iter().collect();
+    // A relay knows no labels of namespaces: which of them may ask has been decided, and it sees those that may.
+    own.access = own.access.filter(|_| !granted.is_empty()).map(|allowance| Allowance {
+        namespaces: AllowedNamespaces { from: NamespacesFrom::All, selector: None },
+        ..allowance
+    });
+    let mut documents = vec![document::<SMTPRelay, _>(Metadata { name, namespace }, &own)?];
     if let Some((name, spec)) = schedule {
-        text.push_str("---\n");
-        text.push_str(&serde_json::to_string_pretty(&Manifest {
-            api_version: TCPSchedule::api_version(&()).into_owned(),
-            kind: TCPSchedule::kind(&()).into_owned(),
-            metadata: Metadata { name, namespace },
-            spec,
-        })?);
-        text.push('\n');
+        documents.push(document::<TCPSchedule, _>(Metadata { name, namespace }, spec)?);
     }
+    for access in granted {
+        let place = access.place();
+        let metadata = Metadata { name: &place.name, namespace: &place.namespace };
+        documents.push(document::<SMTPAccess, _>(metadata, &access.spec)?);
+    }
+    Ok(documents.join("---\n"))
+}
+
+fn document<K: Resource<DynamicType = ()>, S: Serialize>(
+    metadata: Metadata<'_>,
+    spec: &S,
+) -> serde_json::Result<String> {
+    let (api_version, kind) = (K::api_version(&()).into_owned(), K::kind(&()).into_owned());
+    let mut text = serde_json::to_string_pretty(&Manifest { api_version, kind, metadata, spec })?;
+    text.push('\n');
     Ok(text)
 }
 

@@ -123,7 +123,7 @@ fn one_entry_has_to_allow_all_of_a_message() {
     ] {
         let allowing = access.check(&from(address), &sender.parse().unwrap()).unwrap();
         let left = header.iter().try_fold(allowing, |left, name| {
-            if access.is_free(left) { Some(left) } else { access.narrow(left, &name.parse().unwrap()) }
+            if access.is_free(&left) { Some(left) } else { access.narrow(&left, &name.parse().unwrap()) }
         });
         assert_eq!(left.is_some(), allowed, "{sender:?} with {header:?} from {address}");
     }

@@ -1,4 +1,4 @@
-//! What the relay is told: one SMTPRelay and the TCP Schedule it refers to, from manifests, and again when they change.
+//! What the relay is told: one SMTPRelay, the TCP Schedule it refers to and what asks it for access, from manifests, and again when they change.
 
 mod watch;
 
@@ -10,9 +10,10 @@ use std::{
 
 use kube::ResourceExt as _;
 use mailsluice_crds::{
-    LogLevel, SMTPRelay,
+    LogLevel, SMTPAccess, SMTPRelay,
+    access::{self, Labels, Place},
     manifest::{self, Refusal, Source},
-    relay::{Route, SMTPRelaySpec, TlsPolicy},
+    relay::{Client, Route, SMTPRelaySpec, TlsPolicy},
     schedule::{Schedule, ScheduleError},
 };
 
@@ -36,7 +37,7 @@ pub struct Config {
     pub name: String,
     /// How it names itself to other hosts and to clients.
     pub hello: String,
-    /// What it is asked to do.
+    /// What it is asked to do; with what is granted to others among its `clients`.
     pub spec: SMTPRelaySpec,
     /// When connections may be opened.
     pub schedule: TcpSchedule,
@@ -86,9 +87,35 @@ pub enum ConfigError {
     /// A TCPSchedule that cannot be obeyed.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// An SMTPAccess that cannot be granted.
+    #[error(transparent)]
+    Access(#[from] Box<AccessError>),
     /// A client network that cannot be read.
     #[error(transparent)]
     Network(#[from] NetworkError),
+}
+
+/// Why an SMTPAccess is not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The relay does not allow it.
+    #[error("SMTPAccess {access}: {refusal}")]
+    Refused {
+        /// Which.
+        access: Place,
+        /// Why, and what to write instead.
+        refusal: access::Refusal,
+    },
+    /// It asks a relay that is not this one.
+    #[error("SMTPAccess {access} asks SMTPRelay {asked}, which is not in these files: write {own} into its relayRef")]
+    AsksAnother {
+        /// Which.
+        access: Place,
+        /// The relay that it asks.
+        asked: Place,
+        /// This one.
+        own: Place,
+    },
 }
 
 struct Lines<'a>(&'a [Refusal]);
@@ -140,7 +167,7 @@ impl Config {
 
     pub(crate) fn from_sources(sources: &[Source<'_>]) -> Result<Config, ConfigError> {
         let mut resources = manifest::load(sources).map_err(ConfigError::Refused)?;
-        let relay = match (resources.relays.pop(), resources.relays.len()) {
+        let mut relay = match (resources.relays.pop(), resources.relays.len()) {
             (Some(relay), 0) => relay,
             (relay, others) => {
                 let files = sources.iter().map(|source| source.name).collect::<Vec<_>>().join(", ");
@@ -148,12 +175,25 @@ impl Config {
             }
         };
         let (schedule, schedule_log) = find_schedule(&relay, &resources)?;
+        let granted = granted(&relay, &resources.accesses)?;
+        relay.spec.clients.extend(granted);
         let access = Access::new(&relay.spec.clients)?;
         let border = Border::new(&relay.spec)?;
         let routes = Routes::new(&relay.spec.routes);
         let hello = hello::name(relay.spec.hello.as_deref(), &hello::machine());
         Ok(Config { name: relay.name_any(), hello, spec: relay.spec, schedule, schedule_log, access, border, routes })
     }
+}
+
+/// What the SMTPAccesses come to. Those that an operator hands over are granted; in others an error is told as any in a manifest.
+fn granted(relay: &SMTPRelay, asks: &[SMTPAccess]) -> Result<Vec<Client>, Box<AccessError>> {
+    let own = Place::new(relay.namespace(), &relay.name_any());
+    if let Some(ask) = asks.iter().find(|ask| ask.relay() != own) {
+        return Err(Box::new(AccessError::AsksAnother { access: ask.place(), asked: ask.relay(), own }));
+    }
+    let judged = access::resolve(&own, relay.spec.access.as_ref(), asks, |_| Labels::Unseen);
+    let refused = |access, refusal| Box::new(AccessError::Refused { access, refusal });
+    judged.into_iter().map(|(access, verdict)| verdict.map_err(|refusal| refused(access, refusal))).collect()
 }
 
 fn find_schedule(relay: &SMTPRelay, resources: &manifest::Resources) -> Result<(TcpSchedule, LogLevel), ScheduleError> {

@@ -54,7 +54,7 @@ impl Session {
             date: rfc2822::to_string(&received_at.to_zoned(TimeZone::UTC)).unwrap_or_default(),
             message_id: format!("<{id}@{}>", config.hello),
         });
-        let check = (!config.access.is_free(allowing)).then(|| check(config.clone(), allowing));
+        let check = (!config.access.is_free(&allowing)).then(|| check(config.clone(), allowing));
         (submission.is_some() || check.is_some()).then(|| Box::new(HeaderPass::new(submission, check)))
     }
 }
@@ -64,7 +64,7 @@ fn check(config: Arc<Config>, mut allowing: Allowing) -> Check {
     Box::new(move |field, mailbox| {
         let refuse =
             || Reply::enhanced(550, (7, 1), format!("{field} <{mailbox}> is not an address that this client may use"));
-        allowing = config.access.narrow(allowing, mailbox).ok_or_else(refuse)?;
+        allowing = config.access.narrow(&allowing, mailbox).ok_or_else(refuse)?;
         Ok(())
     })
 }

@@ -1,5 +1,5 @@
 //! A pod sends with the token of its service account and no password; the relay verifies it by the cluster's keys, which the
-//! operator has handed over.
+//! operator has handed over. Who is no client may ask to be one by an SMTPAccess.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mailsluice_tests::{
@@ -74,7 +74,9 @@ spec:
         let phase = namespace.at("pod", &name, "/status/phase");
         matches!(phase.as_str(), "Succeeded" | "Failed").then_some(())
     });
-    namespace.kubectl(&["logs", &name])
+    let said = namespace.kubectl(&["logs", &name]);
+    let _ = namespace.kubectl(&["delete", "pod", &name, "--now"]);
+    said
 }
 
 #[test]
@@ -98,6 +100,7 @@ metadata: {{name: outbound}}
 spec:
   listeners: [{{name: smtp, port: 25, tls: {{secretName: outbound-tls}}}}]
   clients: [{{serviceAccounts: [{{namespace: {}, name: checkout}}], senders: [shop@example.org]}}]
+  access: {{senders: [shop@example.org]}}
   routes: [{{domains: ['*'], mx: {{privateAddresses: Allow}}}}]
   storage: {{size: 1Gi}}
 ",
@@ -115,4 +118,24 @@ spec:
     let said = send(&namespace, "returns", "mailsluice", &to);
     assert!(said.contains("AUTH 235") && said.contains("RCPT 550"), "{said}");
     assert_eq!(sink.count(), 1);
+
+    // Its namespace asks for it, and is granted what the relay's owner allows; until it asks no more.
+    namespace.apply(
+        "
+apiVersion: mailsluice.dev/v1alpha1
+kind: SMTPAccess
+metadata: {name: returns}
+spec: {relayRef: {name: outbound}, serviceAccounts: [returns], senders: [shop@example.org]}
+",
+    );
+    let accepted = ["wait", "smtpaccess/returns", "--for=condition=Accepted", "--timeout=60s"];
+    let _ = namespace.kubectl(&accepted);
+    let is_answered = |code: &str| {
+        let said = send(&namespace, "returns", "mailsluice", &to);
+        (said.contains("AUTH 235") && said.contains(&format!("RCPT {code}"))).then_some(())
+    };
+    wait::until_some(PATIENCE, "the account is let in", || is_answered("250"));
+    let _ = sink.await_messages(2, PATIENCE);
+    let _ = namespace.kubectl(&["delete", "smtpaccess", "returns"]);
+    wait::until_some(PATIENCE, "the account is let in no more", || is_answered("550"));
 }

@@ -40,7 +40,14 @@ fn after_an_uninstall_everything_can_be_deleted_and_the_mail_is_kept() {
 
     cluster::kubectl(&["delete", "namespace", namespace.name(), "--timeout=60s"]);
     cluster::kubectl(&["delete", "namespace", RELEASE, "--timeout=60s"]);
-    cluster::kubectl(&["delete", "crd", "smtprelays.mailsluice.dev", "tcpschedules.mailsluice.dev", "--timeout=60s"]);
+    cluster::kubectl(&[
+        "delete",
+        "crd",
+        "smtprelays.mailsluice.dev",
+        "tcpschedules.mailsluice.dev",
+        "smtpaccesses.mailsluice.dev",
+        "--timeout=60s",
+    ]);
     wait::until_some(Duration::from_secs(60), "no object of the operator is left", || {
         let left = cluster::kubectl(&["get", "clusterrole,clusterrolebinding", "-o", "name"]);
         (!left.contains("mailsluice")).then_some(())

@@ -37,6 +37,7 @@ mod monitor_needs_credential_off_loopback;
 mod monitor_page;
 mod mta_sts;
 mod mx_delivery;
+mod namespaces_ask_for_access;
 mod one_destination_delays_no_other;
 mod protocol_log;
 mod read_only_disk_refuses_then_resumes;

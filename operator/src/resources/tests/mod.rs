@@ -43,7 +43,7 @@ fn plan() -> Plan {
             controller: Some(true),
             block_owner_deletion: None,
         },
-        manifests: manifests("shop", ("outbound", &spec), None).unwrap(),
+        manifests: manifests("shop", ("outbound", &spec), None, []).unwrap(),
         claim: Claim::wanted(&spec.storage),
         replicas: spec.replicas,
         spec,
@@ -176,8 +176,8 @@ fn a_drain_takes_one_pod_at_a_time_and_is_never_blocked_for_good() {
 fn manifests_hold_the_specifications_and_nothing_that_changes_by_itself() {
     let plan = plan();
     let schedule: TCPScheduleSpec = serde_json::from_str(r#"{"timeZone": "Europe/Rome"}"#).unwrap();
-    let text = manifests("shop", ("outbound", &plan.spec), Some(("office-hours", &schedule))).unwrap();
-    assert_eq!(text, manifests("shop", ("outbound", &plan.spec), Some(("office-hours", &schedule))).unwrap());
+    let text = manifests("shop", ("outbound", &plan.spec), Some(("office-hours", &schedule)), []).unwrap();
+    assert_eq!(text, manifests("shop", ("outbound", &plan.spec), Some(("office-hours", &schedule)), []).unwrap());
     let documents: Vec<serde_json::Value> =
         text.split("---\n").map(|document| serde_json::from_str(document).unwrap()).collect();
     let shape: Vec<_> =
@@ -217,7 +217,7 @@ fn scaling_and_storage_are_no_change_of_a_relays_configuration() {
     let plan = plan();
     let storage = Storage { size: ByteSize::from_bytes(5 << 30), storage_class_name: Some("fast".into()) };
     let grown = SMTPRelaySpec { replicas: 7, storage, ..plan.spec };
-    assert_eq!(manifests("shop", ("outbound", &grown), None).unwrap(), plan.manifests);
+    assert_eq!(manifests("shop", ("outbound", &grown), None, []).unwrap(), plan.manifests);
 }
 
 #[test]

@@ -106,5 +106,5 @@ fn what_is_said_of_pods_is_laid_over_them_and_takes_nothing_of_the_operators_awa
 fn what_is_said_of_pods_is_no_configuration_of_the_relay() {
     let pod_template: PodTemplate = serde_json::from_value(json!({"metadata": {"labels": {"team": "mail"}}})).unwrap();
     let spec = SMTPRelaySpec { pod_template, ..plan().spec };
-    assert_eq!(manifests("shop", ("outbound", &spec), None).unwrap(), plan().manifests);
+    assert_eq!(manifests("shop", ("outbound", &spec), None, []).unwrap(), plan().manifests);
 }

@@ -3,7 +3,7 @@
 use http::{Request, header};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, client::Body};
-use mailsluice_crds::{GROUP, monitor::HostRow};
+use mailsluice_crds::{GROUP, access::Place, monitor::HostRow};
 use mailsluice_ctl::{RelayWord, Said, words::monitor::MonitorSaid};
 use serde_json::Value;
 
@@ -190,6 +190,9 @@ impl Gathered<'_> {
                 Err(error) => self.unread.push(format!("{name}: {}", brief(&error, "this namespace"))),
             }
         }
+        if self.found.relay.spec.access.is_some() {
+            self.accesses(&Place::new(Some(namespace.clone()), &relay)).await;
+        }
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         match self.get(right("list", "events", "events.k8s.io"), &path).await {
             Ok(list) => {
@@ -202,6 +205,15 @@ impl Gathered<'_> {
                 self.unread.push(format!("events: {}", brief(&error, "this namespace")));
                 Vec::new()
             }
+        }
+    }
+
+    /// What asks the relay for access, in whatever namespace.
+    async fn accesses(&mut self, relay: &Place) {
+        let right = Right { verb: "list", resource: "smtpaccesses", group: GROUP };
+        match self.get(right, &format!("/apis/{GROUP}/{}/smtpaccesses", mailsluice_crds::VERSION)).await {
+            Ok(list) => self.files.push(resources::file("smtpaccesses", resources::asking(list, relay))),
+            Err(error) => self.unread.push(format!("smtpaccesses: {}", brief(&error, "all namespaces"))),
         }
     }
 

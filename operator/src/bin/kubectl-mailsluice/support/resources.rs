@@ -1,6 +1,6 @@
 //! Resources as they stand in the archive: YAML, without what may be secret; and Events, each as a line.
 
-use mailsluice_crds::yaml;
+use mailsluice_crds::{SMTPAccess, access::Place, yaml};
 use serde_json::Value;
 
 use super::{archive::File, redact::redacted};
@@ -8,6 +8,16 @@ use super::{archive::File, redact::redacted};
 /// A resource as a file.
 pub(crate) fn file(name: &str, resource: Value) -> File {
     File::new(format!("resources/{name}.yaml"), yaml::emit(&redacted(resource)))
+}
+
+/// Of a list of SMTPAccesses those that ask that relay.
+pub(crate) fn asking(mut list: Value, relay: &Place) -> Value {
+    if let Some(Value::Array(items)) = list.get_mut("items") {
+        let asks =
+            |item: &Value| serde_json::from_value(item.clone()).is_ok_and(|ask: SMTPAccess| ask.relay() == *relay);
+        items.retain(asks);
+    }
+    list
 }
 
 /// Of a list of Events those about the relay, its pods, its claims and its schedule, the newest first.
@@ -65,6 +75,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn of_what_asks_for_access_what_asks_this_relay_is_chosen() {
+        let ask = |namespace: &str, relay: &Value| {
+            json!({
+                "apiVersion": "mailsluice.dev/v1alpha1", "kind": "SMTPAccess", "metadata": {"name": "own", "namespace": namespace},
+                "spec": {"relayRef": relay, "serviceAccounts": ["*"], "senders": ["@example.org"]},
+            })
+        };
+        let this = json!({"name": "outbound", "namespace": "mail"});
+        let own = json!({"name": "outbound"});
+        let list = json!({"items": [ask("shop", &this), ask("shop", &own), ask("mail", &own), {"kind": "SMTPAccess"}]});
+        let chosen = asking(list, &Place::new(Some("mail".into()), "outbound"));
+        let namespaces: Vec<_> =
+            chosen["items"].as_array().unwrap().iter().map(|ask| &ask["metadata"]["namespace"]).collect();
+        assert_eq!(namespaces, ["shop", "mail"]);
+    }
 
     #[test]
     fn events_about_the_relay_and_what_it_is_made_of_are_chosen_the_newest_first() {
