@@ -346,7 +346,8 @@ fn run(command: &mut Command) -> Result<String, String> {
 }
 
 /// A file that `tests/clients/build` makes.
-fn built(name: &str) -> PathBuf {
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
     let folder =
         std::env::var_os("MAILSLUICE_CLIENTS").map_or_else(|| workspace().join("target/clients"), PathBuf::from);
     folder.join(name)
