@@ -26,6 +26,8 @@ pub struct Metrics {
     reconciles_waiting: IntGaugeVec,
     writes: IntCounterVec,
     requests: IntCounterVec,
+    /// Events that were not made, since there were too many about their object.
+    pub events_withheld: IntCounter,
     /// Snapshots that came from pods' Monitors.
     pub snapshots: IntCounter,
     /// Attempts to read a pod's Monitor that failed or ended.
@@ -93,6 +95,10 @@ impl Metrics {
             ),
             &["method", "code"],
         )?;
+        let events_withheld = IntCounter::new(
+            "mailsluice_operator_events_withheld_total",
+            "Events that were not made, since there were too many about their object.",
+        )?;
         let snapshots =
             IntCounter::new("mailsluice_operator_snapshots_total", "Snapshots that came from pods' Monitors.")?;
         let stream_failures = IntCounter::new(
@@ -124,6 +130,7 @@ impl Metrics {
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(writes.clone()))?;
         registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(events_withheld.clone()))?;
         registry.register(Box::new(snapshots.clone()))?;
         registry.register(Box::new(stream_failures.clone()))?;
         registry.register(Box::new(pods_followed.clone()))?;
@@ -138,6 +145,7 @@ impl Metrics {
             reconciles_waiting,
             writes,
             requests,
+            events_withheld,
             snapshots,
             stream_failures,
             pods_followed,

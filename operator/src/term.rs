@@ -113,8 +113,12 @@ pub async fn serve(
             let relays = controller::run_relays(context.clone(), relay_queue);
             let schedules = controller::run_schedules(context.clone(), schedule_queue);
             let accesses = controller::run_accesses(context.clone(), access_queue);
-            let injected = controller::run_injected(context, injected_queue);
-            tokio::join!(relays, schedules, accesses, injected);
+            let injected = controller::run_injected(context.clone(), injected_queue);
+            tokio::select! {
+                _ = async { tokio::join!(relays, schedules, accesses, injected) } => {}
+                () = context.events.keep_counting() => {}
+            }
+            context.events.finish().await;
         }
     });
 

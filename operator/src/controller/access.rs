@@ -47,7 +47,7 @@ pub(super) async fn reconcile(found: Arc<SMTPAccess>, context: Arc<Context>) -> 
         context.metrics.wrote("SMTPAccess/status");
         let transitions = events::transitions(&before.conditions, &drawn.conditions, None);
         context.access_statuses.wrote(&key, drawn, Instant::now());
-        events::publish(&context, &context.reporter, &found.object_ref(&()), transitions).await;
+        context.events.publish(&found.object_ref(&()), transitions).await;
     }
     Ok(Action::await_change())
 }

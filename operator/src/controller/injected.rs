@@ -64,9 +64,10 @@ pub(super) async fn reconcile(pod: Arc<Pod>, context: Arc<Context>) -> Result<Ac
         warning: true,
         condition: ACTION.to_owned(),
         reason: fault.reason().to_owned(),
+        subject: events::wording(&fault.to_string()),
         note: fault.to_string(),
     });
-    events::publish(&context, &context.reporter, &pod.object_ref(&()), notices.collect()).await;
+    context.events.publish(&pod.object_ref(&()), notices.collect()).await;
     Ok(Action::await_change())
 }
 

@@ -42,7 +42,6 @@ use kube::{
     runtime::{
         applier,
         controller::{Action, Config, Error},
-        events::Reporter,
         reflector::{ObjectRef, Store},
     },
 };
@@ -52,9 +51,10 @@ use tracing::{Instrument as _, info_span, warn};
 use crate::{
     board::Board,
     credential::MonitorKey,
+    events::Publisher,
     metrics::Metrics,
     monitor::Monitors,
-    names, resources,
+    resources,
     scale::{self, Departures, Scale},
     shares::Divisions,
     token_keys::TokenKeys,
@@ -89,7 +89,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What the page of all relays shows.
     pub board: Arc<Board>,
-    reporter: Reporter,
+    /// What tells of transitions.
+    pub events: Publisher,
     watch_namespace: Option<String>,
     attempts: Attempts,
     departures: Departures,
@@ -129,7 +130,7 @@ impl Context {
         let Parts { client, stores, monitors, relay_image, monitor_key, token_keys, metrics, board, watch_namespace } =
             parts;
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
-        let reporter = Reporter { controller: names::MANAGER.into(), instance };
+        let events = Publisher::new(client.clone(), instance, metrics.clone());
         let (relay_statuses, schedule_statuses) = (Memory::default(), Memory::default());
         Context {
             client,
@@ -140,7 +141,7 @@ impl Context {
             token_keys,
             metrics,
             board,
-            reporter,
+            events,
             watch_namespace,
             attempts: Attempts::default(),
             departures: Departures::default(),

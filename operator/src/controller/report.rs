@@ -87,7 +87,7 @@ pub(super) async fn report(
         context.relay_statuses.wrote(&found.key, drawn.clone(), Instant::now());
         let mut notices = events::transitions(&before.conditions, &drawn.conditions, waiting(&drawn));
         notices.extend(events::stranding(stranded(&before), stranded(&drawn)));
-        events::publish(context, &context.reporter, &found.relay.object_ref(&()), notices).await;
+        context.events.publish(&found.relay.object_ref(&()), notices).await;
     }
     let again = [
         match pace {

@@ -38,7 +38,7 @@ pub(super) async fn reconcile(found: Arc<TCPSchedule>, context: Arc<Context>) ->
         context.metrics.wrote("TCPSchedule/status");
         let transitions = events::transitions(&before.conditions, &drawn.conditions, None);
         context.schedule_statuses.wrote(&key, drawn, Instant::now());
-        events::publish(&context, &context.reporter, &found.object_ref(&()), transitions).await;
+        context.events.publish(&found.object_ref(&()), transitions).await;
     }
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }

@@ -10,5 +10,6 @@ mod pods_are_injected_alike;
 mod pods_are_told_what_they_lack;
 mod what_is_dangerous_is_warned_of;
 mod what_is_said_of_pods_is_done;
+mod what_repeats_is_one_event;
 
 use mailsluice_tests::definitions;

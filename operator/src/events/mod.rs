@@ -1,11 +1,18 @@
 //! Events: one for each transition of a condition that somebody waits for or is woken by.
+//!
+//! - here: what is worth one (pure);
+//! - [`series`]: what of it is told, and what is counted with what was told (pure);
+//! - [`publisher`]: tells the API server.
 
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+mod publisher;
+mod series;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use mailsluice_crds::monitor::StrandedMail;
-use tracing::{info, warn};
 
-use crate::{controller::Context, status::transition};
+pub use publisher::Publisher;
+
+use crate::status::transition;
 
 /// Octets of an Event's note that the API server takes.
 const NOTE: usize = 1_024;
@@ -22,6 +29,8 @@ pub struct Notice {
     pub condition: String,
     /// The condition's reason.
     pub reason: String,
+    /// What it is about beside the object, such as the host: what is told again for the same reason about the same is counted.
+    pub subject: String,
     /// The condition's message: the host and the facts.
     pub note: String,
 }
@@ -40,14 +49,14 @@ pub fn transitions(before: &[Condition], after: &[Condition], waiting: Option<&s
                 // A relay that comes up as it should says nothing until it has.
                 None => warning,
             };
-            let host =
-                waiting.filter(|host| warning && condition.type_ == "Delivering" && !condition.message.contains(host));
-            let note = match host {
+            let host = waiting.filter(|_| warning && condition.type_ == "Delivering");
+            let note = match host.filter(|host| !condition.message.contains(host)) {
                 Some(host) => cut(&format!("{host}: {}", condition.message)).to_owned(),
                 None => cut(&condition.message).to_owned(),
             };
+            let subject = host.map_or_else(|| wording(&note), str::to_owned);
             let (condition, reason) = (condition.type_.clone(), condition.reason.clone());
-            news.then_some(Notice { warning, condition, reason, note })
+            news.then_some(Notice { warning, condition, reason, subject, note })
         })
         .collect();
     // What makes the relay unready and stops its mail is one piece of news.
@@ -62,43 +71,28 @@ pub fn transitions(before: &[Condition], after: &[Condition], waiting: Option<&s
 pub fn stranding(before: &[StrandedMail], after: &[StrandedMail]) -> Vec<Notice> {
     let only_in = |these: &[StrandedMail], others: &[StrandedMail]| {
         let alone = these.iter().filter(|one| !others.iter().any(|other| other.claim == one.claim));
-        let told: Vec<_> = alone.map(|StrandedMail { claim, messages }| format!("{messages} on {claim}")).collect();
-        (!told.is_empty()).then(|| told.join(", "))
+        let told: Vec<_> =
+            alone.map(|StrandedMail { claim, messages }| (claim.clone(), format!("{messages} on {claim}"))).collect();
+        let (claims, told): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+        (!told.is_empty()).then(|| (claims.join(", "), told.join(", ")))
     };
-    let notice = |warning, reason: &str, note: String| {
-        let note = cut(&note).to_owned();
-        Notice { warning, condition: HANDOVER.into(), reason: reason.into(), note }
+    let notice = |warning, reason: &str, subject: String, note: String| {
+        let (subject, note) = (cut(&subject).to_owned(), cut(&note).to_owned());
+        Notice { warning, condition: HANDOVER.into(), reason: reason.into(), subject, note }
     };
-    let stranded = only_in(after, before).map(|told| {
+    let stranded = only_in(after, before).map(|(claims, told)| {
         let note = format!("no sibling took the messages of a pod that is scaled away: {told}; they wait for a scale-up that brings its pod back");
-        notice(true, "MailStranded", note)
+        notice(true, "MailStranded", claims, note)
     });
-    let taken_up = only_in(before, after).map(|told| {
-        notice(false, "StrandedMailTakenUp", format!("messages that were stranded wait no longer for a pod: {told}"))
+    let taken_up = only_in(before, after).map(|(claims, told)| {
+        notice(
+            false,
+            "StrandedMailTakenUp",
+            claims,
+            format!("messages that were stranded wait no longer for a pod: {told}"),
+        )
     });
     stranded.into_iter().chain(taken_up).collect()
-}
-
-/// Publishes them. What cannot be published is logged and given up: the conditions say the same.
-pub async fn publish(context: &Context, reporter: &Reporter, about: &ObjectReference, notices: Vec<Notice>) {
-    for notice in notices {
-        let Notice { warning, condition, reason, note } = notice;
-        info!(kind = about.kind, name = about.name, condition, reason, note, "transition");
-        let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
-            reason,
-            note: Some(note),
-            action: condition,
-            secondary: None,
-        };
-        // A recorder that remembers would count a later transition for the same reason as this one again, with this
-        // one's note, which names another host.
-        let recorder = Recorder::new(context.client.clone(), reporter.clone());
-        match recorder.publish(&event, about).await {
-            Ok(()) => context.metrics.wrote("Event"),
-            Err(error) => warn!(name = about.name, %error, "an Event could not be published"),
-        }
-    }
 }
 
 /// Available follows Ready, and a rollout that goes well is no news.
@@ -117,6 +111,12 @@ fn is_bad(condition: &Condition) -> bool {
         "HostsSuspended" => true,
         _ => condition.status == "False",
     }
+}
+
+/// A note without its digits: how many pods are ready, and what time it is, changes, and is the same news all the same.
+#[must_use]
+pub fn wording(note: &str) -> String {
+    note.chars().filter(|character| !character.is_ascii_digit()).collect()
 }
 
 fn cut(message: &str) -> &str {
@@ -187,14 +187,26 @@ mod tests {
         let closed = condition("Delivering", "False", "TcpScheduleClosed", "TCP/IP link is down: …");
         let some = condition("Delivering", "True", "HostsSuspended", "mail for 1 of 2 hosts waits; example.com: …");
         let well = condition("Delivering", "True", "Delivering", "nothing hinders the mail");
-        for (before, after, note) in [
-            (&well, &closed, "example.com: TCP/IP link is down: …"),
-            (&well, &some, "mail for 1 of 2 hosts waits; example.com: …"),
-            (&closed, &well, "nothing hinders the mail"),
+        for (before, after, note, subject) in [
+            (&well, &closed, "example.com: TCP/IP link is down: …", "example.com"),
+            (&well, &some, "mail for 1 of 2 hosts waits; example.com: …", "example.com"),
+            (&closed, &well, "nothing hinders the mail", "nothing hinders the mail"),
         ] {
             let notices = transitions(std::slice::from_ref(before), std::slice::from_ref(after), Some("example.com"));
-            assert_eq!(notices[0].note, note);
+            assert_eq!((notices[0].note.as_str(), notices[0].subject.as_str()), (note, subject));
         }
+    }
+
+    #[test]
+    fn numbers_that_change_make_no_other_news() {
+        let ready = |status: &str, reason: &str, message: &str| condition("Ready", status, reason, message);
+        let subject = |before: Condition, after: Condition| transitions(&[before], &[after], None)[0].subject.clone();
+        let up = || ready("True", "PodsReady", "3 of 3 pods are ready");
+        let one_lost = subject(up(), ready("False", "PodsNotReady", "2 of 3 pods are ready"));
+        let two_lost = subject(up(), ready("False", "PodsNotReady", "1 of 3 pods are ready"));
+        assert_eq!(one_lost, two_lost);
+        let taken = |name: &str| subject(up(), ready("False", "NameTaken", &format!("the Service {name:?} exists …")));
+        assert_ne!(taken("outbound"), taken("inbound"));
     }
 
     #[test]
@@ -239,6 +251,7 @@ mod tests {
             for (notice, (warning, text)) in notices.iter().zip(told) {
                 assert_eq!(notice.warning, warning, "{name}");
                 assert!(notice.note.contains(text), "{name}: {}", notice.note);
+                assert!(notice.subject.starts_with("spool-outbound-"), "{name}: {}", notice.subject);
             }
         }
         let many: Vec<_> = (0..100).map(|number| mail(number, 1_000_000)).collect();
