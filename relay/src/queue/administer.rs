@@ -96,7 +96,6 @@ impl Queue {
             let Some(host) = self.hosts.get_mut(&id) else { continue };
             if host.suspension.as_ref().is_some_and(|held| FAILURES.contains(&held.reason)) {
                 host.suspension = None;
-                self.suspended_hosts -= 1;
             }
             let (ready, taken) = match single {
                 Some(message) => {

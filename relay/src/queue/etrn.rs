@@ -48,7 +48,6 @@ impl Queue {
             }
             if failed {
                 host.suspension = None;
-                self.suspended_hosts -= 1;
             }
             if !just {
                 host.release_deferred();

@@ -360,13 +360,10 @@ impl Host {
         self.suspension.as_ref().is_some_and(|held| held.reason == Reason::TlsFailed)
     }
 
-    /// True when the suspension was due and is over.
-    pub(super) fn end_suspension_if_due(&mut self, now: Timestamp) -> bool {
-        let due = self.suspension.as_ref().and_then(|held| held.till).is_some_and(|till| till <= now);
-        if due {
+    pub(super) fn end_suspension_if_due(&mut self, now: Timestamp) {
+        if self.suspension.as_ref().and_then(|held| held.till).is_some_and(|till| till <= now) {
             self.suspension = None;
         }
-        due
     }
 
     pub(super) fn failed(&mut self) {

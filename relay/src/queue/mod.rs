@@ -101,7 +101,6 @@ pub struct Queue {
     owed: Vec<(MessageId, Told)>,
     /// Whether all mail that a restart found is in.
     complete: bool,
-    suspended_hosts: u32,
     /// Changes of Suspended Tills that are not told yet.
     changes: Vec<Change>,
     holds: Holds,
@@ -161,7 +160,6 @@ impl Queue {
             // What makes the others wait need not make this one wait; they are suspended again when it has gone.
             if entry.tls_optional && entry.held.is_none() && host.lacks_tls() {
                 host.suspension = None;
-                self.suspended_hosts -= 1;
             }
             host.add(id, entry);
             if let Some(hold) = self.holds.on_message(id) {
@@ -185,9 +183,7 @@ impl Queue {
             if let Some(host) = self.hosts.get_mut(&id) {
                 host.wake_at = None;
                 host.forget_told_if_over(now);
-                if host.end_suspension_if_due(now) {
-                    self.suspended_hosts -= 1;
-                }
+                host.end_suspension_if_due(now);
                 host.release_due(now);
                 host.end_minute_if_over(now);
             }
@@ -347,9 +343,6 @@ impl Queue {
     pub fn suspend(&mut self, id: HostId, suspension: Suspension) -> bool {
         let Some(host) = self.hosts.get_mut(&id) else { return false };
         let changed = host.suspension.as_ref() != Some(&suspension);
-        if !host.is_suspended() {
-            self.suspended_hosts += 1;
-        }
         host.suspension = Some(suspension);
         self.refresh(id);
         self.forget_if_empty(id);
@@ -422,7 +415,6 @@ impl Queue {
         for id in &ids {
             if let Some(host) = self.hosts.get_mut(id) {
                 host.suspension = None;
-                self.suspended_hosts -= 1;
                 self.changes.extend(host.change(Some(why)));
             }
             self.refresh(*id);
@@ -492,17 +484,17 @@ impl Queue {
     /// Totals over all hosts.
     #[must_use]
     pub fn totals(&self) -> QueueTotals {
-        let (mut hosts, mut held) = (0, 0);
+        let (mut hosts, mut suspended_hosts) = (0, 0);
         for host in self.hosts.values().filter(|host| host.has_mail()) {
             hosts += 1;
-            held += u32::from(host.hold.is_some() && !host.is_suspended());
+            suspended_hosts += u32::from(host.waits());
         }
         QueueTotals {
             messages: self.messages.len() as u64,
             bytes: self.bytes,
             oldest: self.messages.oldest(),
             hosts,
-            suspended_hosts: self.suspended_hosts + held,
+            suspended_hosts,
             stranded: Vec::new(),
         }
     }
@@ -569,9 +561,6 @@ impl Queue {
         {
             if let Some(at) = host.wake_at {
                 self.wakes.remove(&(at, id));
-            }
-            if host.is_suspended() {
-                self.suspended_hosts -= 1;
             }
             self.names.remove(&host.name);
         }

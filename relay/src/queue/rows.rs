@@ -56,7 +56,7 @@ impl Queue {
             .hosts
             .iter()
             .filter(|(_, host)| host.has_mail())
-            .map(|(id, host)| ((Reverse(host.state() >= HostState::Suspended), host.oldest(), *id), host))
+            .map(|(id, host)| ((Reverse(host.waits()), host.oldest(), *id), host))
             .collect();
         let total = order.len();
         if total > most && most > 0 {
@@ -87,7 +87,7 @@ impl Queue {
     #[must_use]
     pub fn sendable(&self) -> u64 {
         let most = self.limits.connections_per_host;
-        let hosts = self.hosts.values().filter(|host| host.state() < HostState::Suspended && host.sessions < most);
+        let hosts = self.hosts.values().filter(|host| !host.waits() && host.sessions < most);
         hosts.map(Host::sendable).sum()
     }
 
@@ -133,6 +133,11 @@ impl Host {
             (None, Reason::HeldBySender) => held_problem(self),
             (None, _) => deferred_problem(self),
         })
+    }
+
+    /// Whether the Monitor shows it as suspended or held: as a whole, or since each of its messages is.
+    pub(super) fn waits(&self) -> bool {
+        self.state() >= HostState::Suspended
     }
 
     fn state(&self) -> HostState {

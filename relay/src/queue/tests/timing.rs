@@ -46,6 +46,27 @@ fn a_held_message_waits_till_its_time_and_the_monitor_says_whose_wish_that_is() 
 }
 
 #[test]
+fn as_many_hosts_are_counted_as_suspended_as_the_rows_show() {
+    let mut queue = queue();
+    queue.insert(arrival(1, &["put-off.test"]), START);
+    let host = open(&mut queue);
+    let work = queue.take(host, START).unwrap();
+    queue.settle(&work, Settled::Deferred { recipients: Recipients::one(0), till: after(300) });
+    queue.session_closed(host);
+    queue.insert(arrival(2, &["suspended.test"]), START);
+    let host = queue.hosts_named(["suspended.test"])[0];
+    queue.suspend(host, closed_till(after(600)));
+    queue.insert(timed(3, "held-by-sender.test", held_till(900)), START);
+    queue.insert(arrival(4, &["ready.test"]), START);
+    for (second, wanted) in [(0, 3), (300, 2), (600, 1), (900, 0)] {
+        queue.advance(after(second));
+        let (rows, _) = queue.rows(10);
+        let shown = rows.iter().filter(|row| row.state >= HostState::Suspended).count();
+        assert_eq!((shown, queue.totals().suspended_hosts), (wanted, wanted as u32), "after {second} s");
+    }
+}
+
+#[test]
 fn a_held_message_grows_old_from_its_time_on_and_not_from_its_acceptance() {
     let mut queue = queue();
     queue.insert(timed(1, "a.test", held_till(5_000)), after(1));
