@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mailsluice_crds::{
     TCPScheduleSpec, TCPScheduleStatus,
-    schedule::{Schedule, ScheduleError},
+    schedule::{LinkState, Schedule, ScheduleError, Verdict},
 };
 
 use crate::status::transition::{self, Finding};
@@ -50,7 +50,10 @@ pub fn draw(
     now: Timestamp,
 ) -> (TCPScheduleStatus, Option<Duration>) {
     let (finding, verdict) = match Schedule::new(name, spec) {
-        Ok(schedule) => (Finding::yes("Accepted", "relays obey it"), Some((schedule.verdict(now), schedule))),
+        Ok(schedule) => {
+            let verdict = schedule.verdict(now);
+            (accepted(&verdict), Some((verdict, schedule)))
+        }
         Err(error) => {
             let message = format!("no relay can obey it, and those that did keep what they had: {error}");
             (Finding::no("Invalid", message), None)
@@ -77,6 +80,17 @@ pub fn draw(
     (status, verdict.changes_at.map(|changes| wait(now, changes)))
 }
 
+/// That relays obey it. One whose windows never come, or are over, is obeyed too, and is most often a mistake.
+fn accepted(verdict: &Verdict) -> Finding {
+    match (verdict.link, verdict.changes_at) {
+        (LinkState::Closed, None) => Finding::yes(
+            "NeverOpens",
+            "relays obey it, and it never opens: they hold all mail until that expires and is returned; write a window with `link: Open` that comes, or `default: Open`",
+        ),
+        _ => Finding::yes("Accepted", "relays obey it"),
+    }
+}
+
 /// How long to wait for that moment.
 #[must_use]
 pub fn wait(now: Timestamp, moment: Timestamp) -> Duration {
@@ -89,8 +103,6 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use mailsluice_crds::schedule::LinkState;
-
     use super::*;
 
     fn spec() -> TCPScheduleSpec {
@@ -141,6 +153,28 @@ mod tests {
         assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "Invalid"));
         assert!(accepted.message.contains(r#"did you mean "Europe/Rome"?"#), "{}", accepted.message);
         assert_eq!((status.link, status.since, status.changes_at, again), (None, None, None, None));
+    }
+
+    #[test]
+    fn a_schedule_that_never_opens_says_so_whatever_windows_it_has() {
+        let day = r#"{"days": ["Mon"], "from": "08:00", "to": "18:00", "link": "Open"}"#;
+        for (name, spec, reason) in [
+            ("closed for good", r#"{}"#.to_owned(), "NeverOpens"),
+            ("opened for a day that is over", opened_on("2026-11-22"), "NeverOpens"),
+            ("opened for today", opened_on("2026-11-23"), "Accepted"),
+            ("opened for a day that comes", opened_on("2026-11-24"), "Accepted"),
+            ("open each Monday", format!(r#"{{"windows": [{day}]}}"#), "Accepted"),
+            ("open for good", r#"{"default": "Open"}"#.to_owned(), "Accepted"),
+        ] {
+            let spec: TCPScheduleSpec = serde_json::from_str(&spec).unwrap();
+            let (status, _) = draw((name, &spec), None, 1, &TCPScheduleStatus::default(), at("10:00:00"));
+            let accepted = &status.conditions[0];
+            assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("True", reason), "{name}");
+        }
+    }
+
+    fn opened_on(date: &str) -> String {
+        format!(r#"{{"exceptions": [{{"dates": ["{date}"], "link": "Open"}}]}}"#)
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn is_bad(condition: &Condition) -> bool {
     match condition.reason.as_str() {
         // Pods that are not ready yet, or no longer because they are being replaced, are most often well in a moment.
         "PodsNotReady" | "ScaledToZero" => false,
-        "HostsSuspended" => true,
+        "HostsSuspended" | "NeverOpens" => true,
         _ => condition.status == "False",
     }
 }
@@ -153,6 +153,8 @@ mod tests {
         let conflict = condition("Ready", "False", "NameTaken", "the Service \"outbound\" exists …");
         let rolling = condition("Progressing", "True", "RollingOut", "");
         let storage = condition("Progressing", "False", "StorageUnchanged", "spec.storage asks for 20Gi …");
+        let accepted = condition("Accepted", "True", "Accepted", "relays obey it");
+        let never = condition("Accepted", "True", "NeverOpens", "relays obey it, and it never opens …");
         let available = condition("Available", "False", "NoPodReady", "");
         for (name, before, after, told) in [
             ("closes", Some(&well), &closed, Some((true, "TcpScheduleClosed"))),
@@ -170,6 +172,9 @@ mod tests {
             ("a name is taken", Some(&starting), &conflict, Some((true, "NameTaken"))),
             ("rolls out", None, &rolling, None),
             ("storage cannot change", Some(&rolling), &storage, Some((true, "StorageUnchanged"))),
+            ("a schedule closes for the last time", Some(&accepted), &never, Some((true, "NeverOpens"))),
+            ("a schedule never opens", None, &never, Some((true, "NeverOpens"))),
+            ("a schedule is obeyed", None, &accepted, None),
             ("nobody takes mail, which Ready tells", None, &available, None),
         ] {
             let before: Vec<_> = before.into_iter().cloned().collect();
