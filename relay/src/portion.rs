@@ -73,7 +73,9 @@ impl Portion {
             Portion::Part { pod, shares } if pod >= shares.now.among => {
                 "it is not among those that they are divided among"
             }
-            Portion::Part { .. } => "there are more pods than one of the limits allows, and they take turns",
+            Portion::Part { .. } => {
+                "there are more pods than one of the limits allows, and they take turns, which the operator gives"
+            }
         };
         Allowed {
             connections,
