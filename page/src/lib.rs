@@ -1,6 +1,6 @@
 //! The Monitor as pages for browsers: files without a build, and what goes with them so that nothing else runs in them.
 //!
-//! - `shared/` is of both pages: `clock.js` keeps the server's time; `hosts.js` and `details.js`, `connections.js` draw; `advice.js` asks the
+//! - `shared/` is of both pages: `clock.js` keeps the server's time; `hosts.js` and `details.js`, `connections.js`, `clients.js` draw; `advice.js` asks the
 //!   catalogue; `dom.js` makes elements;
 //! - `relay/` is the page of one relay: `main.js` is its table of contents, what the stream says, and what is drawn of it; `stream.js`
 //!   follows the stream, `queue.js` and `schedule.js` draw;
@@ -37,10 +37,11 @@ const DOM: File = file("/page/dom.js", JS, include_str!("shared/dom.js"));
 const HOSTS: File = file("/page/hosts.js", JS, include_str!("shared/hosts.js"));
 const DETAILS: File = file("/page/details.js", JS, include_str!("shared/details.js"));
 const CONNECTIONS: File = file("/page/connections.js", JS, include_str!("shared/connections.js"));
+const CLIENTS: File = file("/page/clients.js", JS, include_str!("shared/clients.js"));
 const ADVICE: File = file("/page/advice.js", JS, include_str!("shared/advice.js"));
 
 /// The page of a relay.
-pub const RELAY: [File; 13] = [
+pub const RELAY: [File; 14] = [
     file("/", HTML, include_str!("relay/index.html")),
     STYLE,
     ICON,
@@ -51,13 +52,14 @@ pub const RELAY: [File; 13] = [
     HOSTS,
     DETAILS,
     CONNECTIONS,
+    CLIENTS,
     file("/page/queue.js", JS, include_str!("relay/queue.js")),
     file("/page/schedule.js", JS, include_str!("relay/schedule.js")),
     ADVICE,
 ];
 
 /// The page of an operator.
-pub const OPERATOR: [File; 11] = [
+pub const OPERATOR: [File; 12] = [
     file("/", HTML, include_str!("operator/index.html")),
     STYLE,
     ICON,
@@ -68,6 +70,7 @@ pub const OPERATOR: [File; 11] = [
     HOSTS,
     DETAILS,
     CONNECTIONS,
+    CLIENTS,
     ADVICE,
 ];
 

@@ -64,7 +64,7 @@ pub struct Refusal {
     /// When it was refused.
     #[schemars(schema_with = "crate::crd::schema::time")]
     pub at: Timestamp,
-    /// The reply's code: `550 5.7.1`. `mailsluice-relay explain` says what each means.
+    /// The reply's code: `550 5.7.1`.
     #[schemars(with = "String", length(max = 32))]
     pub code: Code,
     /// What was refused.

@@ -1,6 +1,7 @@
 // The operator's page: every relay that it watches, and the worst hosts of the one that is chosen, asked for again and again.
 
 import { byId, setText } from "./dom.js";
+import { Clients } from "./clients.js";
 import { age, now, setBy, setZone, tick, wall, zoneName } from "./clock.js";
 import { Hosts } from "./hosts.js";
 import { nameOf, Relays } from "./relays.js";
@@ -15,6 +16,7 @@ const hosts = new Hosts(
   () => {},
   (shown, others) => (shown === 0 ? "Its hosts are not shown." : `The worst ${shown} are here; each pod's own page has the ${others} others, too.`),
 );
+const clients = new Clients(byId("clients"));
 
 /** What was answered last, and the relay whose hosts are shown. */
 let answer;
@@ -91,6 +93,7 @@ function draw(relay) {
   if (!relay) return;
   setText(byId("chosen-name"), name);
   hosts.show(relay.monitor, relay.hostsNotShown);
+  clients.show(relay.clients, relay.clientsNotShown);
   if (!relay.queue) {
     setText(byId("hosts-note"), "What waits in this relay is not known: no pod of it has told.");
     byId("hosts-note").hidden = false;

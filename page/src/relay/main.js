@@ -3,6 +3,7 @@
 import { byId, el, foreign, setContent, setText, sign } from "./dom.js";
 import { age, counted, now, setBy, setTime, setZone, tick, wall, zoneName } from "./clock.js";
 import { advice } from "./advice.js";
+import { Clients } from "./clients.js";
 import { Connections } from "./connections.js";
 import { Hosts } from "./hosts.js";
 import { History, Totals } from "./queue.js";
@@ -20,6 +21,7 @@ const week = new Week(byId("schedule"));
 const totals = new Totals(byId("totals"));
 const history = new History(byId("queue-chart"));
 const connections = new Connections(byId("connections"), "Outgoing connections");
+const clients = new Clients(byId("clients"));
 const hosts = new Hosts(
   () => searchAll(),
   (shown, others) => `The worst ${shown} are here; the filter looks through the ${others} others, too.`,
@@ -123,6 +125,7 @@ function draw() {
   history.draw();
   if (!(snapshot.hostsNotShown && hosts.filtered)) showHosts(snapshot);
   connections.show(monitor);
+  clients.show(snapshot.clients, snapshot.clientsNotShown);
   showLive();
 }
 

@@ -34,10 +34,14 @@ fn all_relays_are_on_one_page_with_what_their_mail_waits_for() {
     let mut manifest = Manifest::to(refuses.address);
     manifest.relay.retry.first = mailsluice_crds::quantity::Interval::from_secs(600);
     manifest.relay.retry.longest = mailsluice_crds::quantity::Interval::from_secs(600);
+    manifest.relay.clients[0].senders = vec!["@example.org".into()];
     let folder = TempDir::new().expect("a temporary folder");
     let file = folder.path().join("relay.yaml");
     let relay = Relay::start_at_http(folder, &file, &manifest, &["--http", &POD.to_string()], POD);
     Dialogue::open(relay.smtp).message("shop@example.org", &["a@one.test"], &mail::text("deferred"));
+    let mut refused = Dialogue::open(relay.smtp);
+    refused.expect("MAIL FROM:<\"<b>boss</b>\"@bank.test>", "250");
+    refused.expect("RCPT TO:<a@one.test>", "550 5.7.1");
     server.apply("{apiVersion: mailsluice.dev/v1alpha1, kind: SMTPRelay, metadata: {name: outbound}, spec: {}}");
     server.apply(
         "{apiVersion: mailsluice.dev/v1alpha1, kind: SMTPRelay, metadata: {name: dangling}, spec: {scheduleRef: {name: none}}}",
@@ -46,6 +50,16 @@ fn all_relays_are_on_one_page_with_what_their_mail_waits_for() {
     let problem = |name: &str| Some(server.object("smtprelay", name)?["status"]["problem"].as_str()?.to_owned());
     let held = wait::until_some(PATIENCE, "a relay has a problem", || problem("dangling"));
     let deferred = wait::until_some(PATIENCE, "a relay knows its mail", || problem("outbound"));
+
+    let status = server.object("smtprelay", "outbound").expect("the relay")["status"].take();
+    let client = &status["clients"][0];
+    assert_eq!(
+        (&client["client"], &client["kind"], &client["listed"]),
+        (&json!("127.0.0.1"), &json!("Address"), &json!(true))
+    );
+    let last = &client["lastRefusal"];
+    assert_eq!((&last["code"], &last["stage"]), (&json!("550 5.7.1"), &json!("RcptTo")), "{status}");
+    assert_eq!(last["sender"], "<\"<b>boss</b>\"@bank.test>");
 
     for window in [Window::DESKTOP, Window::PHONE.dark()] {
         let mut browser = Browser::start(window);
@@ -64,6 +78,7 @@ fn all_relays_are_on_one_page_with_what_their_mail_waits_for() {
         assert_eq!(Some(&sentence), row.problem.as_ref(), "the same sentence as everywhere");
         browser.await_text("#chosen-title", |text| text == "Hosts of default/outbound");
         assert_eq!(browser.count("#hosts .state .sign-clock"), 1, "the clock sign");
+        browser.await_text("#clients tbody tr", |text| text.contains("550 5.7.1") && text.contains("<b>boss</b>"));
         let left = browser.await_text("#hosts td.till .till", |text| text.starts_with("in "));
         browser.await_text("#hosts td.till .till", |text| text != left);
         browser.click("#hosts button.host");

@@ -158,6 +158,37 @@ fn what_a_host_says_stays_text_and_is_explained() {
 }
 
 #[test]
+fn what_is_refused_of_a_client_is_told_with_what_to_do_and_stays_text() {
+    let sink = Sink::start();
+    let mut manifest = Manifest::to(sink.address);
+    manifest.relay.clients[0].senders = vec!["@example.org".into()];
+    let relay = Relay::start(&manifest);
+    let mut browser = open(&relay, Window::DESKTOP);
+    browser.await_text("#clients", |text| text == "None has come.");
+    let hostile = "\"<script>hacked=1</script><b>\"@evil.test";
+    let mut client = Dialogue::open(relay.smtp);
+    client.message("shop@example.org", &["a@one.test"], &mail::text("taken"));
+    client.expect(&format!("MAIL FROM:<{hostile}>"), "250");
+    client.expect("RCPT TO:<a@one.test>", "550 5.7.1");
+    let shown = browser.await_text("#clients tbody tr", |text| text.contains("550 5.7.1"));
+    for part in
+        ["127.0.0.1", "address", "at RcptTo", hostile, "is not a sender that this client may use", "to <a@one.test>"]
+    {
+        assert!(shown.contains(part), "{part} is in {shown}");
+    }
+    assert_eq!(browser.text("#clients td[data-label=Taken]").as_deref(), Some("1"));
+    assert_eq!(browser.text("#clients td[data-label=Refused]").as_deref(), Some("1"));
+    assert!(shown.contains("To do: Allow the address among the senders of its entry"), "{shown}");
+    assert_eq!(browser.evaluate("typeof hacked"), "undefined");
+    assert_eq!(browser.count("main script, main bdi *"), 0);
+    assert_eq!(browser.audit(), Vec::<String>::new());
+    assert_well(&mut browser, &relay);
+    let mut browser = open(&relay, Window::PHONE.dark());
+    browser.await_text("#clients tbody tr", |text| text.contains("550 5.7.1"));
+    assert_eq!(browser.audit(), Vec::<String>::new());
+}
+
+#[test]
 fn the_page_says_when_it_is_not_live_and_follows_a_relay_that_is_back() {
     let sink = Sink::start();
     let mut relay = Relay::start(&Manifest::to(sink.address).scheduled(LinkState::Closed, Vec::new()));
