@@ -121,7 +121,7 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
     let asking = watcher::Config::default().labels(inject::LABEL).page_size(PAGE);
     let (injected, watch_injected) = one(api(client, namespace), asking, slim_injected, on_injected(queues.clone()));
     let on_access = access::on_access(injected.clone(), queues.clone());
-    let (accesses, watch_accesses) = one(api(client, namespace), all.clone(), whole, on_access);
+    let (accesses, watch_accesses) = kept(api(client, namespace), all.clone(), whole, on_access, Unserved::IsNone);
     let (namespaces, watch_namespaces) = match namespace {
         Some(_) => (None, None),
         None => {
@@ -206,12 +206,35 @@ where
     one(api(client, namespace), own(), |object: K| Packed::new(&object), each)
 }
 
+/// What it means that the API server does not serve a kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unserved {
+    /// Nothing can be done before it does.
+    Waits,
+    /// Its definition is not installed yet, as after an upgrade of the operator alone: there is none of it.
+    IsNone,
+}
+
 /// A store of objects of the kind K, each kept as an S, and what has to run to keep it.
 fn one<K, S>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
     keep: fn(K) -> S,
+    each: impl FnMut(&watcher::Event<S>) + Send + 'static,
+) -> (Store<S>, BoxFuture<'static, ()>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    S: reflector::Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    kept(api, config, keep, each, Unserved::Waits)
+}
+
+fn kept<K, S>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    keep: fn(K) -> S,
     mut each: impl FnMut(&watcher::Event<S>) + Send + 'static,
+    unserved: Unserved,
 ) -> (Store<S>, BoxFuture<'static, ()>)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -220,8 +243,23 @@ where
     let (store, writer) = reflector::store();
     let known = store.clone();
     let watch = async move {
+        let mut listed = false;
         let events = watcher(api, config)
             .default_backoff()
+            .map(move |event| match event {
+                // Only at first: what was there once is not taken for gone.
+                Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+                    if status.code == 404 && !listed && unserved == Unserved::IsNone =>
+                {
+                    listed = true;
+                    warn!(kind = %K::kind(&()), "its definition is not installed: install those of this version");
+                    Ok(watcher::Event::InitDone)
+                }
+                event => {
+                    listed |= matches!(event, Ok(watcher::Event::InitDone));
+                    event
+                }
+            })
             .filter_map(|event| future::ready(event.map(|event| readable(event, keep, &known)).transpose()));
         let mut events = std::pin::pin!(reflector(writer, events));
         while let Some(event) = events.next().await {

@@ -139,6 +139,24 @@ fn an_operator_of_one_namespace_says_that_it_sees_no_other() {
     await_granted(&server, &["mail/checkout: orders@mail.example.org"]);
 }
 
+#[test]
+fn an_operator_works_without_the_definition_and_takes_it_up_when_it_comes() {
+    let server = ApiServer::start();
+    let all = definitions::all();
+    let (own, others): (Vec<_>, Vec<_>) = all.split("\n---\n").partition(|text| text.contains("name: smtpaccesses."));
+    assert_eq!(own.len(), 1);
+    server.install(&others.join("\n---\n"));
+    server.apply(&namespace("mail", ""));
+    server.apply(&relay("access: {senders: ['@{namespace}.example.org']}"));
+    let operator = Operator::start(&server, "operator");
+    wait::until_some(PATIENCE, "the relay is carried out", || get(&server, "configmap", "outbound-config", "mail"));
+    assert!(operator.log().contains("its definition is not installed"), "{}", operator.log());
+    server.install(own[0]);
+    server.apply(&access("mail", "outbound", "orders@mail.example.org"));
+    await_answer(&server, "mail", "True Accepted");
+    await_granted(&server, &["mail/checkout: orders@mail.example.org"]);
+}
+
 /// The condition Accepted of a namespace's ask.
 fn accepted(server: &ApiServer, namespace: &str) -> Option<Value> {
     let access = get(server, "smtpaccess", "checkout", namespace)?;
