@@ -8,7 +8,7 @@
 //! - [`log_level`]: the six Log Levels;
 //! - [`crd`]: the definitions for the API server, with the rules of admission;
 //! - [`manifest`]: manifests read without an API server, by the same rules;
-//! - [`shares`]: how limits are divided among a relay's pods;
+//! - [`shares`]: how limits are divided among a relay's pods; [`client_pods`]: the pods that may show it a token;
 //! - [`quantity`]: the sizes and times that manifests are written in; [`yaml`]: how values are written.
 //!
 //! Nothing here does I/O or reads the clock: the operator and the relay share it and pass the moment in.
@@ -17,6 +17,7 @@ pub mod access;
 #[cfg(any(test, feature = "cases"))]
 pub mod cases;
 pub mod catalogue;
+pub mod client_pods;
 pub mod crd;
 pub mod log_level;
 pub mod manifest;

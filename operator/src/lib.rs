@@ -11,7 +11,7 @@
 //! - [`access`]: an SMTPAccess's own status;
 //! - [`events`]: one Event for each transition;
 //! - [`inject`]: the sidecar in pods that ask for it;
-//! - [`token_keys`]: what relays verify their clients' service account tokens by;
+//! - [`token_keys`], [`client_pods`]: what relays verify their clients' service account tokens by, and the pods that may show them;
 //! - [`credential`], [`names`]: what relays know the operator by, and what things are called;
 //! - [`metrics`], [`requests`], [`http`]: what is counted, and where it is served;
 //! - [`board`]: what the page of all relays shows;
@@ -21,6 +21,7 @@
 
 pub mod access;
 pub mod board;
+pub mod client_pods;
 pub mod controller;
 pub mod credential;
 pub mod events;

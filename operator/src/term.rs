@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     board::Board,
+    client_pods::PodBook,
     controller::{self, Context, Parts},
     credential::MonitorKey,
     lease::{Candidate, Gate},
@@ -88,6 +89,8 @@ pub async fn serve(
     let mut watches = tokio::spawn(watches);
     let token_keys = TokenKeys::default();
     let keys = tokio::spawn(token_keys.clone().keep_fresh(client.clone(), stores.clone(), relays.clone()));
+    let (client_pods, watching) = PodBook::new(term.watch_namespace.clone());
+    let pods = tokio::spawn(watching.run(client.clone(), stores.clone(), relays.clone()));
     let context = Arc::new(Context::new(Parts {
         client,
         stores: stores.clone(),
@@ -95,6 +98,7 @@ pub async fn serve(
         relay_image: term.relay_image.clone(),
         monitor_key: term.monitor_key.clone(),
         token_keys,
+        client_pods,
         metrics: term.metrics.clone(),
         board: term.board.clone(),
         watch_namespace: term.watch_namespace.clone(),
@@ -132,6 +136,7 @@ pub async fn serve(
     term.ready.store(false, Ordering::Relaxed);
     watches.abort();
     keys.abort();
+    pods.abort();
     relays.close_channel();
     schedules.close_channel();
     accesses.close_channel();

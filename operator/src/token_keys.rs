@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::watch::{self, Stores};
 
 /// How often they are looked at.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(15);
 /// The pause after a look that failed.
 const RETRY: Duration = Duration::from_secs(5);
 

@@ -12,6 +12,7 @@
 mod accounts;
 mod certificates;
 mod failures;
+mod pods;
 mod senders;
 mod tokens;
 mod users;
@@ -26,7 +27,7 @@ use senders::Senders;
 
 pub use accounts::{Accounts, Verdict};
 pub use certificates::{Authorities, Holder};
-pub use tokens::{KEYS_FILE, KeysError, TokenError, TokenKeys};
+pub use tokens::{KEYS_FILE, KeysError, TokenError, TokenKeys, Verified};
 pub use users::{HashKind, line as user_line};
 
 /// Who may relay. Nobody may who is not listed.
@@ -166,6 +167,19 @@ impl Access {
     #[must_use]
     pub fn holder_name<'a>(&self, holder: &'a Holder) -> Option<&'a str> {
         holder.name(self.clients.iter().filter_map(|entry| entry.certificates.as_ref()))
+    }
+
+    /// Whether an entry says that a service account comes from this address: then nothing else need vouch for it.
+    #[must_use]
+    pub fn expects_from(&self, account: &Identity, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let peer = Peer { address, identity: Some(account), holder: None, way: Way::None };
+        self.clients.iter().any(|entry| {
+            !entry.networks.is_empty()
+                && !entry.service_accounts.is_empty()
+                && entry.is_from_there(address)
+                && entry.knows(&peer)
+        })
     }
 
     /// Whether `peer` may relay mail at all.

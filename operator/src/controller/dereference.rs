@@ -13,7 +13,7 @@ use kube::{
     Api, Resource, ResourceExt as _,
     runtime::reflector::{ObjectRef, Store},
 };
-use mailsluice_crds::{SMTPRelay, TCPSchedule};
+use mailsluice_crds::{SMTPRelay, TCPSchedule, client_pods};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -38,6 +38,8 @@ pub(super) struct Found {
     pub(super) config_map: Option<Arc<ConfigMap>>,
     /// The cluster's keys of service account tokens, as far as they are known.
     pub(super) token_keys: Option<String>,
+    /// The pods of the service accounts that it lets in.
+    pub(super) client_pods: Option<String>,
     /// Its pods.
     pub(super) pods: Vec<Arc<Pod>>,
 }
@@ -82,8 +84,10 @@ pub(super) async fn dereference(context: &Context, relay: Arc<SMTPRelay>) -> Res
     let labels = names::labels(&name);
     let pods = stores.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace) && has(pod, &labels));
     let token_keys = context.token_keys.get();
-    let granted = access::granted(context, &relay);
-    Ok(Found { key: watch::key(&relay), relay, schedule, granted, stateful_set, config_map, token_keys, pods })
+    let (key, granted) = (watch::key(&*relay), access::granted(context, &relay));
+    let running = config_map.as_ref().and_then(|config_map| config_map.data.as_ref()?.get(client_pods::FILE));
+    let client_pods = context.client_pods.file(&key, &access::with_granted(&relay, &granted).clients, running);
+    Ok(Found { key, relay, schedule, granted, stateful_set, config_map, token_keys, client_pods, pods })
 }
 
 /// The object of that name, if it is that owner's. What the cache lacks may be there without its labels.

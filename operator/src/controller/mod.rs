@@ -50,6 +50,7 @@ use tracing::{Instrument as _, info_span, warn};
 
 use crate::{
     board::Board,
+    client_pods::PodBook,
     credential::MonitorKey,
     events::Publisher,
     metrics::Metrics,
@@ -85,6 +86,8 @@ pub struct Context {
     pub monitor_key: Arc<MonitorKey>,
     /// The cluster's keys of service account tokens.
     pub token_keys: TokenKeys,
+    /// The pods of service accounts that relays let in.
+    pub client_pods: PodBook,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What the page of all relays shows.
@@ -115,6 +118,8 @@ pub struct Parts {
     pub monitor_key: Arc<MonitorKey>,
     /// The cluster's keys of service account tokens.
     pub token_keys: TokenKeys,
+    /// The pods of service accounts that relays let in.
+    pub client_pods: PodBook,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What the page of all relays shows.
@@ -127,8 +132,18 @@ impl Context {
     /// What reconciles share.
     #[must_use]
     pub fn new(parts: Parts) -> Context {
-        let Parts { client, stores, monitors, relay_image, monitor_key, token_keys, metrics, board, watch_namespace } =
-            parts;
+        let Parts {
+            client,
+            stores,
+            monitors,
+            relay_image,
+            monitor_key,
+            token_keys,
+            client_pods,
+            metrics,
+            board,
+            watch_namespace,
+        } = parts;
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
         let events = Publisher::new(client.clone(), instance, metrics.clone());
         let (relay_statuses, schedule_statuses) = (Memory::default(), Memory::default());
@@ -139,6 +154,7 @@ impl Context {
             relay_image,
             monitor_key,
             token_keys,
+            client_pods,
             metrics,
             board,
             events,

@@ -38,6 +38,7 @@ fn found(name: &str, spec: SMTPRelaySpec, schedule: Reference) -> Found {
         stateful_set: None,
         config_map: None,
         token_keys: None,
+        client_pods: None,
         pods: Vec::new(),
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn validate(
         shares: serde_json::to_string(&shares)?,
         credential: token(found, key).hash(),
         token_keys: token_keys(found),
+        client_pods: found.client_pods.clone(),
         claim: claims(found).0,
     }))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Resource;
 use mailsluice_crds::{
-    SMTPAccess, SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec,
+    SMTPAccess, SMTPRelay, SMTPRelaySpec, TCPSchedule, TCPScheduleSpec, client_pods,
     relay::{Allowance, AllowedNamespaces, NamespacesFrom},
     shares,
 };
@@ -81,6 +81,9 @@ pub(super) fn build(plan: &Plan) -> ConfigMap {
     ]);
     if let Some(keys) = &plan.token_keys {
         data.insert(names::TOKEN_KEYS_KEY.to_owned(), keys.clone());
+    }
+    if let Some(pods) = &plan.client_pods {
+        data.insert(client_pods::FILE.to_owned(), pods.clone());
     }
     ConfigMap { metadata: metadata(plan, names::config_map(&plan.name)), data: Some(data), ..ConfigMap::default() }
 }

@@ -51,6 +51,8 @@ pub struct Plan {
     pub credential: String,
     /// The cluster's keys of service account tokens, as far as they are known.
     pub token_keys: Option<String>,
+    /// The pods of the service accounts that it lets in.
+    pub client_pods: Option<String>,
     /// The claim of each pod.
     pub claim: Claim,
 }

@@ -14,6 +14,7 @@ use super::{
     Access, Identity,
     certificates::Authorities,
     failures::Failures,
+    pods::Pods,
     tokens::{AUDIENCE, KEYS_FILE, TokenKeys},
     users::{self, Users},
 };
@@ -45,6 +46,7 @@ pub struct Accounts {
     authorities: Authorities,
     keys_file: PathBuf,
     keys: RwLock<Keys>,
+    pods: Pods,
     failures: Mutex<Failures>,
     /// Passwords that are hashed at a time: half of the processors, so that mail goes on beside it.
     hashing: Arc<Semaphore>,
@@ -69,6 +71,7 @@ impl Accounts {
             authorities: Authorities::new(secrets),
             keys_file: folder.join(KEYS_FILE),
             keys: RwLock::default(),
+            pods: Pods::new(folder),
             failures: Mutex::default(),
             hashing: Arc::new(Semaphore::new(threads)),
         }
@@ -79,6 +82,8 @@ impl Accounts {
         let users = self.users.look(access.user_secrets());
         let authorities = self.authorities.look(access.authority_secrets());
         let keys = self.look_at_keys(access.has_service_accounts());
+        // Every pod that comes or goes changes them: no news to tell.
+        let _ = self.pods.look(access.has_service_accounts());
         users || authorities || keys
     }
 
@@ -193,7 +198,7 @@ impl Accounts {
     }
 
     /// Checks a token.
-    pub fn check_token(&self, address: IpAddr, token: &[u8]) -> Verdict {
+    pub fn check_token(&self, access: &Access, address: IpAddr, token: &[u8]) -> Verdict {
         if let Some(wait) = self.wait(address, None) {
             return Verdict::Wait(wait);
         }
@@ -202,7 +207,11 @@ impl Accounts {
             Some(keys) => keys.verify(token).map_err(|error| error.to_string()),
             None => Err("the cluster's keys are not known".to_owned()),
         };
-        match verified {
+        let judged = verified.and_then(|verified| match self.pods.check(access, &verified, address) {
+            Ok(()) => Ok(verified.identity),
+            Err(misuse) => Err(misuse.to_string()),
+        });
+        match judged {
             Ok(identity) => Verdict::Holds(identity),
             Err(why) => {
                 self.failures().failed(address, None, Instant::now());
@@ -274,7 +283,7 @@ mod tests {
         }
         assert!(matches!(accounts.check_password(&access, here, "shop", b"pencil").await, Verdict::Wait(_)));
         assert!(matches!(accounts.scram(&access, here, "shop"), Err(Verdict::Wait(_))));
-        assert!(matches!(accounts.check_token(here, b"x"), Verdict::Wait(_)));
+        assert!(matches!(accounts.check_token(&access, here, b"x"), Verdict::Wait(_)));
         let there: IpAddr = "192.0.2.2".parse().unwrap();
         assert!(accounts.scram(&access, there, "nobody").is_ok());
         assert!(matches!(accounts.settle_scram(&access, there, "nobody", true), Verdict::Fails(_)));

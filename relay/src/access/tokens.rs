@@ -9,7 +9,7 @@
 //!   and HMAC are nothing that a cluster signs with.
 //! - `exp`, `iss`, `aud` and `sub` have to be there; `nbf` holds where it is. Clocks may differ by [`LEEWAY`].
 //! - The claim `kubernetes.io` has to name the same account as `sub`: a token of anything else is none of a service account.
-//! - Whether the pod of a token still runs cannot be known here; a token lives for as long as its pod asked for, an hour as a rule.
+//! - Of which pod it is is told too: whether that still runs, and is who shows it, is for [`super::pods`] to say.
 //! - A token that was good is good until it ends, or until the keys change, without a second look at its signature.
 
 use std::{
@@ -25,6 +25,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
 };
+use mailsluice_crds::client_pods::TokenPod;
 use serde::Deserialize;
 
 use super::Identity;
@@ -46,7 +47,16 @@ pub struct TokenKeys {
     issuer: String,
     audience: &'static str,
     keys: Vec<Key>,
-    good: Mutex<HashMap<[u8; 32], (Identity, u64)>>,
+    good: Mutex<HashMap<[u8; 32], (Verified, u64)>>,
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Whose it is.
+    pub identity: Identity,
+    /// The pod that it was made for; none, where it was made for none.
+    pub pod: Option<TokenPod>,
 }
 
 struct Key {
@@ -92,6 +102,8 @@ struct Published {
 #[derive(Deserialize)]
 struct Claims {
     exp: u64,
+    #[serde(default)]
+    iat: u64,
     sub: String,
     #[serde(rename = "kubernetes.io")]
     kubernetes: Option<Kubernetes>,
@@ -101,6 +113,13 @@ struct Claims {
 struct Kubernetes {
     namespace: String,
     serviceaccount: Named,
+    pod: Option<Bound>,
+}
+
+#[derive(Deserialize)]
+struct Bound {
+    name: String,
+    uid: String,
 }
 
 #[derive(Deserialize)]
@@ -126,19 +145,19 @@ impl TokenKeys {
         Ok(TokenKeys { issuer, audience, keys, good: Mutex::default() })
     }
 
-    /// Whose token it is.
+    /// What the token says.
     ///
     /// # Errors
     /// Why it is not good.
-    pub fn verify(&self, token: &[u8]) -> Result<Identity, TokenError> {
+    pub fn verify(&self, token: &[u8]) -> Result<Verified, TokenError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mark: [u8; 32] = digest::digest(&digest::SHA256, token).as_ref().try_into().unwrap_or_default();
-        if let Some((identity, end)) = self.good().get(&mark)
+        if let Some((verified, end)) = self.good().get(&mark)
             && *end > now
         {
-            return Ok(identity.clone());
+            return Ok(verified.clone());
         }
-        let (identity, end) = self.verify_anew(token)?;
+        let (verified, end) = self.verify_anew(token)?;
         let mut good = self.good();
         if good.len() >= REMEMBERED {
             good.retain(|_, (_, end)| *end > now);
@@ -146,15 +165,15 @@ impl TokenKeys {
                 good.clear();
             }
         }
-        good.insert(mark, (identity.clone(), end));
-        Ok(identity)
+        good.insert(mark, (verified.clone(), end));
+        Ok(verified)
     }
 
-    fn good(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Identity, u64)>> {
+    fn good(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Verified, u64)>> {
         self.good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn verify_anew(&self, token: &[u8]) -> Result<(Identity, u64), TokenError> {
+    fn verify_anew(&self, token: &[u8]) -> Result<(Verified, u64), TokenError> {
         let header = jsonwebtoken::decode_header(token)?;
         let fits = |key: &&Key| {
             key.algorithms.contains(&header.alg) && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
@@ -171,7 +190,7 @@ impl TokenKeys {
             match jsonwebtoken::decode::<Claims>(token, &key.key, &validation) {
                 Ok(token) => {
                     let end = token.claims.exp;
-                    return Ok((token.claims.account().ok_or(TokenError::NoServiceAccount)?, end));
+                    return Ok((token.claims.verified().ok_or(TokenError::NoServiceAccount)?, end));
                 }
                 Err(error) => last = error.into(),
             }
@@ -181,10 +200,11 @@ impl TokenKeys {
 }
 
 impl Claims {
-    fn account(self) -> Option<Identity> {
-        let Kubernetes { namespace, serviceaccount: Named { name } } = self.kubernetes?;
+    fn verified(self) -> Option<Verified> {
+        let Kubernetes { namespace, serviceaccount: Named { name }, pod } = self.kubernetes?;
         let identity = Identity::ServiceAccount { namespace, name };
-        (identity.to_string() == self.sub).then_some(identity)
+        let pod = pod.map(|Bound { name, uid }| TokenPod { name, uid, issued: self.iat });
+        (identity.to_string() == self.sub).then_some(Verified { identity, pod })
     }
 }
 
@@ -256,12 +276,20 @@ mod tests {
     fn a_token_of_the_cluster_for_mailsluice_is_good_and_no_other() {
         let (cluster, other) = (Cluster::new("a"), Cluster::new("a"));
         let keys = keys(&[&cluster]);
-        let expected = Identity::ServiceAccount { namespace: "shop".into(), name: "checkout".into() };
+        let identity = Identity::ServiceAccount { namespace: "shop".into(), name: "checkout".into() };
+        let issued = claims(|_| {})["iat"].as_u64().unwrap();
+        let expected = |verified: Verified| {
+            let TokenPod { name, uid, issued: then } = verified.pod.unwrap();
+            assert_eq!((verified.identity, name.as_str(), uid.as_str()), (identity.clone(), "p", "u"));
+            assert!(then.abs_diff(issued) < 60, "{then}");
+        };
         let good = cluster.token(&claims(|_| {}));
         for _ in 0..2 {
-            assert_eq!(keys.verify(&good).unwrap(), expected);
+            expected(keys.verify(&good).unwrap());
         }
-        assert_eq!(keys.verify(&cluster.token(&claims(|c| c["aud"] = json!("mailsluice")))).unwrap(), expected);
+        expected(keys.verify(&cluster.token(&claims(|c| c["aud"] = json!("mailsluice")))).unwrap());
+        let unbound = claims(|c| drop(c["kubernetes.io"].as_object_mut().unwrap().remove("pod")));
+        assert_eq!(keys.verify(&cluster.token(&unbound)).unwrap().pod, None);
         let mut torn = good.clone();
         let at = torn.len() - 10;
         torn[at] = if torn[at] == b'A' { b'B' } else { b'A' };

@@ -75,8 +75,8 @@ impl Kinship {
     /// Why not.
     pub fn verify(&self, shown: &str) -> Result<(), Stranger> {
         let keys = self.keys()?;
-        let shown = keys.verify(shown.as_bytes()).map_err(Stranger::Shown)?;
-        let own = keys.verify(self.token()?.as_bytes()).map_err(Stranger::Own)?;
+        let shown = keys.verify(shown.as_bytes()).map_err(Stranger::Shown)?.identity;
+        let own = keys.verify(self.token()?.as_bytes()).map_err(Stranger::Own)?.identity;
         if shown == own { Ok(()) } else { Err(Stranger::Other(shown.to_string())) }
     }
 

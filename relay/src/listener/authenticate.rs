@@ -78,7 +78,7 @@ impl Session {
         let (accounts, access, address) = (&self.reception.accounts, &config.access, self.address());
         let verdict = match shown {
             Credentials::Password { user, password } => accounts.check_password(access, address, user, password).await,
-            Credentials::Token(token) => accounts.check_token(address, token),
+            Credentials::Token(token) => accounts.check_token(access, address, token),
             Credentials::ScramUser { user, binding } => match accounts.scram(access, address, user) {
                 Ok(keys) => match scram_answer(keys, binding, tls) {
                     Some(answer) => return Judged::GoOn(answer),

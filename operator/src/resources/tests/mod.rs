@@ -51,6 +51,7 @@ fn plan() -> Plan {
         shares: r#"{"version":1,"now":{"among":2,"turn":0}}"#.into(),
         credential: "c0ffee".into(),
         token_keys: None,
+        client_pods: None,
     }
 }
 
