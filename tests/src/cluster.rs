@@ -226,28 +226,44 @@ impl Drop for StoppedApiServer {
 
 /// Kills the API server and starts it again, with the same arguments; waits until it answers.
 pub fn restart_api_server() {
-    let id = process_id("apiserver");
+    restart_api_server_with(|_| {});
+}
+
+/// Kills the API server and starts it again, with its arguments as they are then; waits until it answers.
+pub fn restart_api_server_with(change: impl FnOnce(&mut Vec<String>)) {
+    restart_with("apiserver", change);
+    wait::until_some(PATIENCE, "the API server answers again", || {
+        try_kubectl(&["get", "--raw", "/readyz"], "").status.success().then_some(())
+    });
+}
+
+/// Kills a part of the cluster and starts it again, with the same arguments.
+pub fn restart(part: &str) {
+    restart_with(part, |_| {});
+}
+
+fn restart_with(part: &str, change: impl FnOnce(&mut Vec<String>)) {
+    let id = process_id(part);
     let command = fs::read(format!("/proc/{}/cmdline", id.as_raw_pid())).expect("its command line");
     let command = String::from_utf8(command).expect("a command line in UTF-8");
-    signal("apiserver", Signal::KILL);
-    wait::until_some(PATIENCE, "the API server is gone", || test_kill_process(id).is_err().then_some(()));
-    let log = || File::options().append(true).open(run().join("log/apiserver.log")).expect("its log");
+    let mut command: Vec<String> = command.split_terminator('\0').map(str::to_owned).collect();
+    change(&mut command);
+    signal(part, Signal::KILL);
+    wait::until_some(PATIENCE, &format!("{part} is gone"), || test_kill_process(id).is_err().then_some(()));
+    let log = || File::options().append(true).open(run().join(format!("log/{part}.log"))).expect("its log");
     let namespace = std::env::var("MAILSLUICE_NETNS").unwrap_or_else(|_| "mailsluice".into());
     let mut child = Command::new("nsenter")
         .arg(format!("--net=/run/netns/{namespace}"))
-        .args(command.split_terminator('\0'))
+        .args(command)
         .stdin(Stdio::null())
         .stdout(log())
         .stderr(log())
         .process_group(0)
         .spawn()
-        .expect("start the API server");
-    fs::write(run().join("apiserver.pid"), child.id().to_string()).expect("write its process id");
+        .unwrap_or_else(|error| panic!("start {part}: {error}"));
+    fs::write(run().join(format!("{part}.pid")), child.id().to_string()).expect("write its process id");
     // So that it is gone when it is killed.
     thread::spawn(move || child.wait());
-    wait::until_some(PATIENCE, "the API server answers again", || {
-        try_kubectl(&["get", "--raw", "/readyz"], "").status.success().then_some(())
-    });
 }
 
 fn signal(part: &str, signal: Signal) {

@@ -16,7 +16,6 @@
 //! - [`dns`]: a DNS server with a zone of test records; [`network`]: a network of a test's own, where port 25 is free;
 //! - [`disk`]: disks that misbehave; [`namespace`]: what a test has to itself;
 //! - [`operator`]: the real operator, beside an API server alone;
-//! - [`cluster`]: the Kubernetes cluster of `tests/cluster`; [`api`]: its API server alone; [`audit`]: who wrote what to it;
 //! - [`chart`]: the chart, rendered without a cluster;
 //! - [`plugin`]: `kubectl mailsluice`, and the people who run it; [`terminal`]: where they look at it;
 //! - [`postfix`]: a private Postfix to measure against;

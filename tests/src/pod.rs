@@ -9,6 +9,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::{
     cluster::{self, Namespace},
@@ -180,14 +181,23 @@ spec:
 
 /// `kill -9` of the process of a pod's first container; whether there was one.
 pub fn kill(namespace: &Namespace, pod: &str) -> bool {
-    process_of(namespace, pod).is_some_and(|process| kill_process(process, Signal::KILL).is_ok())
+    let found = namespace.object("pod", pod);
+    let first = found.as_ref().and_then(|pod| pod.pointer("/status/containerStatuses/0"));
+    first.and_then(process_of).is_some_and(|process| kill_process(process, Signal::KILL).is_ok())
 }
 
-/// The process of a pod's container, as this machine numbers it.
-fn process_of(namespace: &Namespace, pod: &str) -> Option<Pid> {
-    let pod = namespace.object("pod", pod)?;
-    let id =
-        pod.pointer("/status/containerStatuses/0/containerID")?.as_str()?.strip_prefix("containerd://")?.to_owned();
+/// `kill -9` of the process of the container of this name, a sidecar's too; whether there was one.
+pub fn kill_container(namespace: &Namespace, pod: &str, container: &str) -> bool {
+    let Some(found) = namespace.object("pod", pod) else { return false };
+    let statuses = ["initContainerStatuses", "containerStatuses"].map(|kind| found["status"][kind].as_array());
+    let mut statuses = statuses.into_iter().flatten().flatten();
+    let status = statuses.find(|status| status["name"] == container);
+    status.and_then(process_of).is_some_and(|process| kill_process(process, Signal::KILL).is_ok())
+}
+
+/// The process of a container of this status, as this machine numbers it.
+fn process_of(status: &Value) -> Option<Pid> {
+    let id = status["containerID"].as_str()?.strip_prefix("containerd://")?.to_owned();
     let processes =
         fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     processes

@@ -8,6 +8,7 @@ mod one_operator_leads;
 mod operator_page;
 mod pods_are_injected_alike;
 mod pods_are_told_what_they_lack;
+mod pods_of_clients_are_handed_over;
 mod what_is_dangerous_is_warned_of;
 mod what_is_said_of_pods_is_done;
 mod what_repeats_is_one_event;

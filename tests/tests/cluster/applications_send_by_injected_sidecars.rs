@@ -1,19 +1,16 @@
 //! A program that knows plain SMTP to localhost alone sends mail through the sidecar that comes into its pod, and a Job of it ends: whoever
 //! injects, in a namespace that enforces `restricted`, to a relay of another namespace.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mailsluice_tests::{
-    certificate::Certificate,
     cluster::{self, Namespace, PATIENCE},
-    plugin,
-    pod::SinkPod,
-    wait,
+    plugin, wait,
 };
 use serde_json::{Value, json};
 
-use crate::support;
-
-const IMAGE: &str = "localhost/mailsluice-relay:test";
+use crate::{
+    gateway::{Gateway, IMAGE},
+    support,
+};
 
 /// The program: it sends a message, and ends with an error where no server is there.
 const PROGRAM: &str = r#"
@@ -71,47 +68,17 @@ impl Drop for Restore {
 #[test]
 fn an_unmodified_program_sends_whoever_injects_its_sidecar() {
     let _turn = support::cluster();
-    let (mail, shop) = (Namespace::new("injected-mail"), Namespace::new("injected-shop"));
-    let sink = SinkPod::start(&mail, "north");
-    let certificate = Certificate::of("outbound.injected-mail.svc");
-    let (chain, key) = (BASE64_STANDARD.encode(&certificate.chain), BASE64_STANDARD.encode(&certificate.key));
-    mail.apply(&format!(
-        "
-apiVersion: v1
-kind: Secret
-metadata: {{name: outbound-tls}}
-type: kubernetes.io/tls
-data: {{tls.crt: {chain}, tls.key: {key}}}
----
-apiVersion: mailsluice.dev/v1alpha1
-kind: SMTPRelay
-metadata: {{name: outbound}}
-spec:
-  listeners: [{{name: submission, port: 587, tls: {{secretName: outbound-tls}}}}]
-  clients: [{{serviceAccounts: [{{namespace: {}, name: checkout}}], senders: [shop@example.org]}}]
-  routes: [{{domains: ['*'], mx: {{privateAddresses: Allow}}}}]
-  storage: {{size: 1Gi}}
-",
-        shop.name()
-    ));
-    shop.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: checkout}}");
-    let authority: String = certificate.chain.lines().map(|line| format!("    {}\n", line.trim_end())).collect();
-    shop.apply(&format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: mailsluice-authorities}}\ndata:\n  ca.crt: |\n{authority}"
-    ));
-    support::await_ready(&mail, "outbound");
-    let keys = || mail.at("configmap", "outbound-config", "/data/service-account-keys.json");
-    wait::until_some(PATIENCE, "the cluster's keys are handed over", || keys().contains("\"issuer\"").then_some(()));
-
+    let shop = Namespace::new("injected-shop");
+    let gateway = Gateway::start("injected-mail", 1, &shop, &["checkout"]);
     let _restore = Restore;
-    let to = format!("someone@{}", sink.domain);
+    let to = gateway.recipient();
     let mut sidecars = Vec::new();
     for (count, (way, values)) in
         [("plugin", ""), ("policy", "injection.policy.enabled=true"), ("webhook", "injection.webhook.enabled=true")]
             .into_iter()
             .enumerate()
     {
-        let manifests = program(mail.name(), &to, way);
+        let manifests = program(gateway.namespace.name(), &to, way);
         if values.is_empty() {
             shop.apply(&plugin::inject(&manifests, IMAGE).expect("the plugin injects"));
         } else {
@@ -128,7 +95,7 @@ spec:
                 ["Succeeded", "1"].contains(&ended.as_str()).then_some(())
             });
         }
-        let received = sink.await_messages(2 * (count + 1), PATIENCE);
+        let received = gateway.sink.await_messages(2 * (count + 1), PATIENCE);
         println!("{way}: a pod and a Job have ended, and {} messages have arrived", received.len());
         let pod = shop.object("pod", &format!("pod-{way}")).expect("the pod");
         sidecars.push(without_token(&pod["spec"]["initContainers"][0]));

@@ -2,9 +2,11 @@
 //!
 //! They share the cluster and its one operator, and one of them stops the API server: so they run one after another.
 
+mod a_pod_and_its_sidecar;
 mod applications_send_by_injected_sidecars;
 mod chaos_loses_nothing;
 mod dangling_schedule_is_named;
+mod gateway;
 mod held_explained_and_let_out;
 mod idle_operator_writes_nothing;
 mod kill_nine_in_a_pod;
@@ -16,5 +18,6 @@ mod restricted_pod_security;
 mod scaled_away_mail_arrives;
 mod support;
 mod support_archive_has_no_secret;
+mod tokens_that_are_refused;
 mod uninstall_leaves_nothing_stuck;
 mod upgrade_keeps_mail;
