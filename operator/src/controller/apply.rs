@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tracing::info;
 
-use super::{Context, ReconcileError, dereference::Found};
+use super::{Context, ReconcileError, attempts::Key, dereference::Found};
 use crate::{names, packed::Packed, resources::Resources, status::Obstacle};
 
 /// What there is once everything is applied: a status is drawn from this and from nothing that was only wanted.
@@ -107,30 +107,38 @@ where
         + 'static,
 {
     let (kind, name) = (K::kind(&()).into_owned(), wanted.name_any());
-    let failed = |source| Stop::Failed(ReconcileError::Apply { kind: kind.clone(), name: name.clone(), source });
-    let as_json = |object: &K| serde_json::to_value(object).map_err(|error| Stop::Failed(error.into()));
     let hash = names::sha256_hex(as_json(&wanted)?.to_string().as_bytes());
     wanted.annotations_mut().insert(names::APPLIED_ANNOTATION.into(), hash.clone());
     let wanted_json = as_json(&wanted)?;
     let key = (found.key.clone(), kind.clone(), name.clone());
     let attempts = &context.attempts;
+    let is_as_wanted = |object: &K| {
+        Ok::<_, Stop>(contains(&as_json(object)?, &wanted_json) || attempts.is_settled(&key, &hash, object.meta()))
+    };
 
-    let cached = store.get(&ObjectRef::new(&name).within(found.namespace()));
-    let cached = cached.and_then(|cached| cached.open());
+    let cached = store.get(&ObjectRef::new(&name).within(found.namespace())).and_then(|cached| cached.open());
+    let is_known = cached.is_some();
     if let Some(cached) = cached.filter(|cached| is_controlled_by(cached.meta(), found.uid()))
-        && (contains(&as_json(&cached)?, &wanted_json) || attempts.is_settled(&key, &hash, cached.meta()))
+        && is_as_wanted(&cached)?
     {
         return Ok(Arc::new(cached));
     }
-    // The cache may lag behind, and it does not hold what others made: the API server decides.
     let api: Api<K> = Api::namespaced(context.client.clone(), found.namespace());
-    let present = api.get_opt(&name).await.map_err(failed)?;
+    if !is_known && attempts.refusal(&key, &hash, None, Instant::now()).is_none() {
+        match make(&api, &wanted).await {
+            // The cache lags behind, or somebody else made it.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            result => return settle(context, key, hash, &wanted_json, None, result),
+        }
+    }
+    // The cache may lag behind, and it does not hold what others made: the API server decides.
+    let present = api.get_opt(&name).await.map_err(|source| failed(&key, source))?;
     if let Some(present) = &present {
         if !is_controlled_by(present.meta(), found.uid()) {
             let controller = controller(present.meta());
             return Err(Stop::Obstacle(Obstacle::NameTaken { kind, name, controller }));
         }
-        if contains(&as_json(present)?, &wanted_json) || attempts.is_settled(&key, &hash, present.meta()) {
+        if is_as_wanted(present)? {
             return Ok(Arc::new(present.clone()));
         }
     }
@@ -138,23 +146,58 @@ where
     if let Some(message) = attempts.refusal(&key, &hash, state, Instant::now()) {
         return Err(Stop::Obstacle(Obstacle::Refused { kind, name, message }));
     }
-    match put(&api, &wanted, present.is_some()).await {
+    let result = put(&api, &wanted, present.is_some()).await;
+    settle(context, key, hash, &wanted_json, state, result)
+}
+
+/// Notes what came of applying an object, which was in that state before.
+fn settle<K: Resource + Serialize>(
+    context: &Context,
+    key: Key,
+    hash: String,
+    wanted: &Value,
+    state: Option<&ObjectMeta>,
+    result: kube::Result<K>,
+) -> Result<Arc<K>, Stop> {
+    let (relay, kind, name) = &key;
+    match result {
         Ok(applied) => {
-            context.metrics.wrote(&kind);
-            info!(relay = %found.key, kind, name, "applied");
-            if contains(&as_json(&applied)?, &wanted_json) {
-                attempts.forget(&key);
+            context.metrics.wrote(kind);
+            info!(%relay, kind, name, "applied");
+            if contains(&as_json(&applied)?, wanted) {
+                context.attempts.forget(&key);
             } else {
-                attempts.applied(key, hash, applied.meta());
+                context.attempts.applied(key, hash, applied.meta());
             }
             Ok(Arc::new(applied))
         }
         Err(kube::Error::Api(status)) if is_refusal(status.code) => {
-            attempts.refused(key, hash, state, status.message.clone(), Instant::now());
-            Err(Stop::Obstacle(Obstacle::Refused { kind, name, message: status.message.clone() }))
+            let (kind, name, message) = (kind.clone(), name.clone(), status.message.clone());
+            context.attempts.refused(key, hash, state, message.clone(), Instant::now());
+            Err(Stop::Obstacle(Obstacle::Refused { kind, name, message }))
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(failed(&key, error)),
     }
+}
+
+fn failed((_, kind, name): &Key, source: kube::Error) -> Stop {
+    Stop::Failed(ReconcileError::Apply { kind: kind.clone(), name: name.clone(), source })
+}
+
+fn as_json(object: &impl Serialize) -> Result<Value, Stop> {
+    serde_json::to_value(object).map_err(|error| Stop::Failed(error.into()))
+}
+
+/// Makes the object. One of that name that is there already, whosever it is, stays as it is, and is a conflict.
+async fn make<K>(api: &Api<K>, wanted: &K) -> kube::Result<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let mut wanted = wanted.clone();
+    // No object has this version, so applying conflicts with any that is there; looking first would take a request more, and
+    // another one could come between.
+    wanted.meta_mut().resource_version = Some("1".into());
+    api.patch(&wanted.name_any(), &PatchParams::apply(names::MANAGER).force(), &Patch::Apply(&wanted)).await
 }
 
 async fn put<K>(api: &Api<K>, wanted: &K, exists: bool) -> kube::Result<K>

@@ -1,6 +1,6 @@
 //! What a relay refers to, and what there is of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -78,25 +78,38 @@ pub(super) async fn dereference(context: &Context, relay: Arc<SMTPRelay>) -> Res
             None => Reference::Dangling(reference.name.clone()),
         },
     };
-    let owner = relay.metadata.uid.clone().unwrap_or_default();
-    let stateful_set = owned(context, &stores.stateful_sets, &namespace, &name, &owner).await?;
-    let config_map = owned(context, &stores.config_maps, &namespace, &names::config_map(&name), &owner).await?;
+    let key = watch::key(&*relay);
+    let (status, _) = context.relay_statuses.stored(&key, relay.status.as_ref(), Instant::now());
+    let owner = Owner {
+        namespace: &namespace,
+        uid: relay.metadata.uid.as_deref().unwrap_or_default(),
+        is_new: status.observed_generation.is_none(),
+    };
+    let stateful_set = owned(context, &stores.stateful_sets, &name, &owner).await?;
+    let config_map = owned(context, &stores.config_maps, &names::config_map(&name), &owner).await?;
     let labels = names::labels(&name);
     let pods = stores.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace) && has(pod, &labels));
     let token_keys = context.token_keys.get();
-    let (key, granted) = (watch::key(&*relay), access::granted(context, &relay));
+    let granted = access::granted(context, &relay);
     let running = config_map.as_ref().and_then(|config_map| config_map.data.as_ref()?.get(client_pods::FILE));
     let client_pods = context.client_pods.file(&key, &access::with_granted(&relay, &granted).clients, running);
     Ok(Found { key, relay, schedule, granted, stateful_set, config_map, token_keys, client_pods, pods })
+}
+
+/// A relay whose objects are looked for.
+struct Owner<'a> {
+    namespace: &'a str,
+    uid: &'a str,
+    /// No status was written for it, so it has nothing yet.
+    is_new: bool,
 }
 
 /// The object of that name, if it is that owner's. What the cache lacks may be there without its labels.
 async fn owned<K>(
     context: &Context,
     store: &Store<Packed<K>>,
-    namespace: &str,
     name: &str,
-    owner: &str,
+    owner: &Owner<'_>,
 ) -> Result<Option<Arc<K>>, ReconcileError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -105,15 +118,16 @@ where
         + std::fmt::Debug
         + 'static,
 {
-    let cached = store.get(&ObjectRef::new(name).within(namespace));
+    let cached = store.get(&ObjectRef::new(name).within(owner.namespace));
     let found = match cached.and_then(|cached| cached.open()) {
         Some(cached) => Some(Arc::new(cached)),
+        None if owner.is_new => None,
         None => {
-            let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+            let api: Api<K> = Api::namespaced(context.client.clone(), owner.namespace);
             api.get_opt(name).await.map_err(ReconcileError::Dereference)?.map(Arc::new)
         }
     };
-    Ok(found.filter(|object| super::apply::is_controlled_by(object.meta(), owner)))
+    Ok(found.filter(|object| super::apply::is_controlled_by(object.meta(), owner.uid)))
 }
 
 fn has(pod: &Pod, labels: &BTreeMap<String, String>) -> bool {

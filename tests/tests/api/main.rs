@@ -11,6 +11,7 @@ mod pods_are_told_what_they_lack;
 mod pods_of_clients_are_handed_over;
 mod what_is_dangerous_is_warned_of;
 mod what_is_said_of_pods_is_done;
+mod what_others_made_is_left_alone;
 mod what_repeats_is_one_event;
 
 use mailsluice_tests::definitions;

@@ -21,3 +21,4 @@ mod support_archive_has_no_secret;
 mod tokens_that_are_refused;
 mod uninstall_leaves_nothing_stuck;
 mod upgrade_keeps_mail;
+mod what_is_changed_by_hand_is_put_right;
