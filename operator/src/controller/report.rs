@@ -14,6 +14,7 @@ use kube::{
 };
 use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, monitor::StrandedMail};
 use serde_json::json;
+use tracing::warn;
 
 use super::{Context, ReconcileError, access, apply::Applied, dereference::Found, injected, validate};
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     status::{
         self, Facts, Rollout,
         pacing::{self, Pace},
+        refusal,
     },
 };
 
@@ -114,7 +116,7 @@ fn stranded(status: &SMTPRelayStatus) -> &[StrandedMail] {
 
 async fn write(context: &Context, found: &Found, status: &SMTPRelayStatus) -> Result<(), ReconcileError> {
     let api: Api<SMTPRelay> = Api::namespaced(context.client.clone(), found.namespace());
-    let patch = json!({
+    let mut patch = json!({
         "apiVersion": SMTPRelay::api_version(&()),
         "kind": SMTPRelay::kind(&()),
         // With the uid, so that a status is never written to a relay that came after this one.
@@ -122,7 +124,17 @@ async fn write(context: &Context, found: &Found, status: &SMTPRelayStatus) -> Re
         "status": status,
     });
     let parameters = PatchParams::apply(names::MANAGER).force();
-    api.patch_status(found.name(), &parameters, &Patch::Apply(&patch)).await.map_err(ReconcileError::Status)?;
+    loop {
+        match api.patch_status(found.name(), &parameters, &Patch::Apply(&patch)).await {
+            Ok(_) => break,
+            Err(kube::Error::Api(status)) if refusal::take_out(&mut patch, &status) => warn!(
+                relay = %found.key,
+                refusal = status.message,
+                "the installed definition of SMTPRelays is older than this operator, and what it does not know is left out of the status"
+            ),
+            Err(error) => return Err(ReconcileError::Status(error)),
+        }
+    }
     context.metrics.wrote("SMTPRelay/status");
     Ok(())
 }

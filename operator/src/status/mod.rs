@@ -1,7 +1,7 @@
 //! The status of an SMTPRelay: drawn from what is so, as a pure function.
 //!
-//! A file for each condition; [`transition`] settles them against the ones before, and [`pacing`] says when the result is
-//! worth a write.
+//! A file for each condition; [`transition`] settles them against the ones before, [`pacing`] says when the result is
+//! worth a write, and [`refusal`] what of it an older definition takes.
 
 mod available;
 mod clients;
@@ -11,6 +11,7 @@ pub mod pacing;
 mod problem;
 mod progressing;
 mod ready;
+pub mod refusal;
 pub mod transition;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod examples_are_accepted;
 mod limits_are_divided_anew;
 mod manifests_are_refused_with_what_to_write_instead;
 mod namespaces_ask_for_access;
+mod older_definitions_take_a_status;
 mod one_operator_leads;
 mod operator_page;
 mod pods_are_injected_alike;
