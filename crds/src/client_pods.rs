@@ -84,7 +84,7 @@ impl ClientPods {
             // A token is made while its pod is there: one that was made before all pods were listed, and whose pod is not among them, is left over.
             (None, _) if pod.issued + LEEWAY < known.as_of => Err(Misuse::Gone(pod.name.clone())),
             (Some(own), Some(address)) if !own.is_empty() && !own.contains(&address.to_canonical()) => {
-                Err(Misuse::Elsewhere { pod: pod.name.clone(), address })
+                Err(Misuse::Elsewhere { pod: pod.name.clone(), address: address.to_canonical() })
             }
             _ => Ok(()),
         }
