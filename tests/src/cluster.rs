@@ -251,9 +251,7 @@ fn restart_with(part: &str, change: impl FnOnce(&mut Vec<String>)) {
     signal(part, Signal::KILL);
     wait::until_some(PATIENCE, &format!("{part} is gone"), || test_kill_process(id).is_err().then_some(()));
     let log = || File::options().append(true).open(run().join(format!("log/{part}.log"))).expect("its log");
-    let namespace = std::env::var("MAILSLUICE_NETNS").unwrap_or_else(|_| "mailsluice".into());
-    let mut child = Command::new("nsenter")
-        .arg(format!("--net=/run/netns/{namespace}"))
+    let mut child = inside()
         .args(command)
         .stdin(Stdio::null())
         .stdout(log())
@@ -264,6 +262,15 @@ fn restart_with(part: &str, change: impl FnOnce(&mut Vec<String>)) {
     fs::write(run().join(format!("{part}.pid")), child.id().to_string()).expect("write its process id");
     // So that it is gone when it is killed.
     thread::spawn(move || child.wait());
+}
+
+/// Begins a command in the cluster's network, from where pods can be reached; what it runs is its first argument.
+#[must_use]
+pub fn inside() -> Command {
+    let namespace = std::env::var("MAILSLUICE_NETNS").unwrap_or_else(|_| "mailsluice".into());
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{namespace}"));
+    command
 }
 
 fn signal(part: &str, signal: Signal) {

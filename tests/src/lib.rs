@@ -56,6 +56,7 @@ pub mod process;
 pub mod record;
 pub mod relay;
 pub mod replay;
+pub mod rotation;
 pub mod scripted;
 pub mod secure;
 pub mod sidecar;

@@ -8,9 +8,9 @@ use std::{
 };
 
 use mailsluice_tests::{
-    cluster::{self, Namespace, PATIENCE, try_kubectl},
+    cluster::{self, Namespace, PATIENCE},
     pod::{self, SinkPod},
-    wait,
+    process, wait,
 };
 use serde_json::{Value, json};
 
@@ -194,11 +194,11 @@ fn kill_in_the_text(gateway: &Gateway, shop: &Namespace) {
 /// Has the Alertmanager send an alert, and waits for its mail.
 fn alert(shop: &Namespace, sink: &SinkPod) {
     shop.kubectl(&["wait", "--for=condition=Ready", "pod/alertmanager", "--timeout=90s"]);
-    let path = format!("/api/v1/namespaces/{}/pods/alertmanager:9093/proxy/api/v2/alerts", shop.name());
+    let address = shop.at("pod", "alertmanager", "/status/podIP");
     let alerts =
         json!([{"labels": {"alertname": "DiskFull", "severity": "page"}, "annotations": {"summary": "No room."}}]);
-    let posted = try_kubectl(&["create", "--raw", &path, "-f", "-"], &alerts.to_string());
-    assert!(posted.status.success(), "{}", String::from_utf8_lossy(&posted.stderr));
+    let post = ["curl", "--silent", "--show-error", "--fail", "--json", &alerts.to_string()];
+    process::run(cluster::inside().args(post).arg(format!("http://{address}:9093/api/v2/alerts")));
     let begun = Instant::now();
     let mail = wait::until_some(PATIENCE, "the alert arrives as mail", || {
         sink.received().into_iter().find(|message| message.subject().contains("DiskFull"))

@@ -3,6 +3,7 @@
 //! They share the cluster and its one operator, and one of them stops the API server: so they run one after another.
 
 mod a_pod_and_its_sidecar;
+mod applications;
 mod applications_send_by_injected_sidecars;
 mod chaos_loses_nothing;
 mod dangling_schedule_is_named;
@@ -11,6 +12,7 @@ mod held_explained_and_let_out;
 mod idle_operator_writes_nothing;
 mod kill_nine_in_a_pod;
 mod network_is_closed_as_asked;
+mod nothing_shows_behind_sidecars;
 mod obeys_a_window_without_the_api_server;
 mod people_act_by_kubectl;
 mod pods_send_with_their_own_tokens;
