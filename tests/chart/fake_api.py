@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(300)
             self.close_connection = True
-        elif "namespaces" in parts or parts[0] not in ("api", "apis"):
+        elif "namespaces" in parts[:-1] or parts[0] not in ("api", "apis"):
             status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound", "code": 404,
                       "message": "not found"}
             self.answer(404, status)
