@@ -207,25 +207,31 @@ fn process_of(status: &Value) -> Option<Pid> {
         .find_map(Pid::from_raw)
 }
 
+/// Python's `connect(host, port)`, which waits: a Service and its name lead to a pod a moment after that is ready.
+pub const CONNECT: &str = r#"
+import smtplib, time
+def connect(host, port):
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return smtplib.SMTP(host, port, timeout=20)
+        except OSError as error:
+            if isinstance(error, smtplib.SMTPException) or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+"#;
+
 /// Sends `count` messages to each of `domains` from a pod that has nothing but Python's smtplib, one session for each
 /// domain; their subjects are `message 0` and on, and their text is what [`crate::mail::text`] makes.
 pub fn send(namespace: &Namespace, relay: &str, domains: &[&str], count: usize) {
     let domains = domains.join(" ");
     let script = r#"
-import smtplib, sys, time
+import sys
 relay, count, *domains = sys.argv[1:]
-def connect(tries=50):
-    try:
-        return smtplib.SMTP(relay, 25, timeout=20)
-    except ConnectionRefusedError:
-        # A Service leads to a pod a moment after that is ready.
-        if not tries: raise
-        time.sleep(0.2)
-        return connect(tries - 1)
 lines = [".", "..", ".leading dot", "trailing space ", "", "\ttab", "From here", "caffè", "quoted = =3D"]
 number = 0
 for domain in domains:
-    with connect() as smtp:
+    with connect(relay, 25) as smtp:
         for _ in range(int(count)):
             head = f"From: <shop@example.org>\r\nTo: <someone@example.com>\r\nSubject: message {number}\r\n\r\n"
             text = head + "".join(line + "\r\n" for line in lines)
@@ -233,7 +239,7 @@ for domain in domains:
             number += 1
 print("sent", number)
 "#;
-    let script: String = script.lines().map(|line| format!("      {line}\n")).collect();
+    let script: String = CONNECT.lines().chain(script.lines()).map(|line| format!("      {line}\n")).collect();
     let arguments: String = domains.split(' ').map(|domain| format!("    - {domain}\n")).collect();
     namespace.apply(&format!(
         "

@@ -84,12 +84,14 @@ pub fn program(package: &str, name: &str, variable: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable) {
         return path.into();
     }
-    // What cargo prints last about a binary names it.
-    let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    // A debug build shares with the tests what both depend on; one that is measured is made as it is for users.
+    let how: &[&str] =
+        if cfg!(debug_assertions) { &["--workspace", "--all-features"] } else { &["--release", "-p", package] };
     let printed = run(Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "-p", package, "--bin", name, "--message-format=json-render-diagnostics"])
-        .args(release)
+        .args(["build", "--quiet", "--bin", name, "--message-format=json-render-diagnostics"])
+        .args(how)
         .current_dir(workspace()));
+    // What cargo prints last about a binary names it.
     let artifacts = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let mut programs = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
     programs.next_back().expect("cargo names the program")

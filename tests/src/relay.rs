@@ -219,6 +219,13 @@ impl Relay {
         });
     }
 
+    /// Waits until its log has this; all of it then. The log is written beside the work, and may come after it.
+    pub fn await_log(&self, part: &str) -> String {
+        wait::until_some(PATIENCE, &format!("{part:?} in the log"), || {
+            Some(self.log_text()).filter(|log| log.contains(part))
+        })
+    }
+
     /// All that it wrote, standard error too.
     #[must_use]
     pub fn log_text(&self) -> String {

@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mailsluice_tests::{
     certificate::Certificate,
     cluster::{Namespace, PATIENCE},
-    pod::SinkPod,
+    pod::{CONNECT, SinkPod},
     wait,
 };
 
@@ -13,16 +13,9 @@ use crate::support;
 
 /// Shows the pod's token under TLS and sends a message; prints the replies to AUTH and RCPT.
 const CLIENT: &str = r#"
-import base64, smtplib, ssl, sys, time
-def connect(tries=50):
-    try:
-        return smtplib.SMTP("outbound", 25, timeout=20)
-    except ConnectionRefusedError:
-        if not tries: raise
-        time.sleep(0.2)
-        return connect(tries - 1)
+import base64, ssl, sys
 token = open("/token/token").read()
-with connect() as smtp:
+with connect("outbound", 25) as smtp:
     smtp.starttls(context=ssl.create_default_context(cafile="/authority/tls.crt"))
     smtp.ehlo()
     shown = base64.b64encode(f"n,,\x01auth=Bearer {token}\x01\x01".encode()).decode()
@@ -39,7 +32,7 @@ with connect() as smtp:
 
 /// What a pod of that service account prints, with a token for that audience.
 fn send(namespace: &Namespace, account: &str, audience: &str, to: &str) -> String {
-    let script: String = CLIENT.lines().map(|line| format!("      {line}\n")).collect();
+    let script: String = CONNECT.lines().chain(CLIENT.lines()).map(|line| format!("      {line}\n")).collect();
     let name = format!("client-{account}-{audience}");
     namespace.apply(&format!(
         "

@@ -8,7 +8,7 @@ use mailsluice_tests::{
     certificate::Certificate,
     cluster::{self, Namespace, PATIENCE},
     plugin::Person,
-    pod::SinkPod,
+    pod::{CONNECT, SinkPod},
     process, wait,
 };
 use tempfile::TempDir;
@@ -20,12 +20,12 @@ const SEED: &str = "Zebra7Quagga";
 
 /// Logs in with a password before and under TLS, and sends a message with texts and names that are to stay here.
 const CLIENT: &str = r#"
-import base64, smtplib, ssl, sys
+import base64, ssl, sys
 seed, to = sys.argv[1:]
 def login(smtp):
     shown = base64.b64encode(f"\0shop\0{seed}-password".encode()).decode()
     print(smtp.docmd("AUTH", "PLAIN " + shown))
-with smtplib.SMTP("outbound", 25, timeout=20) as smtp:
+with connect("outbound", 25) as smtp:
     smtp.ehlo()
     login(smtp)
     context = ssl.create_default_context()
@@ -116,7 +116,7 @@ spec:
     ));
     support::await_ready(namespace, "outbound");
     let to = format!("someone@{}", sink.domain);
-    let script: String = CLIENT.lines().map(|line| format!("      {line}\n")).collect();
+    let script: String = CONNECT.lines().chain(CLIENT.lines()).map(|line| format!("      {line}\n")).collect();
     namespace.apply(&format!(
         "
 apiVersion: v1

@@ -127,6 +127,8 @@ fn what_clients_show_and_send_is_hidden_and_what_they_say_is_not() {
     let _ = sink.await_messages(2, PATIENCE);
     relay.await_empty();
     wait::until_equal(PATIENCE, "sessions", 0.0, || relay.metric("mailsluice_smtp_server_sessions"));
+    // The first of them came with the last session.
+    relay.await_record("354", |record| record.tag == "SMTPI" && record.msg.starts_with("< 354 "));
 
     let log = relay.log_text();
     let parts: Vec<&str> = token.split('.').collect();
