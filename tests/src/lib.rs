@@ -38,6 +38,7 @@ pub mod dialogue;
 pub mod disk;
 pub mod dns;
 pub mod door;
+pub mod dry_run;
 pub mod family;
 pub mod faults;
 pub mod http;

@@ -8,11 +8,12 @@ use mailsluice_crds::{
     quantity::Interval,
     relay::{Route, SecretRef, Smarthost, TlsPolicy},
 };
-use mailsluice_ctl::words::test::{Step, StepKind, StepResult, Tested, Verdict};
+use mailsluice_ctl::words::test::{StepKind, StepResult, Tested, Verdict};
 use mailsluice_tests::{
     certificate::{self, Certificate},
     dialogue::Dialogue,
     dns::Dns,
+    dry_run::{self, failed, step, told},
     mail,
     manifest::{Manifest, smarthost},
     relay::{PATIENCE, Relay},
@@ -28,23 +29,7 @@ const ADDRESS: &str = "ann@one.test";
 
 /// What a dry run says, and whether its exit status is that of success.
 fn dry_run(relay: &Relay, more: &[&str]) -> (Tested, bool) {
-    let typed = relay.ctl(&[&["test", ADDRESS, "--by", "alice", "-o", "json"], more].concat());
-    let tested = serde_json::from_str(&typed.out).unwrap_or_else(|error| panic!("{error}: {typed:?}"));
-    (tested, typed.success)
-}
-
-fn step(tested: &Tested, kind: StepKind) -> &Step {
-    tested.steps.iter().find(|step| step.step == kind).unwrap_or_else(|| panic!("no {kind:?}: {tested:#?}"))
-}
-
-/// The step's result and code.
-fn told(tested: &Tested, kind: StepKind) -> (StepResult, Option<String>) {
-    let step = step(tested, kind);
-    (step.result, step.code.as_ref().map(ToString::to_string))
-}
-
-fn failed(code: &str) -> (StepResult, Option<String>) {
-    (StepResult::Failed, Some(code.to_owned()))
+    dry_run::of(relay, ADDRESS, more)
 }
 
 /// What is counted of mail on its way out, and of what waits.

@@ -1,6 +1,7 @@
 //! Scenarios on this machine alone: the real relay, real clients, real hosts. One file for each promise.
 
 mod a_dry_run_tells_how_far_mail_would_come;
+mod a_dry_run_tells_of_tls;
 mod a_retry_is_at_once;
 mod access;
 mod bounce_by_dsn;
