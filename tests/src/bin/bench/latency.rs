@@ -46,33 +46,35 @@ pub(crate) fn of(address: SocketAddr, rate: u64, time: Duration) -> (Percentiles
     (Percentiles::of(&took), (warm_up.len() + took.len()) as u64)
 }
 
-/// The row.
+/// The row: of each relay the round with the median 99th percentile, since a stall of the disk strikes whom it strikes.
 pub(crate) fn run(bench: &mut Bench) {
-    let mut texts = Vec::new();
-    let mut met = false;
-    for who in Who::all() {
-        let time = if who == Who::Mailsluice { 10 } else { 5 };
-        let measured = bench.attempt(&format!("latency, {}", who.name()), || {
-            let sink = Sink::start();
-            let mta = Mta::start(who, &Setup::to(sink.address));
-            of(mta.address, RATE, Duration::from_secs(time)).0
-        });
-        let Some(percentiles) = measured else {
-            texts.push((who, UNMEASURED.to_owned()));
-            continue;
-        };
-        if who == Who::Mailsluice {
-            met = percentiles.p99 <= GOAL;
+    let mut measured: Vec<(Who, Vec<Percentiles>)> = Who::all().into_iter().map(|who| (who, Vec::new())).collect();
+    for round in 0..bench.rounds {
+        measured.rotate_left(usize::from(round > 0));
+        for (who, seen) in &mut measured {
+            let time = if *who == Who::Mailsluice { 10 } else { 5 };
+            seen.extend(bench.attempt(&format!("latency, {}", who.name()), || {
+                let sink = Sink::start();
+                let mta = Mta::start(*who, &Setup::to(sink.address));
+                of(mta.address, RATE, Duration::from_secs(time)).0
+            }));
         }
-        texts.push((who, percentiles.text()));
     }
+    let middle = |mut seen: Vec<Percentiles>| {
+        seen.sort_by_key(|percentiles| percentiles.p99);
+        seen.get(seen.len() / 2).copied()
+    };
+    let measured: Vec<(Who, Option<Percentiles>)> =
+        measured.into_iter().map(|(who, seen)| (who, middle(seen))).collect();
+    let text = |seen: Option<Percentiles>| seen.map_or_else(|| UNMEASURED.to_owned(), |seen| seen.text());
+    let own = measured.iter().find(|(who, _)| *who == Who::Mailsluice).and_then(|(_, seen)| *seen);
     let mut line = Line::new(
         "time to the 250 from the moment a message is due, 1,000 messages/s offered: p50, p99, p99.9",
         "p99 ≤ 20 ms",
-        texts.remove(0).1,
+        text(own),
     );
-    for (who, text) in texts {
-        line = line.beside(who, text);
+    for (who, seen) in measured.into_iter().filter(|(who, _)| *who != Who::Mailsluice) {
+        line = line.beside(who, text(seen));
     }
-    bench.tell(line.met(met));
+    bench.tell(line.met(own.is_some_and(|own| own.p99 <= GOAL)));
 }
