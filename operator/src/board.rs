@@ -125,10 +125,9 @@ impl Board {
     }
 
     /// This was drawn of the relay, with moments in this zone.
-    pub fn post(&self, relay: &ObjectRef<SMTPRelay>, drawn: &SMTPRelayStatus, time_zone: Option<&str>) {
+    pub fn post(&self, relay: &ObjectRef<SMTPRelay>, drawn: Arc<SMTPRelayStatus>, time_zone: Option<&str>) {
         if let Role::Leads(relays) = &mut *self.lock() {
-            let posted = Posted { status: Arc::new(drawn.clone()), time_zone: time_zone.map(str::to_owned) };
-            relays.insert(place(relay), posted);
+            relays.insert(place(relay), Posted { status: drawn, time_zone: time_zone.map(str::to_owned) });
         }
     }
 
@@ -226,7 +225,7 @@ mod tests {
         let board = Board::default();
         board.lead();
         board.note(&relay("shop", "new"), None);
-        board.post(&relay("shop", "mail"), &status("<b>held</b>"), Some("Europe/Rome"));
+        board.post(&relay("shop", "mail"), status("<b>held</b>").into(), Some("Europe/Rome"));
         board.note(&relay("shop", "mail"), Some(&status("stored")));
         board.note(&relay("bank", "mail"), Some(&status("stored")));
         let all = json_of(board.relays("2026-01-05T07:00:00Z".parse().unwrap()));
@@ -264,13 +263,13 @@ mod tests {
             [("operator-7f_0011223344556677", Some("operator-7f")), ("", None), ("plain", Some("plain"))]
         {
             board.held_by(identity);
-            board.post(&relay("shop", "mail"), &status("late"), None);
+            board.post(&relay("shop", "mail"), status("late").into(), None);
             let all = board.relays(Timestamp::UNIX_EPOCH);
             assert_eq!((all.leads, all.leader.as_deref(), all.relays.len()), (false, leader, 0), "{identity}");
         }
         board.lead();
         board.held_by("other_00");
-        board.post(&relay("shop", "mail"), &status("now"), None);
+        board.post(&relay("shop", "mail"), status("now").into(), None);
         assert!(board.relays(Timestamp::UNIX_EPOCH).leads && board.relay("shop", "mail").is_some());
         board.stand_by();
         let all = board.relays(Timestamp::UNIX_EPOCH);

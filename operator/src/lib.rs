@@ -1,6 +1,6 @@
 //! The Mailsluice operator: reconciles SMTPRelays, TCPSchedules and SMTPAccesses, and writes the SMTP Monitor into their status.
 //!
-//! - [`watch`], [`packed`]: what there is in the cluster, how it is kept, and the reconciles that its changes ask for;
+//! - [`watch`], [`packed`], [`relay_pod`]: what there is in the cluster, how it is kept, and the reconciles that its changes ask for;
 //! - [`controller`]: the way of a relay through the operator, step by step;
 //! - [`resources`]: one pure builder for each object that a relay is made of;
 //! - [`monitor`]: collects the pods' Monitors, merges and bounds them;
@@ -33,6 +33,7 @@ pub mod monitor;
 pub mod names;
 pub mod packed;
 mod page;
+pub mod relay_pod;
 pub mod requests;
 pub mod resources;
 pub mod run;

@@ -34,7 +34,8 @@ use tracing::warn;
 use crate::{
     inject::{self, fault},
     names,
-    packed::Packed,
+    packed::{Packed, Packer},
+    relay_pod::RelayPod,
 };
 
 /// kubectl keeps a copy of the manifest there, which nothing here reads.
@@ -53,8 +54,8 @@ pub struct Stores {
     pub accesses: Store<SMTPAccess>,
     /// All namespaces, with their names and labels; none where a single one is watched, since nothing but itself is to be seen then.
     pub namespaces: Option<Store<Namespace>>,
-    /// Relays' pods: metadata, address, phase and readiness.
-    pub pods: Store<Pod>,
+    /// Relays' pods.
+    pub pods: Store<RelayPod>,
     /// Relays' StatefulSets.
     pub stateful_sets: Store<Packed<StatefulSet>>,
     /// Relays' Services.
@@ -134,8 +135,12 @@ pub fn watch(client: &Client, namespace: Option<&str>, queues: &Queues) -> (Stor
     let (relays, watch_relays) = one(api(client, namespace), all.clone(), whole, on_relay);
     let on_schedule = on_schedule(relays.clone(), queues.clone());
     let (schedules, watch_schedules) = one(api(client, namespace), all, whole, on_schedule);
-    let (pods, watch_pods) =
-        one(api(client, namespace), own(), slim_pod, on_owned(queues.clone(), relays.clone(), relay_of));
+    let (pods, watch_pods) = one(
+        api(client, namespace),
+        own(),
+        <RelayPod as From<Pod>>::from,
+        on_owned(queues.clone(), relays.clone(), RelayPod::relay),
+    );
     let (stateful_sets, watch_stateful_sets) = owned(client, namespace, queues, &relays);
     let (services, watch_services) = owned(client, namespace, queues, &relays);
     let (config_maps, watch_config_maps) = owned(client, namespace, queues, &relays);
@@ -203,7 +208,8 @@ where
         + 'static,
 {
     let each = on_owned(queues.clone(), relays.clone(), Packed::relay);
-    one(api(client, namespace), own(), |object: K| Packed::new(&object), each)
+    let packer = Packer::default();
+    one(api(client, namespace), own(), move |object: K| packer.pack(&object), each)
 }
 
 /// What it means that the API server does not serve a kind.
@@ -219,7 +225,7 @@ enum Unserved {
 fn one<K, S>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
-    keep: fn(K) -> S,
+    keep: impl Fn(K) -> S + Send + 'static,
     each: impl FnMut(&watcher::Event<S>) + Send + 'static,
 ) -> (Store<S>, BoxFuture<'static, ()>)
 where
@@ -232,7 +238,7 @@ where
 fn kept<K, S>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
-    keep: fn(K) -> S,
+    keep: impl Fn(K) -> S + Send + 'static,
     mut each: impl FnMut(&watcher::Event<S>) + Send + 'static,
     unserved: Unserved,
 ) -> (Store<S>, BoxFuture<'static, ()>)
@@ -260,7 +266,7 @@ where
                     event
                 }
             })
-            .filter_map(|event| future::ready(event.map(|event| readable(event, keep, &known)).transpose()));
+            .filter_map(move |event| future::ready(event.map(|event| readable(event, &keep, &known)).transpose()));
         let mut events = std::pin::pin!(reflector(writer, events));
         while let Some(event) = events.next().await {
             match event {
@@ -317,23 +323,6 @@ fn without_bookkeeping<K: Resource>(mut object: K) -> K {
 
 fn whole<K>(object: K) -> K {
     object
-}
-
-/// Of a pod only what a status is drawn from.
-fn slim_pod(mut pod: Pod) -> Pod {
-    pod.spec = None;
-    pod.metadata.owner_references = None;
-    if let Some(status) = &mut pod.status {
-        let conditions = status.conditions.take().into_iter().flatten();
-        let ready = conditions.filter(|condition| condition.type_ == "Ready").collect();
-        *status = PodStatus {
-            phase: status.phase.take(),
-            pod_ip: status.pod_ip.take(),
-            conditions: Some(ready),
-            ..Default::default()
-        };
-    }
-    pod
 }
 
 /// Of a pod that asks for a sidecar only what tells whether it has one, and whose it is.
@@ -426,11 +415,6 @@ fn on_schedule(relays: Store<SMTPRelay>, queues: Queues) -> impl FnMut(&watcher:
         }
         let _ = queues.schedules.unbounded_send(key);
     }
-}
-
-/// The relay that a pod is labelled with.
-fn relay_of(pod: &Pod) -> Option<&str> {
-    pod.labels().get(names::INSTANCE_LABEL).map(String::as_str)
 }
 
 /// An object asks for its relay; and after a new listing, which does not tell what went away since the one before, all

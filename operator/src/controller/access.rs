@@ -33,7 +33,7 @@ pub(super) async fn reconcile(found: Arc<SMTPAccess>, context: Arc<Context>) -> 
     let answer = answer(&context, &found, &relay);
     let (before, _) = context.access_statuses.stored(&key, found.status.as_ref(), Instant::now());
     let drawn = draw(&relay, answer, found.metadata.generation, &before, Timestamp::now());
-    if drawn != before {
+    if drawn != *before {
         let (name, namespace) = (found.name_any(), found.namespace().unwrap_or_default());
         let api: Api<SMTPAccess> = Api::namespaced(context.client.clone(), &namespace);
         let patch = json!({

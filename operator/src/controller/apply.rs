@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use super::{Context, ReconcileError, attempts::Key, dereference::Found};
-use crate::{names, packed::Packed, resources::Resources, status::Obstacle};
+use crate::{names, packed::Packed, relay_pod::RelayPod, resources::Resources, status::Obstacle};
 
 /// What there is once everything is applied: a status is drawn from this and from nothing that was only wanted.
 pub(super) struct Applied {
@@ -222,17 +222,16 @@ fn is_refusal(code: u16) -> bool {
 }
 
 /// Sets the hash of its configuration on a pod, which makes the kubelet refresh what is mounted.
-async fn tell(context: &Context, found: &Found, pod: &Pod, hash: &str) -> Result<(), Stop> {
-    let told = |pod: &Pod| pod.annotations().get(names::CONFIG_ANNOTATION).is_some_and(|told| told == hash);
-    if told(pod) || pod.metadata.deletion_timestamp.is_some() {
+async fn tell(context: &Context, found: &Found, pod: &RelayPod, hash: &str) -> Result<(), Stop> {
+    if pod.told() == Some(hash) || pod.leaving {
         return Ok(());
     }
-    let name = pod.name_any();
+    let name = pod.name().to_owned();
     let failed = |source| Stop::Failed(ReconcileError::Apply { kind: "Pod".into(), name: name.clone(), source });
     let api: Api<Pod> = Api::namespaced(context.client.clone(), found.namespace());
     // The cache may lag behind.
     match api.get_opt(&name).await.map_err(failed)? {
-        Some(present) if !told(&present) => {}
+        Some(present) if present.annotations().get(names::CONFIG_ANNOTATION).is_none_or(|told| told != hash) => {}
         _ => return Ok(()),
     }
     let patch = json!({"metadata": {"annotations": {(names::CONFIG_ANNOTATION): hash}}});

@@ -1,13 +1,10 @@
 //! What a relay refers to, and what there is of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{
-        apps::v1::StatefulSet,
-        core::v1::{ConfigMap, Pod},
-    },
+    api::{apps::v1::StatefulSet, core::v1::ConfigMap},
 };
 use kube::{
     Api, Resource, ResourceExt as _,
@@ -20,7 +17,7 @@ use super::{
     Context, ReconcileError,
     access::{self, Granted},
 };
-use crate::{names, packed::Packed, watch};
+use crate::{names, packed::Packed, relay_pod::RelayPod, watch};
 
 /// A relay with what it refers to and what there is of it.
 pub(super) struct Found {
@@ -41,7 +38,7 @@ pub(super) struct Found {
     /// The pods of the service accounts that it lets in.
     pub(super) client_pods: Option<String>,
     /// Its pods.
-    pub(super) pods: Vec<Arc<Pod>>,
+    pub(super) pods: Vec<Arc<RelayPod>>,
 }
 
 /// What a relay's `scheduleRef` comes to.
@@ -87,8 +84,7 @@ pub(super) async fn dereference(context: &Context, relay: Arc<SMTPRelay>) -> Res
     };
     let stateful_set = owned(context, &stores.stateful_sets, &name, &owner).await?;
     let config_map = owned(context, &stores.config_maps, &names::config_map(&name), &owner).await?;
-    let labels = names::labels(&name);
-    let pods = stores.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace) && has(pod, &labels));
+    let pods = stores.pods.state_filter(|pod| pod.is_of(&namespace, &name));
     let token_keys = context.token_keys.get();
     let granted = access::granted(context, &relay);
     let running = config_map.as_ref().and_then(|config_map| config_map.data.as_ref()?.get(client_pods::FILE));
@@ -128,8 +124,4 @@ where
         }
     };
     Ok(found.filter(|object| super::apply::is_controlled_by(object.meta(), owner.uid)))
-}
-
-fn has(pod: &Pod, labels: &BTreeMap<String, String>) -> bool {
-    labels.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
 }

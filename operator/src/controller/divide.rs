@@ -16,7 +16,7 @@ use crate::{
 /// Says what is to be published.
 pub(super) async fn divide(context: &Context, found: &Found) -> Result<Divided, ReconcileError> {
     let cached = published(found, found.config_map.as_deref());
-    let divided = decide(context, found, cached, found.pods.iter().map(|pod| pod.name_any()));
+    let divided = decide(context, found, cached, found.pods.iter().map(|pod| pod.name().to_owned()));
     if divided.shares == cached {
         return Ok(divided);
     }

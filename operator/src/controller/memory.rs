@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,8 +13,11 @@ const STALE: Duration = Duration::from_secs(10);
 
 /// The statuses that were written last.
 pub(super) struct Memory<K: Lookup<DynamicType = ()>, S> {
-    written: Mutex<HashMap<ObjectRef<K>, (S, Instant)>>,
+    written: Mutex<Written<K, S>>,
 }
+
+/// The status that was written last, and when, of each object.
+type Written<K, S> = HashMap<ObjectRef<K>, (Arc<S>, Instant)>;
 
 impl<K: Lookup<DynamicType = ()>, S> Default for Memory<K, S> {
     fn default() -> Self {
@@ -25,7 +28,7 @@ impl<K: Lookup<DynamicType = ()>, S> Default for Memory<K, S> {
 impl<K: Lookup<DynamicType = ()>, S: Clone + Default + PartialEq> Memory<K, S> {
     /// The status that is stored: what the cache shows, or what was written and the cache may not show yet; and how long
     /// ago that was.
-    pub(super) fn stored(&self, object: &ObjectRef<K>, cached: Option<&S>, now: Instant) -> (S, Option<Duration>) {
+    pub(super) fn stored(&self, object: &ObjectRef<K>, cached: Option<&S>, now: Instant) -> (Arc<S>, Option<Duration>) {
         let mut written = self.lock();
         if let Some((status, at)) = written.get(object) {
             let since = now.saturating_duration_since(*at);
@@ -34,12 +37,12 @@ impl<K: Lookup<DynamicType = ()>, S: Clone + Default + PartialEq> Memory<K, S> {
             }
             written.remove(object);
         }
-        (cached.cloned().unwrap_or_default(), None)
+        (Arc::new(cached.cloned().unwrap_or_default()), None)
     }
 
     /// Notes a write.
-    pub(super) fn wrote(&self, object: &ObjectRef<K>, status: S, now: Instant) {
-        self.lock().insert(object.clone(), (status, now));
+    pub(super) fn wrote(&self, object: &ObjectRef<K>, status: impl Into<Arc<S>>, now: Instant) {
+        self.lock().insert(object.clone(), (status.into(), now));
     }
 
     /// Forgets objects that are not there any more.
@@ -47,7 +50,7 @@ impl<K: Lookup<DynamicType = ()>, S: Clone + Default + PartialEq> Memory<K, S> {
         self.lock().retain(|object, _| exists(object));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<K>, (S, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, Written<K, S>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,12 +66,12 @@ mod tests {
         let memory: Memory<SMTPRelay, u32> = Memory::default();
         let relay = ObjectRef::new("outbound").within("shop");
         let start = Instant::now();
-        assert_eq!(memory.stored(&relay, Some(&1), start), (1, None));
-        memory.wrote(&relay, 2, start);
+        assert_eq!(memory.stored(&relay, Some(&1), start), (Arc::new(1), None));
+        memory.wrote(&relay, 2_u32, start);
         let soon = start + Duration::from_secs(1);
-        assert_eq!(memory.stored(&relay, Some(&1), soon), (2, Some(Duration::from_secs(1))));
-        assert_eq!(memory.stored(&relay, Some(&7), start + STALE), (7, None), "what others wrote is seen");
+        assert_eq!(memory.stored(&relay, Some(&1), soon), (Arc::new(2), Some(Duration::from_secs(1))));
+        assert_eq!(memory.stored(&relay, Some(&7), start + STALE), (Arc::new(7), None), "what others wrote is seen");
         memory.retain(|_| false);
-        assert_eq!(memory.stored(&relay, None, soon), (0, None));
+        assert_eq!(memory.stored(&relay, None, soon), (Arc::new(0), None));
     }
 }

@@ -247,9 +247,9 @@ fn scale(context: &Context, found: &Found) -> Scale {
     let now = Instant::now();
     let present = found.stateful_set.as_deref().and_then(scale::present);
     let (before, _) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), now);
-    let stranded = before.queue.map(|queue| queue.stranded).unwrap_or_default();
+    let stranded = before.queue.as_ref().map_or(&[][..], |queue| &queue.stranded);
     let seen = context.monitors.seen(&found.key, now);
-    context.departures.decide(&found.key, (found.relay.spec.replicas, present), &seen, &stranded, now)
+    context.departures.decide(&found.key, (found.relay.spec.replicas, present), &seen, stranded, now)
 }
 
 /// Runs the relays' reconciles until their queue ends, and finishes those under way.

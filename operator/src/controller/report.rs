@@ -1,14 +1,14 @@
 //! The status of a relay: drawn from what is applied and from the pods' Monitors, written where it differs.
 
 use std::{
-    net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{
-    Api, Resource as _, ResourceExt as _,
+    Api, Resource as _,
     api::{Patch, PatchParams},
     runtime::controller::Action,
 };
@@ -22,6 +22,7 @@ use crate::{
     inject::fault::Place,
     monitor::{Picture, Target, is_suspended},
     names,
+    relay_pod::RelayPod,
     resources::Plan,
     scale::Scale,
     schedule::{self, ScheduleUse},
@@ -49,16 +50,16 @@ pub(super) async fn report(
     let (before, since) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), now.1);
     let (claim, claim_wanted) = validate::claims(found);
     let wanted = found.relay.spec.replicas;
-    let ready = count(found.pods.iter().filter(|pod| is_ready(pod)));
+    let ready = count(found.pods.iter().filter(|pod| pod.ready));
     context.metrics.replicas(found.namespace(), found.name(), wanted, ready);
     context.metrics.stranded(found.namespace(), found.name(), &scale.stranded);
     let schedule = validate::schedule(&found.schedule);
     let place = Place { namespace: found.namespace().to_owned(), name: found.name().to_owned() };
-    let drawn = status::draw(&Facts {
+    let drawn = Arc::new(status::draw(&Facts {
         relay: found.name(),
         generation: found.relay.metadata.generation,
         wanted,
-        pods: count(found.pods.iter().filter(|pod| exists(pod))),
+        pods: count(found.pods.iter().filter(|pod| !pod.ended)),
         ready,
         rollout: match scale.leaving {
             0 => rollout(applied.stateful_set.as_deref().filter(|_| plan.is_some()), wanted),
@@ -77,12 +78,14 @@ pub(super) async fn report(
         ),
         before: &before,
         now: now.0,
-    });
+    }));
+    // Of what is the same one copy is kept.
+    let drawn = if drawn == before { before.clone() } else { drawn };
     let time_zone = match &schedule {
         ScheduleUse::Known(known) => Some(known.schedule.time_zone()),
         ScheduleUse::None | ScheduleUse::Missing(_) | ScheduleUse::Invalid { .. } => None,
     };
-    context.board.post(&found.key, &drawn, time_zone);
+    context.board.post(&found.key, drawn.clone(), time_zone);
     let pace = pacing::decide(&before, &drawn, since);
     if pace == Pace::Now {
         write(context, found, &drawn).await?;
@@ -140,28 +143,13 @@ async fn write(context: &Context, found: &Found, status: &SMTPRelayStatus) -> Re
 }
 
 /// The pods whose Monitor can be read: also of those that are not ready, since it says why.
-fn targets(pods: &[std::sync::Arc<Pod>]) -> Vec<Target> {
-    let mut targets: Vec<_> = pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| {
-            let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Running"))?;
-            let address: IpAddr = status.pod_ip.as_ref()?.parse().ok()?;
-            Some(Target { pod: pod.name_any(), address, ready: is_ready(pod) })
-        })
+fn targets(pods: &[Arc<RelayPod>]) -> Vec<Target> {
+    let there = pods.iter().filter(|pod| !pod.leaving);
+    let mut targets: Vec<_> = there
+        .filter_map(|pod| Some(Target { pod: pod.name().to_owned(), address: pod.address?, ready: pod.ready }))
         .collect();
     targets.sort_by(|a, b| a.pod.cmp(&b.pod));
     targets
-}
-
-fn exists(pod: &Pod) -> bool {
-    !matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = || pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn rollout(stateful_set: Option<&StatefulSet>, wanted: u32) -> Rollout {

@@ -24,7 +24,7 @@ pub(super) async fn reconcile(found: Arc<TCPSchedule>, context: Arc<Context>) ->
     let relays = u32::try_from(relays).unwrap_or(u32::MAX);
     let (drawn, again) =
         schedule::draw((&name, &found.spec), found.metadata.generation, relays, &before, Timestamp::now());
-    if drawn != before {
+    if drawn != *before {
         let api: Api<TCPSchedule> =
             Api::namespaced(context.client.clone(), key.namespace.as_deref().unwrap_or_default());
         let patch = json!({

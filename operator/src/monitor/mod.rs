@@ -5,6 +5,7 @@
 
 pub mod bound;
 mod merge;
+mod response;
 mod stream;
 mod view;
 
@@ -21,6 +22,7 @@ use std::{
 use futures::channel::mpsc::UnboundedSender;
 use kube::runtime::reflector::ObjectRef;
 use mailsluice_crds::SMTPRelay;
+use prometheus::IntGauge;
 use tokio::{task::JoinHandle, time};
 use tracing::{debug, info};
 
@@ -52,25 +54,31 @@ pub struct Monitors {
     metrics: Arc<Metrics>,
 }
 
-/// A pod, and the task that reads its Monitor.
+/// A pod, and while it is followed what reads its Monitor.
 struct Followed {
     target: Target,
     token: Token,
     view: Arc<Mutex<View>>,
-    task: Option<JoinHandle<()>>,
+    reading: Option<Reading>,
 }
 
-impl Drop for Followed {
-    fn drop(&mut self) {
-        self.stop();
+/// A task that reads a pod's Monitor until this is dropped, and counts as such.
+struct Reading {
+    task: JoinHandle<()>,
+    count: IntGauge,
+}
+
+impl Reading {
+    fn begin(task: impl Future<Output = ()> + Send + 'static, count: &IntGauge) -> Reading {
+        count.inc();
+        Reading { task: tokio::spawn(task), count: count.clone() }
     }
 }
 
-impl Followed {
-    fn stop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.count.dec();
     }
 }
 
@@ -89,27 +97,25 @@ impl Monitors {
         for target in targets {
             let known = pods.get_mut(&target.pod);
             match known {
-                Some(known) if known.task.is_some() && known.is_of(target, token) => known.target = target.clone(),
+                Some(known) if known.reading.is_some() && known.is_of(target, token) => known.target = target.clone(),
                 known => {
                     let view = known.map(|known| known.view.clone()).unwrap_or_default();
                     lock(&view).begin();
                     let task = self.read(relay, target, token, &view);
-                    let task = Some(tokio::spawn(task));
-                    let followed = Followed { target: target.clone(), token: token.clone(), view, task };
+                    let reading = Some(Reading::begin(task, &self.metrics.pods_followed));
+                    let followed = Followed { target: target.clone(), token: token.clone(), view, reading };
                     pods.insert(target.pod.clone(), followed);
                 }
             }
         }
         let wanted: HashSet<&str> = targets.iter().map(|target| target.pod.as_str()).collect();
         for (pod, followed) in pods.iter_mut().filter(|(pod, _)| !wanted.contains(pod.as_str())) {
-            if followed.task.is_some() {
+            if followed.reading.take().is_some() {
                 debug!(%relay, pod, "no longer followed");
-                followed.stop();
                 lock(&followed.view).lost(now);
             }
         }
-        pods.retain(|_, followed| followed.task.is_some() || lock(&followed.view).snapshot(now).is_some());
-        self.count(&relays);
+        pods.retain(|_, followed| followed.reading.is_some() || lock(&followed.view).snapshot(now).is_some());
     }
 
     /// What is known of the relay's Monitor now, and when that changes by itself.
@@ -121,7 +127,7 @@ impl Monitors {
         let views: Vec<_> = pods
             .into_iter()
             .map(|(pod, followed)| {
-                (pod.as_str(), followed.task.is_some() && followed.target.ready, lock(&followed.view).clone())
+                (pod.as_str(), followed.reading.is_some() && followed.target.ready, lock(&followed.view).clone())
             })
             .collect();
         view::picture(&views, now)
@@ -137,9 +143,7 @@ impl Monitors {
 
     /// Stops following relays that are not there any more.
     pub fn retain(&self, exists: impl Fn(&ObjectRef<SMTPRelay>) -> bool) {
-        let mut relays = self.lock();
-        relays.retain(|relay, _| exists(relay));
-        self.count(&relays);
+        self.lock().retain(|relay, _| exists(relay));
     }
 
     fn read(
@@ -177,11 +181,6 @@ impl Monitors {
                 time::sleep(wait.mul_f64(rand::random_range(0.75..1.25))).await;
             }
         }
-    }
-
-    fn count(&self, relays: &HashMap<ObjectRef<SMTPRelay>, HashMap<String, Followed>>) {
-        let followed = relays.values().flat_map(HashMap::values).filter(|followed| followed.task.is_some()).count();
-        self.metrics.pods_followed.set(i64::try_from(followed).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<SMTPRelay>, HashMap<String, Followed>>> {

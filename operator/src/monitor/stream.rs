@@ -1,23 +1,30 @@
 //! One relay pod's Monitor, read as a stream of snapshots.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    future, io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Poll, ready},
+    time::Duration,
+};
 
-use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use mailsluice_crds::monitor::Snapshot;
-use tokio::{net::TcpStream, time};
+use tokio::{
+    io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf},
+    net::TcpStream,
+    time,
+};
 
+use super::response::{self, Body, ResponseError};
 use crate::credential::Token;
 
 /// A pod that is there answers a connection in milliseconds.
 const CONNECT: Duration = Duration::from_secs(5);
 /// The relay sends an empty line each 10 s; after three of them the pod is taken for gone.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Octets that are read at a time: there is one such buffer for each pod, and most snapshots are smaller.
-const READ_BUFFER: usize = 2_048;
+/// Octets that are read at a time.
+const READ: usize = 8 << 10;
 /// 64 rows with all their texts at their longest are under 1 MiB.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -30,12 +37,9 @@ pub(super) enum StreamError {
     /// It did not answer in time.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
-    /// HTTP failed.
-    #[error("the HTTP connection broke")]
-    Http(#[from] hyper::Error),
-    /// The request could not be composed.
-    #[error("{0}")]
-    Request(#[from] http::Error),
+    /// What it answered is no HTTP.
+    #[error("it does not answer by HTTP: {0}")]
+    Http(#[from] ResponseError),
     /// It answered with something else.
     #[error("it answered {0}")]
     Refused(StatusCode),
@@ -72,42 +76,70 @@ async fn read_until_failure(
     relay: &str,
     each: &mut impl FnMut(Snapshot),
 ) -> Result<(), StreamError> {
-    let socket = within(CONNECT, TcpStream::connect(address)).await??;
-    let (mut sender, connection) =
-        http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER)).handshake(TokioIo::new(socket)).await?;
-    let request = Request::get("/monitor/stream")
-        .header(header::HOST, address.to_string())
-        .header(header::AUTHORIZATION, format!("Bearer {}", token.secret()))
-        .body(Empty::<Bytes>::new())?;
-    let lines = async {
-        let response = within(CONNECT, sender.send_request(request)).await??;
-        if response.status() != StatusCode::OK {
-            return Err(StreamError::Refused(response.status()));
-        }
-        let mut body = response.into_body();
-        let mut lines = Lines::default();
-        while let Some(frame) = within(SILENCE, body.frame()).await? {
-            let Ok(data) = frame?.into_data() else { continue };
-            lines.take(&data, |line| {
+    // On the heap while it lasts: what the question takes need not be held for as long as the pod is followed.
+    let (mut socket, mut body, begun) = Box::pin(ask(address, token)).await?;
+    let mut lines = Lines::default();
+    let mut take = |octets: &[u8]| {
+        body.take(octets, |data| {
+            lines.take(data, |line| {
                 let snapshot: Snapshot = serde_json::from_slice(line)?;
                 if snapshot.relay != relay {
                     return Err(StreamError::OtherRelay(snapshot.relay));
                 }
                 each(snapshot);
                 Ok(())
-            })?;
-        }
-        Ok(())
+            })
+        })?;
+        Ok::<_, StreamError>(body.has_ended())
     };
-    let mut lines = std::pin::pin!(lines);
-    // The connection is driven here and not by a task of its own, so that both end together.
-    tokio::select! {
-        result = &mut lines => return result,
-        // Its error, if it has one, is the body's too.
-        _ = connection => {}
+    let mut ended = take(&begun)?;
+    drop(begun);
+    while !ended {
+        ended = within(SILENCE, take_next(&mut socket, &mut take)).await??;
     }
-    // What arrived before the connection ended is read all the same.
-    lines.await
+    Ok(())
+}
+
+/// Asks for the stream; the connection, the body that comes by it, and what has come of that already.
+async fn ask(address: SocketAddr, token: &Token) -> Result<(TcpStream, Body, Vec<u8>), StreamError> {
+    let mut socket = within(CONNECT, TcpStream::connect(address)).await??;
+    let secret = token.secret();
+    let question = format!("GET /monitor/stream HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {secret}\r\n\r\n");
+    let answer = async {
+        socket.write_all(question.as_bytes()).await?;
+        let mut octets = Vec::with_capacity(READ);
+        loop {
+            if socket.read_buf(&mut octets).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            if let Some(head) = response::head(&octets)? {
+                if head.status != StatusCode::OK {
+                    return Err(StreamError::Refused(head.status));
+                }
+                return Ok((head.body, octets.split_off(head.octets)));
+            }
+        }
+    };
+    let (body, begun) = within(CONNECT, answer).await??;
+    Ok((socket, body, begun))
+}
+
+/// Reads what has come next and hands it on; whether that was the last.
+async fn take_next(
+    socket: &mut TcpStream,
+    mut take: impl FnMut(&[u8]) -> Result<bool, StreamError>,
+) -> Result<bool, StreamError> {
+    future::poll_fn(|context| {
+        // On the stack: one for each pod would be memory that is nearly always idle.
+        let mut octets = [0; READ];
+        let mut buffer = ReadBuf::new(&mut octets);
+        ready!(Pin::new(&mut *socket).poll_read(context, &mut buffer))?;
+        Poll::Ready(match buffer.filled() {
+            [] => Ok(true),
+            octets => take(octets),
+        })
+    })
+    .await
 }
 
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, StreamError> {
@@ -203,6 +235,14 @@ mod tests {
     async fn a_pods_stream_is_read_with_the_credential_and_whatever_ends_it_is_told() {
         let lines = format!("{SNAPSHOT}\n\n{SNAPSHOT}\n");
         let ok = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let chunked = |body: &str| {
+            let parts = body
+                .as_bytes()
+                .chunks(100)
+                .map(|part| format!("{:x}\r\n{}\r\n", part.len(), std::str::from_utf8(part).unwrap()));
+            let parts: String = parts.collect();
+            format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{parts}0\r\n\r\n")
+        };
         let other = SNAPSHOT.replace("outbound", "inbound") + "\n";
         for (name, answer, snapshots, end) in [
             ("two snapshots", ok(&lines), 2, "it ended the stream"),
@@ -214,6 +254,10 @@ mod tests {
             ),
             ("another relay", ok(&other), 0, r#"it is the relay "inbound""#),
             ("no Monitor", ok("{}\n"), 0, "no Monitor of a relay that this operator knows"),
+            ("in chunks", chunked(&lines), 2, "it ended the stream"),
+            ("to the connection's end", format!("HTTP/1.1 200 OK\r\n\r\n{lines}"), 2, "it ended the stream"),
+            ("no answer", String::new(), 0, "unexpected end of file"),
+            ("no HTTP", "220 ESMTP\r\n".into(), 0, "it does not answer by HTTP: invalid HTTP version"),
         ] {
             let (address, asked) = pod(answer).await;
             let token = crate::credential::tests::token();
