@@ -29,6 +29,8 @@ pub struct Packed<K> {
     /// What the JSON has that `first` has not.
     json: Box<[u8]>,
     first: Arc<[u8]>,
+    /// The beginning of the hash of what it was found to be.
+    found: OnceLock<u64>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -45,12 +47,27 @@ impl Packer {
             relay: object.labels().get(names::INSTANCE_LABEL).map(|relay| relay.as_str().into()),
             json: block::compress_prepend_size_with_dict(&json, &first).into(),
             first,
+            found: OnceLock::new(),
             kind: PhantomData,
         }
     }
 }
 
 impl<K> Packed<K> {
+    /// Notes that it is what has this hash, so that nobody has to open it to see that again.
+    pub fn found(&self, hash: &str) {
+        if let Some(beginning) = beginning(hash) {
+            // It stays what it was found to be: another state of the object is packed anew.
+            let _ = self.found.set(beginning);
+        }
+    }
+
+    /// Whether it was found to be what has this hash.
+    #[must_use]
+    pub fn was_found(&self, hash: &str) -> bool {
+        beginning(hash).is_some_and(|beginning| self.found.get() == Some(&beginning))
+    }
+
     /// The SMTPRelay that it is labelled with.
     #[must_use]
     pub fn relay(&self) -> Option<&str> {
@@ -75,9 +92,15 @@ impl<K> Clone for Packed<K> {
             relay: self.relay.clone(),
             json: self.json.clone(),
             first: self.first.clone(),
+            found: self.found.clone(),
             kind: PhantomData,
         }
     }
+}
+
+/// As much of a hash, in hexadecimal, as tells it from others.
+fn beginning(hash: &str) -> Option<u64> {
+    u64::from_str_radix(hash.get(..16)?, 16).ok()
 }
 
 impl<K> fmt::Debug for Packed<K> {
@@ -148,6 +171,12 @@ mod tests {
             assert_eq!(packed.relay(), Some(relay));
             assert_eq!(packed.to_object_ref(()), ObjectRef::<Packed<ConfigMap>>::new(relay).within("shop"));
         }
+        let packed = packer.pack(&object("outbound"));
+        let [hash, other] = ["a hash", "another"].map(|text| names::sha256_hex(text.as_bytes()));
+        assert!(!packed.was_found(&hash));
+        packed.found(&hash);
+        assert!(packed.was_found(&hash) && !packed.was_found(&other));
+        assert!(!packer.pack(&object("outbound")).was_found(&hash), "another state of it is looked at again");
         let other: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "other"}})).unwrap();
         assert_eq!(packer.pack(&other).open(), Some(other), "one that is like none before");
     }

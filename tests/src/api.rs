@@ -32,8 +32,8 @@ pub const OPERATOR: &str = "operator";
 /// An API server that runs until it is dropped.
 #[derive(Debug)]
 pub struct ApiServer {
-    _apiserver: Process,
-    _etcd: Process,
+    apiserver: Process,
+    etcd: Process,
     address: SocketAddr,
     folder: TempDir,
 }
@@ -84,7 +84,7 @@ impl ApiServer {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
         );
-        let server = ApiServer { _apiserver: apiserver, _etcd: etcd, address, folder };
+        let server = ApiServer { apiserver, etcd, address, folder };
         wait::until_some(START, "the API server is ready", || {
             server.kubectl(&["get", "namespace", "default"], "").status.success().then_some(())
         });
@@ -93,6 +93,12 @@ impl ApiServer {
         let output = server.kubectl(&role, "");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         server
+    }
+
+    /// The process ids of the API server and of its etcd.
+    #[must_use]
+    pub fn ids(&self) -> (u32, u32) {
+        (self.apiserver.id(), self.etcd.id())
     }
 
     /// Installs the custom resource definitions, and waits until they are served.

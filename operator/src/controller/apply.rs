@@ -40,7 +40,7 @@ pub(super) fn nothing(found: &Found, obstacle: Obstacle) -> Applied {
 /// Applies the objects in the order in which pods need them, up to the first that cannot be.
 pub(super) async fn apply(context: &Context, found: &Found, wanted: Resources) -> Result<Applied, ReconcileError> {
     match in_order(context, found, wanted).await {
-        Ok(stateful_set) => Ok(Applied { stateful_set: Some(stateful_set), obstacle: None }),
+        Ok(stateful_set) => Ok(Applied { stateful_set, obstacle: None }),
         Err(Stop::Obstacle(obstacle)) => Ok(nothing(found, obstacle)),
         Err(Stop::Failed(error)) => Err(error),
     }
@@ -54,7 +54,7 @@ enum Stop {
     Failed(ReconcileError),
 }
 
-async fn in_order(context: &Context, found: &Found, wanted: Resources) -> Result<Arc<StatefulSet>, Stop> {
+async fn in_order(context: &Context, found: &Found, wanted: Resources) -> Result<Option<Arc<StatefulSet>>, Stop> {
     let stores = &context.stores;
     let config_hash = wanted.config_hash();
     ensure::<ServiceAccount>(context, found, &stores.service_accounts, wanted.service_account).await?;
@@ -70,7 +70,7 @@ async fn in_order(context: &Context, found: &Found, wanted: Resources) -> Result
         Some(policy) => drop(ensure::<NetworkPolicy>(context, found, &stores.network_policies, policy).await?),
         None => remove::<NetworkPolicy>(context, found, &stores.network_policies, found.name()).await?,
     }
-    Ok(stateful_set)
+    Ok(stateful_set.or_else(|| found.stateful_set.clone()))
 }
 
 /// Takes the relay's own object of that name away, if it is there.
@@ -96,8 +96,13 @@ where
     }
 }
 
-/// Applies the object unless it is there as it should be, and returns it as it is.
-async fn ensure<K>(context: &Context, found: &Found, store: &Store<Packed<K>>, mut wanted: K) -> Result<Arc<K>, Stop>
+/// Applies the object unless it is there as it should be. What there is then; `None` where that is what the cache has, and was seen before.
+async fn ensure<K>(
+    context: &Context,
+    found: &Found,
+    store: &Store<Packed<K>>,
+    mut wanted: K,
+) -> Result<Option<Arc<K>>, Stop>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -108,6 +113,10 @@ where
 {
     let (kind, name) = (K::kind(&()).into_owned(), wanted.name_any());
     let hash = names::sha256_hex(as_json(&wanted)?.to_string().as_bytes());
+    let packed = store.get(&ObjectRef::new(&name).within(found.namespace()));
+    if packed.as_ref().is_some_and(|packed| packed.was_found(&hash)) {
+        return Ok(None);
+    }
     wanted.annotations_mut().insert(names::APPLIED_ANNOTATION.into(), hash.clone());
     let wanted_json = as_json(&wanted)?;
     let key = (found.key.clone(), kind.clone(), name.clone());
@@ -116,19 +125,22 @@ where
         Ok::<_, Stop>(contains(&as_json(object)?, &wanted_json) || attempts.is_settled(&key, &hash, object.meta()))
     };
 
-    let cached = store.get(&ObjectRef::new(&name).within(found.namespace())).and_then(|cached| cached.open());
+    let cached = packed.as_ref().and_then(|packed| packed.open());
     let is_known = cached.is_some();
     if let Some(cached) = cached.filter(|cached| is_controlled_by(cached.meta(), found.uid()))
         && is_as_wanted(&cached)?
     {
-        return Ok(Arc::new(cached));
+        if let Some(packed) = packed {
+            packed.found(&hash);
+        }
+        return Ok(Some(Arc::new(cached)));
     }
     let api: Api<K> = Api::namespaced(context.client.clone(), found.namespace());
     if !is_known && attempts.refusal(&key, &hash, None, Instant::now()).is_none() {
         match make(&api, &wanted).await {
             // The cache lags behind, or somebody else made it.
             Err(kube::Error::Api(status)) if status.code == 409 => {}
-            result => return settle(context, key, hash, &wanted_json, None, result),
+            result => return settle(context, key, hash, &wanted_json, None, result).map(Some),
         }
     }
     // The cache may lag behind, and it does not hold what others made: the API server decides.
@@ -139,7 +151,7 @@ where
             return Err(Stop::Obstacle(Obstacle::NameTaken { kind, name, controller }));
         }
         if is_as_wanted(present)? {
-            return Ok(Arc::new(present.clone()));
+            return Ok(Some(Arc::new(present.clone())));
         }
     }
     let state = present.as_ref().map(Resource::meta);
@@ -147,7 +159,7 @@ where
         return Err(Stop::Obstacle(Obstacle::Refused { kind, name, message }));
     }
     let result = put(&api, &wanted, present.is_some()).await;
-    settle(context, key, hash, &wanted_json, state, result)
+    settle(context, key, hash, &wanted_json, state, result).map(Some)
 }
 
 /// Notes what came of applying an object, which was in that state before.

@@ -1,4 +1,4 @@
-//! When a status is worth a write: a condition's change at once, anything else at most so often, and nothing never; what clients were
+//! When a status is worth a write: a condition's change nearly at once, anything else at most so often, and nothing never; what clients were
 //! counted goes along, and is no reason by itself.
 
 use std::time::Duration;
@@ -10,6 +10,9 @@ use super::{clients, transition};
 
 /// The least time between two writes that change no condition.
 pub const INTERVAL: Duration = Duration::from_secs(2);
+/// The least time between two writes: what follows from one another, such as pods that are ready, a rollout that is complete and a Monitor
+/// that is read, comes within it, and is one write.
+pub const SETTLING: Duration = Duration::from_millis(500);
 
 /// What to do with a status that was drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +31,8 @@ pub fn decide(stored: &SMTPRelayStatus, drawn: &SMTPRelayStatus, since: Option<D
     if stored == drawn || clients::differ_without_news(stored, drawn) {
         return Pace::Nothing;
     }
-    if conditions_changed(&stored.conditions, &drawn.conditions) {
-        return Pace::Now;
-    }
-    match since.and_then(|since| INTERVAL.checked_sub(since)).filter(|left| !left.is_zero()) {
+    let least = if conditions_changed(&stored.conditions, &drawn.conditions) { SETTLING } else { INTERVAL };
+    match since.and_then(|since| least.checked_sub(since)).filter(|left| !left.is_zero()) {
         Some(left) => Pace::In(left),
         None => Pace::Now,
     }
@@ -65,9 +66,9 @@ mod tests {
     }
 
     #[test]
-    fn a_conditions_change_is_written_at_once_anything_else_every_two_seconds_and_nothing_never() {
+    fn a_conditions_change_waits_for_what_follows_anything_else_is_written_every_two_seconds_and_nothing_never() {
         let stored = status(Finding::yes("Delivering", "all is well"), 1, 5);
-        let soon = Some(Duration::from_millis(500));
+        let (at_once, soon) = (Some(Duration::from_millis(100)), Some(Duration::from_millis(500)));
         for (name, drawn, since, pace) in [
             ("the same", stored.clone(), soon, Pace::Nothing),
             ("the same, long after", stored.clone(), None, Pace::Nothing),
@@ -90,7 +91,14 @@ mod tests {
                 soon,
                 Pace::In(Duration::from_millis(1_500)),
             ),
+            (
+                "another reason, at once",
+                status(Finding::yes("HostsSuspended", "one"), 1, 5),
+                at_once,
+                Pace::In(Duration::from_millis(400)),
+            ),
             ("another reason, soon", status(Finding::yes("HostsSuspended", "one"), 1, 5), soon, Pace::Now),
+            ("another reason, first write", status(Finding::yes("HostsSuspended", "one"), 1, 5), None, Pace::Now),
             ("another status, soon", status(Finding::no("Delivering", "no"), 1, 5), soon, Pace::Now),
             ("another generation, soon", status(Finding::yes("Delivering", "all is well"), 2, 5), soon, Pace::Now),
         ] {

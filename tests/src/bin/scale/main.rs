@@ -8,6 +8,7 @@
 mod kubelet;
 mod monitors;
 mod objects;
+mod processor;
 mod statuses;
 
 use std::{
@@ -23,6 +24,7 @@ use kube::{
 };
 use mailsluice_tests::{api::ApiServer, audit::Request, definitions, operator::Operator};
 use monitors::Monitors;
+use processor::Processor;
 use statuses::Statuses;
 use tokio::time;
 
@@ -48,25 +50,25 @@ async fn main() {
         std::thread::available_parallelism().map_or(0, usize::from)
     );
 
-    let round = Round::begin();
+    let round = Round::begin(&server);
     let mut operator = tokio::task::block_in_place(|| Operator::start(&server, "first"));
     statuses.await_ready(relays, LIMIT).await;
     round.end(&server, &operator, "from nothing: all objects made, all Monitors read, all statuses written");
 
-    let round = Round::begin();
+    let round = Round::begin(&server);
     tokio::task::block_in_place(|| operator.terminate());
     operator = tokio::task::block_in_place(|| Operator::start(&server, "second"));
     await_pods(&operator, relays).await;
     round.end(&server, &operator, "a restart, until all Monitors are read again");
 
     time::sleep(Duration::from_secs(5)).await;
-    let round = Round::begin();
+    let round = Round::begin(&server);
     time::sleep(Duration::from_secs(seconds as u64)).await;
     round.end(&server, &operator, "idle");
 
     let changing = relays.div_ceil(10);
     statuses.begin();
-    let round = Round::begin();
+    let round = Round::begin(&server);
     for second in 1..=seconds as u64 {
         let tick = Instant::now();
         for relay in 0..changing {
@@ -81,7 +83,7 @@ async fn main() {
 
     // Others than those above, each once: no write of theirs is held back by one before.
     statuses.begin();
-    let round = Round::begin();
+    let round = Round::begin(&server);
     for relay in changing..relays.min(changing * 4) {
         statuses.sent(relay, 1);
         monitors.suspend(relay);
@@ -118,16 +120,18 @@ async fn await_pods(operator: &Operator, pods: usize) {
 struct Round {
     since: Timestamp,
     begun: Instant,
+    processor: Processor,
 }
 
 impl Round {
-    fn begin() -> Round {
-        Round { since: Timestamp::now(), begun: Instant::now() }
+    fn begin(server: &ApiServer) -> Round {
+        Round { since: Timestamp::now(), begun: Instant::now(), processor: Processor::begin(server) }
     }
 
     /// Prints what it took.
     fn end(self, server: &ApiServer, operator: &Operator, what: &str) {
         let took = self.begun.elapsed().as_secs_f64();
+        let processor = self.processor.taken(operator.id());
         let requests = server.requests(self.since);
         let of_lease = requests.iter().filter(|request| request.is_of_lease()).count();
         let (writes, reads): (Vec<&Request>, Vec<&Request>) =
@@ -135,6 +139,7 @@ impl Round {
         println!("\n{what}\n  {took:.1} s; memory {}", memory(operator.id()));
         println!("  writes {} ({:.1}/s): {}", writes.len(), writes.len() as f64 / took, tally(&writes));
         println!("  reads {}: {}; of the Lease {of_lease}", reads.len(), tally(&reads));
+        println!("  processor time {processor}");
     }
 }
 
