@@ -44,6 +44,7 @@ struct Replicas {
     wanted: IntGaugeVec,
     ready: IntGaugeVec,
     stranded: IntGaugeVec,
+    paused: IntGaugeVec,
     /// Namespace and name of each SMTPRelay that is shown, with the claims that are.
     relays: Mutex<BTreeMap<(String, String), BTreeSet<String>>>,
 }
@@ -117,6 +118,10 @@ impl Metrics {
                 ),
                 &["namespace", "relay", "claim"],
             )?,
+            paused: of_relays(
+                "mailsluice_operator_relay_paused",
+                "1 while the SMTPRelay is paused: nothing of it is carried out.",
+            )?,
             relays: Mutex::default(),
         };
         let build = IntGaugeVec::new(
@@ -137,6 +142,7 @@ impl Metrics {
         registry.register(Box::new(replicas.wanted.clone()))?;
         registry.register(Box::new(replicas.ready.clone()))?;
         registry.register(Box::new(replicas.stranded.clone()))?;
+        registry.register(Box::new(replicas.paused.clone()))?;
         registry.register(Box::new(build))?;
         Ok(Metrics {
             registry,
@@ -178,14 +184,27 @@ impl Metrics {
         }
     }
 
+    /// Notes whether an SMTPRelay is paused; those that are not are not shown.
+    pub fn paused(&self, namespace: &str, relay: &str, paused: bool) {
+        let mut relays = self.replicas.lock();
+        if paused {
+            relays.entry((namespace.to_owned(), relay.to_owned())).or_default();
+            self.replicas.paused.with_label_values(&[namespace, relay]).set(1);
+        } else {
+            // Most often it is not there.
+            let _ = self.replicas.paused.remove_label_values(&[namespace, relay]);
+        }
+    }
+
     /// Shows no more SMTPRelays that are not there any more, told by namespace and name.
     pub fn retain_relays(&self, exists: impl Fn(&str, &str) -> bool) {
         self.replicas.lock().retain(|(namespace, relay), claims| {
             let stays = exists(namespace, relay);
             if !stays {
-                // All are there, as long as the relay is in the map.
+                // All are there, as long as the relay is in the map, but that it is paused.
                 let _ = self.replicas.wanted.remove_label_values(&[namespace, relay]);
                 let _ = self.replicas.ready.remove_label_values(&[namespace, relay]);
+                let _ = self.replicas.paused.remove_label_values(&[namespace, relay]);
                 for claim in claims.iter() {
                     let _ = self.replicas.stranded.remove_label_values(&[namespace, relay, claim]);
                 }
@@ -256,6 +275,26 @@ mod tests {
         metrics.retain_relays(|namespace, _| namespace == "mill");
         let text = metrics.render().unwrap();
         assert!(!text.contains("shop") && text.contains("mill"), "{text}");
+    }
+
+    #[test]
+    fn a_relay_is_shown_as_paused_while_it_is() {
+        let metrics = Metrics::new().unwrap();
+        let shown = || {
+            metrics
+                .render()
+                .unwrap()
+                .contains("mailsluice_operator_relay_paused{namespace=\"shop\",relay=\"outbound\"} 1")
+        };
+        metrics.paused("shop", "outbound", false);
+        assert!(!shown());
+        metrics.paused("shop", "outbound", true);
+        assert!(shown());
+        metrics.paused("shop", "outbound", false);
+        assert!(!shown());
+        metrics.paused("shop", "outbound", true);
+        metrics.retain_relays(|_, _| false);
+        assert!(!shown());
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub const CONFIG_ANNOTATION: &str = "mailsluice.dev/config";
 /// On an owned object: the hash of what was applied last, which shows what is no longer wanted as well.
 pub const APPLIED_ANNOTATION: &str = "mailsluice.dev/applied";
 
+/// On an SMTPRelay: with the value `true`, the operator leaves its objects as they are.
+pub const PAUSED_ANNOTATION: &str = "mailsluice.dev/paused";
+
 /// The volume with a pod's spool, after which its claim is named.
 pub const SPOOL_VOLUME: &str = "spool";
 

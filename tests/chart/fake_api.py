@@ -1,4 +1,4 @@
-"""As much of a Kubernetes API server as the operator wants in order to reconcile one SMTPRelay: what it applies is taken and forgotten."""
+"""As much of a Kubernetes API server as the operator wants in order to reconcile an SMTPRelay and leave one alone: what it applies is taken and forgotten."""
 
 import json
 import threading
@@ -14,10 +14,17 @@ RELAY = {
     "status": {"queue": {"messages": 0, "bytes": 0, "hosts": 0, "suspendedHosts": 0, "stranded": [{"claim": "spool-outbound-1", "messages": 2}]}},
     "spec": {"clients": [{"networks": ["198.18.0.0/16"]}], "routes": [{"domains": ["*"], "mx": {}}]},
 }
+# Another one, which somebody has paused.
+PAUSED = RELAY | {
+    "metadata": RELAY["metadata"] | {
+        "name": "paused", "uid": "33333333-3333-4333-8333-333333333333", "annotations": {"mailsluice.dev/paused": "true"},
+    },
+}
+RELAYS = {relay["metadata"]["name"]: relay for relay in (RELAY, PAUSED)}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Lists hold the one relay; a watch brings nothing; what is applied comes back as it is."""
+    """Lists hold these relays; a watch brings nothing; what is applied comes back as it is."""
 
     protocol_version = "HTTP/1.1"
 
@@ -48,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
                       "message": "not found"}
             self.answer(404, status)
         else:
-            items = [RELAY] if parts[-1] == "smtprelays" else []
+            items = list(RELAYS.values()) if parts[-1] == "smtprelays" else []
             self.answer(200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "2"}, "items": items})
 
     def take(self, status):
@@ -56,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         own = {"uid": "22222222-2222-4222-8222-222222222222", "resourceVersion": "3", "generation": 1, "namespace": "shop"}
         value["metadata"] = own | value.get("metadata", {})
         if value.get("kind") == "SMTPRelay":
-            value = RELAY | {"status": value.get("status")}
+            value = RELAYS[value["metadata"]["name"]] | {"status": value.get("status")}
         self.answer(status, value)
 
     def do_PUT(self):

@@ -28,6 +28,8 @@ CASES = [
     ("SMTPRelay", of(2, condition("Ready", "False"), condition("Progressing", "False")), "Degraded"),
     ("SMTPRelay", of(2, condition("Ready", "True"), condition("Progressing", "False")), "Healthy"),
     ("SMTPRelay", of(2, condition("Ready", "True"), condition("Delivering", "False")), "Healthy"),
+    ("SMTPRelay", of(1, condition("Ready", "True"), condition("Paused", "True")), "Suspended"),
+    ("SMTPRelay", of(2, condition("Ready", "True"), condition("Paused", "False")), "Healthy"),
     ("TCPSchedule", None, "Progressing"),
     ("TCPSchedule", of(1, condition("Accepted", "True")), "Progressing"),
     ("TCPSchedule", of(2, condition("Accepted", "True")), "Healthy"),

@@ -37,6 +37,11 @@ pub(super) fn nothing(found: &Found, obstacle: Obstacle) -> Applied {
     Applied { stateful_set: found.stateful_set.clone(), obstacle: Some(obstacle) }
 }
 
+/// For a relay that is paused: all stays as it is.
+pub(super) fn untouched(found: &Found) -> Applied {
+    Applied { stateful_set: found.stateful_set.clone(), obstacle: None }
+}
+
 /// Applies the objects in the order in which pods need them, up to the first that cannot be.
 pub(super) async fn apply(context: &Context, found: &Found, wanted: Resources) -> Result<Applied, ReconcileError> {
     match in_order(context, found, wanted).await {

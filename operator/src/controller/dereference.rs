@@ -60,6 +60,11 @@ impl Found {
         self.key.namespace.as_deref().unwrap_or_default()
     }
 
+    /// Whether its objects are to be left as they are.
+    pub(super) fn is_paused(&self) -> bool {
+        self.relay.annotations().get(names::PAUSED_ANNOTATION).is_some_and(|value| value == "true")
+    }
+
     pub(super) fn uid(&self) -> &str {
         self.relay.metadata.uid.as_deref().unwrap_or_default()
     }

@@ -7,6 +7,8 @@
 //! 4. [`apply`]: those that differ are applied;
 //! 5. [`report`]: its status is drawn (pure), and written where it differs; transitions become Events.
 //!
+//! Of one that somebody has paused only the status is drawn.
+//!
 //! A pod that asks for a sidecar has a way of its own, [`injected`], and a place in its relay's status; an SMTPAccess has [`mod@access`], and what
 //! is granted has a place in its relay's configuration.
 //!
@@ -231,6 +233,10 @@ async fn reconcile(relay: Arc<SMTPRelay>, context: Arc<Context>) -> Result<Actio
     }
     context.board.note(&watch::key(&*relay), relay.status.as_ref());
     let found = dereference::dereference(&context, relay).await?;
+    if found.is_paused() {
+        let scale = as_it_is(&context, &found);
+        return report::report(&context, &found, None, &apply::untouched(&found), (scale, None)).await;
+    }
     let scale = scale(&context, &found);
     let divided = divide::divide(&context, &found).await?;
     let plan =
@@ -250,6 +256,14 @@ fn scale(context: &Context, found: &Found) -> Scale {
     let stranded = before.queue.as_ref().map_or(&[][..], |queue| &queue.stranded);
     let seen = context.monitors.seen(&found.key, now);
     context.departures.decide(&found.key, (found.relay.spec.replicas, present), &seen, stranded, now)
+}
+
+/// The pods of a relay that is paused: none of them is told to leave, so none is waited for.
+fn as_it_is(context: &Context, found: &Found) -> Scale {
+    let (before, _) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), Instant::now());
+    let stranded = before.queue.as_ref().map(|queue| queue.stranded.clone()).unwrap_or_default();
+    let replicas = found.stateful_set.as_deref().and_then(scale::present).unwrap_or_default();
+    Scale { replicas, leaving: 0, stranded, again: None }
 }
 
 /// Runs the relays' reconciles until their queue ends, and finishes those under way.

@@ -53,11 +53,13 @@ pub(super) async fn report(
     let ready = count(found.pods.iter().filter(|pod| pod.ready));
     context.metrics.replicas(found.namespace(), found.name(), wanted, ready);
     context.metrics.stranded(found.namespace(), found.name(), &scale.stranded);
+    context.metrics.paused(found.namespace(), found.name(), found.is_paused());
     let schedule = validate::schedule(&found.schedule);
     let place = Place { namespace: found.namespace().to_owned(), name: found.name().to_owned() };
     let drawn = Arc::new(status::draw(&Facts {
         relay: found.name(),
         generation: found.relay.metadata.generation,
+        paused: found.is_paused(),
         wanted,
         pods: count(found.pods.iter().filter(|pod| !pod.ended)),
         ready,

@@ -98,7 +98,7 @@ pub fn stranding(before: &[StrandedMail], after: &[StrandedMail]) -> Vec<Notice>
 /// Available follows Ready, and a rollout that goes well is no news.
 fn is_told(condition: &Condition) -> bool {
     match condition.type_.as_str() {
-        "Ready" | "Delivering" | "Injected" | "Accepted" => condition.status != "Unknown",
+        "Ready" | "Delivering" | "Injected" | "Accepted" | "Paused" => condition.status != "Unknown",
         "Progressing" => condition.reason == "StorageUnchanged",
         _ => false,
     }
@@ -107,8 +107,8 @@ fn is_told(condition: &Condition) -> bool {
 fn is_bad(condition: &Condition) -> bool {
     match condition.reason.as_str() {
         // Pods that are not ready yet, or no longer because they are being replaced, are most often well in a moment.
-        "PodsNotReady" | "ScaledToZero" => false,
-        "HostsSuspended" | "NeverOpens" => true,
+        "PodsNotReady" | "ScaledToZero" | "Resumed" => false,
+        "HostsSuspended" | "NeverOpens" | "PausedByAnnotation" => true,
         _ => condition.status == "False",
     }
 }
@@ -156,6 +156,9 @@ mod tests {
         let accepted = condition("Accepted", "True", "Accepted", "relays obey it");
         let never = condition("Accepted", "True", "NeverOpens", "relays obey it, and it never opens …");
         let available = condition("Available", "False", "NoPodReady", "");
+        let paused = condition("Paused", "True", "PausedByAnnotation", "nothing of what is asked for …");
+        let resumed = condition("Paused", "False", "Resumed", "what is asked for is carried out");
+        let halted = condition("Progressing", "False", "PausedByAnnotation", "nothing of what is asked for …");
         for (name, before, after, told) in [
             ("closes", Some(&well), &closed, Some((true, "TcpScheduleClosed"))),
             ("stays closed", Some(&closed), &closed, None),
@@ -176,6 +179,10 @@ mod tests {
             ("a schedule never opens", None, &never, Some((true, "NeverOpens"))),
             ("a schedule is obeyed", None, &accepted, None),
             ("nobody takes mail, which Ready tells", None, &available, None),
+            ("it is paused", None, &paused, Some((true, "PausedByAnnotation"))),
+            ("it is resumed", Some(&paused), &resumed, Some((false, "Resumed"))),
+            ("it is paused again", Some(&resumed), &paused, Some((true, "PausedByAnnotation"))),
+            ("a rollout is paused, which Paused tells", Some(&rolling), &halted, None),
         ] {
             let before: Vec<_> = before.into_iter().cloned().collect();
             let notices = transitions(&before, std::slice::from_ref(after), None);

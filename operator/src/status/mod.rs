@@ -8,6 +8,7 @@ mod clients;
 mod delivering;
 mod injected;
 pub mod pacing;
+mod paused;
 mod problem;
 mod progressing;
 mod ready;
@@ -39,8 +40,10 @@ pub use injected::Injected;
 pub struct Facts<'a> {
     /// The relay's name.
     pub relay: &'a str,
-    /// The generation of the specification that all this is about.
+    /// The generation of the specification.
     pub generation: Option<i64>,
+    /// Whether it is left as it is, and not carried out.
+    pub paused: bool,
     /// How many pods there should be.
     pub wanted: u32,
     /// How many there are.
@@ -134,18 +137,21 @@ impl Obstacle {
 /// Draws the status.
 #[must_use]
 pub fn draw(facts: &Facts<'_>) -> SMTPRelayStatus {
+    // Whoever waits for a specification to be carried out is not told that it was.
+    let carried_out = if facts.paused { facts.before.observed_generation } else { facts.generation };
     let findings = [
-        ("Ready", Some(ready::find(facts))),
-        ("Available", Some(available::find(facts))),
-        ("Progressing", Some(progressing::find(facts))),
-        ("Delivering", delivering::find(facts)),
-        ("Injected", injected::find(facts)),
+        ("Ready", Some(ready::find(facts)), carried_out),
+        ("Available", Some(available::find(facts)), carried_out),
+        ("Progressing", Some(progressing::find(facts)), carried_out),
+        ("Delivering", delivering::find(facts), carried_out),
+        ("Injected", injected::find(facts), carried_out),
+        ("Paused", paused::find(facts), facts.generation),
     ];
-    let settle = |(kind, finding): (&str, Option<Finding>)| {
-        transition::settle(kind, finding, &facts.before.conditions, facts.generation, facts.now)
+    let settle = |(kind, finding, generation): (&str, Option<Finding>, Option<i64>)| {
+        transition::settle(kind, finding, &facts.before.conditions, generation, facts.now)
     };
     let mut status = SMTPRelayStatus {
-        observed_generation: facts.generation,
+        observed_generation: carried_out,
         conditions: findings.into_iter().filter_map(settle).collect(),
         replicas: facts.pods,
         ready_replicas: facts.ready,

@@ -2,7 +2,7 @@
 
 use mailsluice_crds::{monitor::StrandedMail, schedule::LinkState};
 
-use super::{Facts, delivering};
+use super::{Facts, delivering, paused};
 use crate::{monitor::Picture, schedule::ScheduleUse};
 
 /// `None` when nothing does.
@@ -30,7 +30,8 @@ pub(super) fn find(facts: &Facts<'_>) -> Option<String> {
     let schedule = || facts.schedule_trouble().map(|(_, message)| message);
     let unreadable =
         || facts.unreadable.first().map(|first| format!("the Monitor of {} cannot be read: {}", first.pod, first.why));
-    of_relay.or_else(schedule).or_else(unreadable).or_else(|| stranded(facts.stranded))
+    let paused = || facts.paused.then(paused::sentence);
+    of_relay.or_else(schedule).or_else(unreadable).or_else(|| stranded(facts.stranded)).or_else(paused)
 }
 
 /// Mail that waits for a pod that is scaled away.

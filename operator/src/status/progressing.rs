@@ -1,8 +1,11 @@
 //! Progressing: the cluster is on its way to what was asked for.
 
-use super::{Facts, Rollout, transition::Finding};
+use super::{Facts, Rollout, paused, transition::Finding};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
+    if facts.paused {
+        return Finding::no(paused::REASON, paused::sentence());
+    }
     if let Some(obstacle) = facts.obstacles.first() {
         return Finding::no(obstacle.reason(), obstacle.to_string());
     }

@@ -38,6 +38,7 @@ struct Case {
     stranded: Vec<StrandedMail>,
     injected: Injected,
     before: SMTPRelayStatus,
+    paused: bool,
 }
 
 impl Case {
@@ -56,6 +57,7 @@ impl Case {
             stranded: Vec::new(),
             injected: Injected::default(),
             before: SMTPRelayStatus::default(),
+            paused: false,
         }
     }
 
@@ -63,6 +65,7 @@ impl Case {
         draw(&Facts {
             relay: "outbound",
             generation: Some(7),
+            paused: self.paused,
             wanted: self.wanted,
             pods: self.pods,
             ready: self.ready,
@@ -543,5 +546,31 @@ fn the_pods_that_lack_their_sidecar_are_named_and_nobody_is_where_none_asks() {
         let found = drawn.conditions.iter().find(|condition| condition.type_ == "Injected");
         let found = found.map(|found| (found.status.as_str(), found.reason.as_str(), found.message.as_str()));
         assert_eq!(found, wanted, "{pods} pods, of which {lacks} lack one");
+    }
+}
+
+#[test]
+fn one_that_is_paused_says_so_and_claims_nothing_of_what_is_not_carried_out() {
+    let carried_out = Case::well().draw(night());
+    let found = |status: &SMTPRelayStatus, kind: &str| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == kind);
+        found.map(|found| (found.status.clone(), found.reason.clone(), found.observed_generation))
+    };
+    let says = |status: &str, reason: &str, generation| Some((status.to_owned(), reason.to_owned(), generation));
+    assert_eq!(found(&carried_out, "Paused"), None, "nobody has paused it");
+    for (name, before, generation) in [
+        ("after a change", SMTPRelayStatus { observed_generation: Some(6), ..carried_out }, Some(6)),
+        ("a new one", SMTPRelayStatus::default(), None),
+    ] {
+        let paused = Case { paused: true, rollout: Rollout::Creating, before, ..Case::well() }.draw(night());
+        assert_eq!(paused.observed_generation, generation, "{name}");
+        assert_eq!(found(&paused, "Paused"), says("True", "PausedByAnnotation", Some(7)), "{name}");
+        assert_eq!(found(&paused, "Progressing"), says("False", "PausedByAnnotation", generation), "{name}");
+        assert_eq!(found(&paused, "Ready"), says("True", "PodsReady", generation), "{name}");
+        assert!(paused.problem.as_deref().is_some_and(|text| text.contains("mailsluice.dev/paused")), "{name}");
+        let resumed = Case { before: paused, ..Case::well() }.draw(night());
+        assert_eq!((resumed.observed_generation, resumed.problem.as_deref()), (Some(7), None), "{name}");
+        assert_eq!(found(&resumed, "Paused"), says("False", "Resumed", Some(7)), "{name}");
+        assert_eq!(found(&resumed, "Progressing"), says("False", "Complete", Some(7)), "{name}");
     }
 }

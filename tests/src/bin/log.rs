@@ -250,6 +250,7 @@ fn drawn(picture: &Picture) -> SMTPRelayStatus {
     draw(&Facts {
         relay: "outbound",
         generation: Some(1),
+        paused: false,
         wanted: 3,
         pods: 3,
         ready: 3,

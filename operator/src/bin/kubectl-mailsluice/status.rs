@@ -57,8 +57,8 @@ fn head(name: &str, namespace: &str, status: &SMTPRelayStatus) -> String {
 /// Whether a condition is as it should be. Progressing is False when nothing is left to be done.
 pub(crate) fn is_well(condition: &Condition) -> bool {
     match condition.reason.as_str() {
-        "Complete" => true,
-        "HostsSuspended" => false,
+        "Complete" | "Resumed" => true,
+        "HostsSuspended" | "PausedByAnnotation" => false,
         _ => condition.status == "True",
     }
 }
@@ -100,6 +100,7 @@ mod tests {
                 condition("Available", "True", "PodReady", ""),
                 condition("Progressing", "False", "Complete", "everything is as it should be"),
                 condition("Delivering", "True", "HostsSuspended", "mail for 1 of 2 hosts waits; \u{1b}x"),
+                condition("Paused", "True", "PausedByAnnotation", "nothing is carried out"),
             ],
         }))
         .unwrap();
@@ -107,7 +108,8 @@ mod tests {
             head("outbound", "shop", &status),
             "SMTPRelay outbound in namespace shop: 1 of 2 pods ready\n  Available, Progressing\n  \
              Ready=False  PodsNotReady: 1 of 2 pods are ready\n  \
-             Delivering=True  HostsSuspended: mail for 1 of 2 hosts waits; \u{fffd}x\n"
+             Delivering=True  HostsSuspended: mail for 1 of 2 hosts waits; \u{fffd}x\n  \
+             Paused=True  PausedByAnnotation: nothing is carried out\n"
         );
     }
 }
