@@ -34,7 +34,7 @@ use tokio::{net::TcpListener, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    handover::{self, Answer, Taker},
+    handover::{self, Answer, Offer, Taker, clocks},
     metrics::Metrics,
     monitor::Monitor,
     page,
@@ -111,13 +111,21 @@ async fn take_over(State(endpoints): State<Endpoints>, request: Request) -> Resu
     let Some(taker) = &endpoints.taker else {
         return Err((StatusCode::NOT_FOUND, "this relay has no siblings\n").into_response());
     };
-    let credential = bearer(request.headers()).map(str::to_owned);
-    let content_type =
-        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let offer = offer(request.headers());
     let batch = request.into_body().into_data_stream();
-    match taker.take(credential.as_deref(), content_type.as_deref(), batch).await {
+    match taker.take(offer, batch).await {
         Ok(answer) => Ok(axum::Json(answer)),
         Err((status, why)) => Err((status, format!("{why}\n")).into_response()),
+    }
+}
+
+/// What the headers of a batch say of it.
+fn offer(headers: &HeaderMap) -> Offer {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    Offer {
+        credential: bearer(headers).map(str::to_owned),
+        content_type: text(header::CONTENT_TYPE.as_str()).map(str::to_owned),
+        clock: text(clocks::HEADER).and_then(|clock| clock.parse().ok()),
     }
 }
 

@@ -397,6 +397,7 @@ impl Relay {
             tls,
             logins,
             keys,
+            watch: clock::Watch::start(),
             timeouts: client::Timeouts::default(),
             log: log.clone(),
             metrics: metrics.clone(),

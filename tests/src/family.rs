@@ -13,7 +13,7 @@ use mailsluice_crds::{
 };
 use tempfile::TempDir;
 
-use crate::{http, manifest::Manifest, relay::Relay, token::Issuer, wait};
+use crate::{clock::Clock, http, manifest::Manifest, relay::Relay, token::Issuer, wait};
 
 /// The audience of siblings' tokens.
 pub const AUDIENCE: &str = "mailsluice-siblings";
@@ -54,16 +54,22 @@ impl Family {
     /// Starts the pod of this number, which stays.
     #[must_use]
     pub fn start(&self, number: u16, manifest: &Manifest) -> Relay {
-        self.start_with(number, manifest, None)
+        self.start_with(number, manifest, None, None)
+    }
+
+    /// Starts the pod of this number, which stays, under another clock.
+    #[must_use]
+    pub fn start_under(&self, clock: &Clock, number: u16, manifest: &Manifest) -> Relay {
+        self.start_with(number, manifest, None, Some(clock))
     }
 
     /// Starts the pod of this number, which stays, with its limits divided so.
     #[must_use]
     pub fn start_divided(&self, number: u16, manifest: &Manifest, shares: &Shares) -> Relay {
-        self.start_with(number, manifest, Some(shares))
+        self.start_with(number, manifest, Some(shares), None)
     }
 
-    fn start_with(&self, number: u16, manifest: &Manifest, shares: Option<&Shares>) -> Relay {
+    fn start_with(&self, number: u16, manifest: &Manifest, shares: Option<&Shares>, clock: Option<&Clock>) -> Relay {
         let folder = TempDir::new().expect("a temporary folder");
         let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("write a file");
         put("service-account-keys.json", &self.cluster.keys_file());
@@ -78,7 +84,10 @@ impl Family {
         let token = folder.path().join("token").display().to_string();
         let more = ["--http", &shown, "--siblings", &siblings, "--sibling-token", &token, "--pod", &pod];
         let file = folder.path().join("relay.yaml");
-        Relay::start_at_http(folder, &file, manifest, &more, http)
+        match clock {
+            Some(clock) => Relay::start_under_at_http(clock, folder, &file, manifest, &more, http),
+            None => Relay::start_at_http(folder, &file, manifest, &more, http),
+        }
     }
 
     /// A token of this account for this audience.

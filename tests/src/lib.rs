@@ -3,6 +3,7 @@
 //! - [`relay`]: the real relay, started on free ports, killed, restarted; its Monitor, metrics and log records;
 //! - [`replay`]: Suspended Tills, replayed from log records alone;
 //! - [`ctl`]: the words of an administrator, typed at it;
+//! - [`clock`]: a clock that is wrong, for one of them;
 //! - [`manifest`]: the SMTPRelay and TCPSchedule that it is given;
 //! - [`family`]: several relays that are the pods of one;
 //! - [`sidecar`]: the real sidecar, beside an application that a test plays;
@@ -31,6 +32,7 @@ pub mod browser;
 pub mod certificate;
 pub mod chart;
 pub mod clients;
+pub mod clock;
 pub mod cluster;
 pub mod ctl;
 pub mod definitions;

@@ -15,6 +15,7 @@ use mailsluice_crds::monitor::{HostRow, Snapshot};
 use tempfile::TempDir;
 
 use crate::{
+    clock::{self, Clock},
     http,
     manifest::Manifest,
     process::{self, Process},
@@ -31,6 +32,7 @@ pub struct Relay {
     folder: TempDir,
     process: Process,
     program: PathBuf,
+    environment: Vec<(String, String)>,
     arguments: Vec<OsString>,
     /// Where it takes mail.
     pub smtp: SocketAddr,
@@ -65,17 +67,41 @@ impl Relay {
         let http = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
         let shown_at = http.to_string();
         let more = [&["--http", &shown_at], more].concat();
-        Relay::begin(program, folder, file, manifest, &more, http)
+        Relay::begin((program, Vec::new()), folder, file, manifest, &more, http)
+    }
+
+    /// As [`Relay::start_with`], under another clock.
+    #[must_use]
+    pub fn start_under(clock: &Clock, manifest: &Manifest) -> Relay {
+        let folder = TempDir::new().expect("a temporary folder");
+        let file = folder.path().join("relay.yaml");
+        let http = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
+        let shown_at = http.to_string();
+        Relay::start_under_at_http(clock, folder, &file, manifest, &["--http", &shown_at], http)
+    }
+
+    /// As [`Relay::start_at_http`], under another clock.
+    #[must_use]
+    pub fn start_under_at_http(
+        clock: &Clock,
+        folder: TempDir,
+        file: &Path,
+        manifest: &Manifest,
+        more: &[&str],
+        http: SocketAddr,
+    ) -> Relay {
+        Relay::begin((clock::program(), clock.environment()), folder, file, manifest, more, http)
     }
 
     /// Starts one whose arguments say where it shows itself; `http` is how that is reached from here.
     #[must_use]
     pub fn start_at_http(folder: TempDir, file: &Path, manifest: &Manifest, more: &[&str], http: SocketAddr) -> Relay {
-        Relay::begin(program(), folder, file, manifest, more, http)
+        Relay::begin((program(), Vec::new()), folder, file, manifest, more, http)
     }
 
+    /// Starts the program with what is set for it.
     fn begin(
-        program: &Path,
+        (program, environment): (&Path, Vec<(String, String)>),
         folder: TempDir,
         file: &Path,
         manifest: &Manifest,
@@ -89,8 +115,8 @@ impl Relay {
         let spool = folder.path().join("spool");
         let mut arguments: Vec<OsString> = vec!["run".into(), file.into(), "--spool".into(), spool.into()];
         arguments.extend(more.iter().map(OsString::from));
-        let process = launch(program, &arguments, &folder.path().join("log"));
-        let mut relay = Relay { folder, process, program: program.into(), arguments, smtp, http };
+        let process = launch(program, &environment, &arguments, &folder.path().join("log"));
+        let mut relay = Relay { folder, process, program: program.into(), environment, arguments, smtp, http };
         relay.await_ready();
         relay
     }
@@ -127,7 +153,7 @@ impl Relay {
 
     /// Starts it again on what it kept, after it has ended, and does not wait for anything.
     pub fn relaunch(&mut self) {
-        self.process = launch(&self.program, &self.arguments, &self.folder.path().join("log"));
+        self.process = launch(&self.program, &self.environment, &self.arguments, &self.folder.path().join("log"));
     }
 
     /// Its process id, which says whether it is still the same process.
@@ -234,9 +260,11 @@ impl Relay {
     }
 }
 
-fn launch(program: &Path, arguments: &[OsString], log: &Path) -> Process {
+fn launch(program: &Path, environment: &[(String, String)], arguments: &[OsString], log: &Path) -> Process {
     let open = |path: &Path| -> File { OpenOptions::new().create(true).append(true).open(path).expect("open a log") };
-    Process::start(Command::new(program).args(arguments).stdout(open(log)).stderr(open(&log.with_extension("err"))))
+    let mut command = Command::new(program);
+    command.envs(environment.iter().cloned()).args(arguments);
+    Process::start(command.stdout(open(log)).stderr(open(&log.with_extension("err"))))
 }
 
 /// The relay's program: `MAILSLUICE_RELAY`, or built now, for release where this is.

@@ -20,12 +20,13 @@ const REPORTS_AT_ONCE: usize = 100;
 pub async fn run(courier: Arc<Courier>) {
     let mut reports = JoinSet::new();
     while !courier.stop.is_cancelled() {
-        let now = clock::now();
+        courier.look_whether_the_clock_was_set();
+        let (now, now_for_ages) = (clock::now(), courier.watch.now_for_ages());
         courier.queue.dispatch(|queue| queue.advance(now));
         let all_asked = give_turns(&courier, now);
         let retry = courier.config.borrow().spec.retry.clone();
-        report(&courier, &mut reports, &retry, now);
-        let sleep = sleep_time(&courier, retry.expire_after.duration(), now);
+        report(&courier, &mut reports, &retry, now_for_ages);
+        let sleep = sleep_time(&courier, retry.expire_after.duration(), now, now_for_ages);
         tokio::select! {
             biased;
             () = courier.queue.rung() => {}
@@ -62,11 +63,13 @@ fn give_turns(courier: &Arc<Courier>, now: Timestamp) -> bool {
     }
 }
 
-fn sleep_time(courier: &Courier, age: SignedDuration, now: Timestamp) -> Duration {
+fn sleep_time(courier: &Courier, age: SignedDuration, now: Timestamp, now_for_ages: Timestamp) -> Duration {
     let (wake, expiry) = courier.queue.read(|queue| (queue.next_wake(), queue.next_expiry(age)));
     // What is already too old is in somebody's hand, and looked at again after the longest sleep.
-    let next = [wake, expiry.filter(|at| *at > now)].into_iter().flatten().min();
-    let until = next.map_or(LONGEST_SLEEP, |at| now.duration_until(at).try_into().unwrap_or(Duration::ZERO));
+    let expiry = expiry.map(|at| now_for_ages.duration_until(at)).filter(SignedDuration::is_positive);
+    let wake = wake.map(|at| now.duration_until(at));
+    let next = [wake, expiry].into_iter().flatten().min();
+    let until = next.map_or(LONGEST_SLEEP, |left| left.try_into().unwrap_or(Duration::ZERO));
     // The timer counts in milliseconds: a wake-up a moment early would only look again at once.
     until.clamp(Duration::from_millis(1), LONGEST_SLEEP)
 }

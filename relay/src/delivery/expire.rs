@@ -8,7 +8,6 @@ use tokio::time;
 
 use super::{Courier, administer::NotReturned, outcome::Failure};
 use crate::{
-    clock,
     log::Tag,
     queue::{HostSummary, Settled, Work},
     smtp::extensions::timing::Late,
@@ -37,15 +36,15 @@ impl Courier {
 }
 
 /// Ends when a message expires while a host keeps it waiting and has none of its text; never once the host may take it.
-pub(super) async fn in_vain(entry: &Entry, begun: Timestamp, expiry: Timestamp) {
-    if begun.duration_until(expiry) > LONGEST_TALK {
+pub(super) async fn in_vain(courier: &Courier, entry: &Entry, expiry: Timestamp) {
+    if courier.watch.now_for_ages().duration_until(expiry) > LONGEST_TALK {
         return std::future::pending().await;
     }
     loop {
-        let left = Duration::try_from(clock::now().duration_until(expiry)).unwrap_or_default();
+        let left = Duration::try_from(courier.watch.now_for_ages().duration_until(expiry)).unwrap_or_default();
         time::sleep(left.clamp(Duration::from_millis(1), LOOK)).await;
         let untouched = matches!(entry.now_at(), Stage::Idle | Stage::MailFrom | Stage::RcptTo | Stage::Data);
-        if clock::now() >= expiry && untouched {
+        if courier.watch.now_for_ages() >= expiry && untouched {
             return;
         }
     }
@@ -55,7 +54,8 @@ pub(super) async fn in_vain(entry: &Entry, begun: Timestamp, expiry: Timestamp) 
 pub(super) async fn give_back(courier: Arc<Courier>, work: Work) {
     let why = courier.queue.read(|queue| queue.explain(work.host));
     let in_hand = courier.queue.in_hand(work.clone());
-    match courier.give_up(&work, |envelope| failures(&work, envelope, why.as_ref(), clock::now())).await {
+    match courier.give_up(&work, |envelope| failures(&work, envelope, why.as_ref(), courier.watch.now_for_ages())).await
+    {
         Ok(()) => in_hand.settle(Settled::Gone),
         Err(NotReturned::Unreadable(error)) if error.is_damage() => courier.unreadable(&work, &error, in_hand),
         Err(error) => {

@@ -14,13 +14,14 @@
 //! - [`fault`]: what an error means for the host, and how the Monitor shows it (pure);
 //! - [`bounce`]: mail that is given up goes back to its sender;
 //! - [`administer`]: mail that an administrator takes out;
-//! - [`expire`]: mail whose time is over; [`warn`]: senders are told that mail is late;
+//! - [`expire`]: mail whose time is over; [`warn`]: senders are told that mail is late; [`clock_set`]: the clock that both go by is set;
 //! - [`reroute`]: mail that waits when the routes change;
 //! - [`unreadable`]: mail that the spool cannot give back.
 
 mod administer;
 mod approach;
 mod bounce;
+mod clock_set;
 pub mod dispatch;
 pub mod dry_run;
 mod expire;
@@ -47,6 +48,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    clock::Watch,
     config::Config,
     dkim::Keys,
     log::Log,
@@ -88,6 +90,8 @@ pub struct Courier {
     pub reports: Arc<TlsReports>,
     /// The keys that sign mail.
     pub keys: Arc<Keys>,
+    /// The clock that tells how old mail is.
+    pub watch: Watch,
     /// How long a host may take for each step.
     pub timeouts: client::Timeouts,
     /// Where records go.

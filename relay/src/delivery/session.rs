@@ -425,7 +425,7 @@ impl Session {
         let sent = tokio::select! {
             biased;
             sent = client.send(&outgoing, &mut text) => sent,
-            () = in_vain(&self.approach.entry, now, expiry) => {
+            () = in_vain(&self.approach.courier, &self.approach.entry, expiry) => {
                 // The host has nothing of the text yet, so it cannot have taken the message. It goes back at once.
                 in_hand.settle(Settled::Untried);
                 return Sent::GivenUp;

@@ -3,6 +3,7 @@
 //!
 //! - [`place`]: whether this pod stays, and who its siblings are (pure);
 //! - [`kinship`]: how siblings know each other;
+//! - [`clocks`]: what is done where their clocks differ (pure);
 //! - [`wire`]: a batch of messages as octets;
 //! - [`give`]: the side that leaves; [`post`]: its requests;
 //! - [`take`]: the side that stays.
@@ -17,6 +18,7 @@
 //! Over HTTP, not SMTP: what is handed over is not only mail but its state, which no command of SMTP has words for, and a private
 //! extension would stand at a port that is open to clients.
 
+pub mod clocks;
 pub mod give;
 pub mod kinship;
 pub mod place;
@@ -29,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use give::Giver;
 pub use kinship::Kinship;
 pub use place::{Place, Siblings};
-pub use take::Taker;
+pub use take::{Offer, Taker};
 
 /// Where a relay takes its siblings' mail.
 pub const PATH: &str = "/handover";

@@ -17,8 +17,8 @@ use mailsluice_ctl::hold::HoldOn;
 use tokio::{net::TcpStream, time};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Answer, Kinship, PATH, kinship::Stranger, wire};
-use crate::spool::BodyReader;
+use super::{Answer, Kinship, PATH, clocks, kinship::Stranger, wire};
+use crate::{clock, spool::BodyReader};
 
 /// How long a sibling may take to let itself be reached.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -89,6 +89,7 @@ pub(super) async fn post(
         .header(header::HOST, address)
         .header(header::AUTHORIZATION, format!("Bearer {}", kinship.token()?))
         .header(header::CONTENT_TYPE, content_type)
+        .header(clocks::HEADER, clock::now().to_string())
         .body(StreamBody::new(Box::pin(all)))
         .map_err(|error| refused(&error))?;
     let unknown = |error: &dyn std::fmt::Display| PostError::Unknown(format!("{address}: {error}"));

@@ -16,7 +16,7 @@ use tokio::{sync::watch, task, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Answer, Kinship,
+    Answer, Kinship, clocks,
     wire::{self, WireError},
 };
 use crate::{
@@ -57,22 +57,31 @@ pub struct Taker {
     pub stop: CancellationToken,
 }
 
+/// What comes with a batch.
+pub struct Offer {
+    /// Who offers it.
+    pub credential: Option<String>,
+    /// What it is.
+    pub content_type: Option<String>,
+    /// What the clock of the sibling that offers it shows.
+    pub clock: Option<Timestamp>,
+}
+
 /// Why nothing of a batch was taken: a status, and a sentence.
 pub type Refusal = (StatusCode, String);
 
 impl Taker {
-    /// Takes a batch of that type, with what is held of it; one that is empty says that there are no more, and what came is put into the
+    /// Takes a batch, with what is held of it; one that is empty says that there are no more, and what came is put into the
     /// order of acceptance.
     ///
     /// # Errors
     /// Why nothing was taken.
     pub async fn take<E>(
         self: &Arc<Self>,
-        credential: Option<&str>,
-        content_type: Option<&str>,
+        offer: Offer,
         batch: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<Answer, Refusal> {
-        if let Err(stranger) = self.kinship.verify(credential.unwrap_or_default()) {
+        if let Err(stranger) = self.kinship.verify(offer.credential.as_deref().unwrap_or_default()) {
             self.log
                 .at(LogLevel::Problems, Tag::Spool)
                 .say(format_args!("somebody who is no sibling offers mail: {stranger}"));
@@ -85,13 +94,25 @@ impl Taker {
         if !self.queue.read(|queue| queue.is_complete()) {
             return Err((StatusCode::SERVICE_UNAVAILABLE, "the spool is still being read".into()));
         }
+        // Before the batch is read, which may take a while.
+        let difference = clocks::difference(offer.clock, clock::now());
         let mut batch = wire::Reader::new(batch);
-        let holds = batch.holds(content_type).await.map_err(refusal)?;
+        let holds = batch.holds(offer.content_type.as_deref()).await.map_err(refusal)?;
         let messages = batch.all(&self.spool).await.map_err(refusal)?;
         if messages.is_empty() {
             self.queue.change(|queue| queue.put_in_order());
             return Ok(Answer { taken: Vec::new(), refused: None });
         }
+        if !difference.is_zero() {
+            self.log.at(LogLevel::Problems, Tag::Spool).number("seconds", difference.as_secs().unsigned_abs()).say(
+                format_args!(
+                    "the clock of a sibling that hands its mail over is {}: its mail waits here as long as it would have waited there",
+                    if difference.is_negative() { "ahead of this one's" } else { "behind this one's" }
+                ),
+            );
+        }
+        let holds = holds.into_iter().map(|on| clocks::moved(on, difference)).collect();
+        let messages = messages.into_iter().map(|(waiting, body)| (waiting.moved_by(difference), body)).collect();
         // A sibling that goes away in the middle must not leave half of them stored and the others not.
         let taker = self.clone();
         task::spawn(async move { taker.store(messages, holds).await })
@@ -168,9 +189,10 @@ impl Taker {
     }
 }
 
-/// Whether it is the very message, given a second time.
+/// Whether it is the very message, given a second time. Not by when it was received, which is moved where clocks differ, and each time by
+/// a little more or less.
 fn is_same(here: &Envelope, given: &Envelope) -> bool {
-    let of = |envelope: &Envelope| (envelope.received_at, envelope.size, envelope.client.address);
+    let of = |envelope: &Envelope| (envelope.size, envelope.client.address);
     of(here) == of(given) && here.sender == given.sender && here.recipients == given.recipients
 }
 

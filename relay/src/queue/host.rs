@@ -439,6 +439,10 @@ impl Host {
         Ok(())
     }
 
+    pub(super) fn forget_minute(&mut self) {
+        self.minute = None;
+    }
+
     pub(super) fn end_minute_if_over(&mut self, now: Timestamp) {
         self.minute = self.minute.filter(|(end, _)| *end > now);
     }

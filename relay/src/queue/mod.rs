@@ -13,6 +13,7 @@ mod administer;
 mod arrival;
 mod backoff;
 mod changes;
+mod clock_set;
 mod etrn;
 mod few;
 mod holds;

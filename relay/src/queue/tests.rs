@@ -10,6 +10,7 @@ use super::*;
 
 mod administer;
 mod changes;
+mod clock_set;
 mod fairness;
 mod timing;
 

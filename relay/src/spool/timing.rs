@@ -45,6 +45,18 @@ impl Timing {
         }
     }
 
+    /// With its times as a clock has them that shows `difference` more, of a message that came at `received_at` by the other one.
+    #[must_use]
+    pub(super) fn moved_by(self, difference: jiff::SignedDuration, received_at: Timestamp) -> Timing {
+        // HOLDFOR ends so many whole seconds after the reception; HOLDUNTIL at a moment that its sender named, whatever clocks show.
+        let was_counted = |until: Timestamp| received_at.duration_until(until).subsec_nanos() == 0;
+        Timing {
+            hold_until: self.hold_until.map(|until| if was_counted(until) { moved(until, difference) } else { until }),
+            deliver_by: self.deliver_by.map(|by| Deadline { at: moved(by.at, difference), ..by }),
+            priority: self.priority,
+        }
+    }
+
     /// What MAIL says of it to the next host at `now`: the time that is left.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> TimeParameters {
@@ -56,6 +68,11 @@ impl Timing {
         };
         TimeParameters { hold: None, deliver_by: self.deliver_by.map(by), priority: self.priority }
     }
+}
+
+/// A moment, later by `difference`.
+pub(super) fn moved(at: Timestamp, difference: jiff::SignedDuration) -> Timestamp {
+    whole(at.saturating_add(difference).unwrap_or(at))
 }
 
 /// As exact as the spool keeps times.

@@ -2,11 +2,14 @@
 //!
 //! So whatever a spool can keep can be handed over, and what only a later version knows is refused rather than passed over.
 
+use jiff::SignedDuration;
+
 use super::{
     codec::{Malformed, Octets},
     message::{At, Envelope, MessageId, Pending},
     payload::{FileRef, Head, MovedPart, put_moved},
     report::Recovered,
+    timing::moved,
 };
 
 /// A message that waits, as another spool is told of it. Its text goes apart.
@@ -70,6 +73,27 @@ impl Waiting {
         self
     }
 
+    /// As it would be, had the clock that its times were taken from shown `difference` more: its age, its due times and what is left to it are
+    /// as they were. What a person named as a moment stays.
+    #[must_use]
+    pub fn moved_by(mut self, difference: SignedDuration) -> Waiting {
+        if difference.is_zero() {
+            return self;
+        }
+        let received_at = self.envelope.received_at;
+        if let Some(extras) = &mut self.envelope.extras {
+            extras.timing = extras.timing.moved_by(difference, received_at);
+        }
+        self.envelope.received_at = moved(received_at, difference);
+        for pending in &mut self.pending {
+            pending.due = pending.due.map(|due| moved(due, difference));
+            if let Some(error) = &mut pending.error {
+                error.at = moved(error.at, difference);
+            }
+        }
+        self
+    }
+
     /// Its octets, for another spool.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -119,7 +143,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spool::{Client, Extras, LastError, Location, Told, extras::tests::any_extras};
+    use crate::{
+        smtp::extensions::timing::Late,
+        spool::{Client, Deadline, Extras, LastError, Location, Timing, Told, extras::tests::any_extras},
+    };
 
     fn found(extras: Option<Extras>, done: u16) -> Recovered {
         let at = |second| Timestamp::from_second(second).unwrap();
@@ -169,6 +196,33 @@ mod tests {
         fn no_octets_can_make_it_panic(octets in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Waiting::decode(&octets);
         }
+    }
+
+    #[test]
+    fn a_clock_that_differs_moves_what_was_counted_by_it_and_no_moment_that_somebody_named() {
+        let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+        let waiting = |hold_until, later: i64| {
+            let deliver_by = Some(Deadline { at: at(4_000_250 + later), late: Late::Return, trace: false });
+            let timing = Timing { hold_until: Some(hold_until), deliver_by, priority: None };
+            let mut found = found(Some(Extras { timing, ..Extras::default() }), 3);
+            found.envelope.received_at = at(1_000_250 + later);
+            for pending in &mut found.pending {
+                pending.due = pending.due.map(|_| at(2_000_000 + later));
+                if let Some(error) = &mut pending.error {
+                    error.at = at(1_500_000 + later);
+                }
+            }
+            Waiting::of(&found)
+        };
+        for hours in [-1, 1, 24] {
+            let (difference, millis) = (SignedDuration::from_hours(hours), hours * 3_600_000);
+            // Counted from the reception, and named.
+            for (hold_until, after) in [(1_600_250, 1_600_250 + millis), (1_600_000, 1_600_000)] {
+                let moved = waiting(at(hold_until), 0).moved_by(difference);
+                assert_eq!(moved, waiting(at(after), millis), "{hours} h, held till {hold_until}");
+            }
+        }
+        assert_eq!(waiting(at(9), 0).moved_by(SignedDuration::ZERO), waiting(at(9), 0));
     }
 
     #[test]

@@ -244,12 +244,21 @@ impl Addresses {
 
     /// Forgets what was suspended for one of these reasons: what it was suspended for has changed, as `why` says.
     pub fn release(&mut self, reasons: &[Reason], why: &'static str) {
+        self.release_where(|held| reasons.contains(&held.reason), why);
+    }
+
+    /// Forgets all that was suspended.
+    pub fn release_all(&mut self, why: &'static str) {
+        self.release_where(|_| true, why);
+    }
+
+    fn release_where(&mut self, is_over: impl Fn(&Held) -> bool, why: &'static str) {
         for (address, record) in &mut self.records {
             let address = *address;
-            if record.everyone.take_if(|held| reasons.contains(&held.reason)).is_some() {
+            if record.everyone.take_if(|held| is_over(held)).is_some() {
                 self.changes.push(AddressChange::Free { address, host: None, why });
             }
-            for (host, _) in record.hosts.extract_if(.., |(_, held)| reasons.contains(&held.reason)) {
+            for (host, _) in record.hosts.extract_if(.., |(_, held)| is_over(held)) {
                 self.changes.push(AddressChange::Free { address, host: Some(host), why });
             }
         }

@@ -96,6 +96,11 @@ impl Link {
         self.idle_since = Some(now);
     }
 
+    /// The next session begins as if there had been none.
+    pub(super) fn forget_session(&mut self) {
+        (self.began, self.idle_since, self.known) = (None, None, None);
+    }
+
     fn session_lasts(&self, now: Timestamp) -> bool {
         self.began.is_some() && self.idle_since.is_none_or(|since| now < since + SESSION_LINGER)
     }
@@ -186,6 +191,20 @@ mod tests {
         assert_eq!((held.till, held.reason), (None, Reason::ScheduleNotFound));
         assert!(held.problem.contains("office-hours"), "{}", held.problem);
         assert_eq!(link.describe(at("2026-11-23T21:40:00Z")).state, LinkState::Closed);
+    }
+
+    #[test]
+    fn a_session_of_a_clock_that_was_set_back_is_none() {
+        let mut link = link(serde_json::json!({"windows": [{"link": "Open", "pause": "30m"}]}));
+        let start = at("2026-11-23T12:00:00Z");
+        let minute = |n| start + SignedDuration::from_mins(n);
+        link.session_opened(minute(60));
+        link.last_session_closed(minute(61));
+        link.forget_session();
+        assert!(matches!(link.ask(start), Answer::Open { .. }));
+        link.session_opened(start);
+        link.last_session_closed(minute(5));
+        assert_eq!(wait(link.ask(minute(6))).till, Some(minute(30)));
     }
 
     #[test]

@@ -244,6 +244,15 @@ impl Gate {
         suspension
     }
 
+    /// Forgets what it reckoned by a clock that has been set back since: it would last till that clock's time comes again.
+    pub fn clock_was_set_back(&self, why: &'static str) {
+        let mut state = self.lock();
+        state.paused = None;
+        state.link.forget_session();
+        drop(state);
+        self.addresses(|addresses| addresses.release_all(why));
+    }
+
     /// Waits until a session has ended.
     pub async fn session_ended(&self) {
         self.ended.notified().await;

@@ -8,6 +8,7 @@ mod bounce_by_dsn;
 mod client_limits;
 mod clients;
 mod clients_behind_others;
+mod clocks_that_are_wrong;
 mod connections_that_hang_are_seen;
 mod control_is_for_its_owner;
 mod damaged_records_are_set_aside;
