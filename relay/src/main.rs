@@ -55,6 +55,8 @@ enum Command {
     Sink(Sink),
     /// Take an application's mail on loopback, and hand it to a relay elsewhere while the application waits; keep nothing.
     Sidecar(Sidecar),
+    /// Wait until the sidecar on this machine takes mail, for 5 seconds at most: the hook behind the start of its container.
+    AwaitSidecar(AwaitSidecar),
     /// Make a line for a Secret of users: reads the password from standard input, and prints name:hash.
     HashPassword(HashPassword),
     /// Read a spool that no relay has open: check it, list or show what waits, export messages.
@@ -154,6 +156,13 @@ struct Sidecar {
     log_format: Format,
 }
 
+#[derive(clap::Args)]
+struct AwaitSidecar {
+    /// Where it serves its health.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)))]
+    http: SocketAddr,
+}
+
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum TlsBegins {
     /// By the command STARTTLS.
@@ -202,7 +211,7 @@ fn main() -> ExitCode {
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
     let mut runtime = match &command {
         // What costs little, and waits most of the time for somebody else: one thread does.
-        Command::Sidecar(_) | Command::Ctl(_) => runtime::Builder::new_current_thread(),
+        Command::Sidecar(_) | Command::AwaitSidecar(_) | Command::Ctl(_) => runtime::Builder::new_current_thread(),
         _ => runtime::Builder::new_multi_thread(),
     };
     let result = match runtime.enable_all().build() {
@@ -231,6 +240,12 @@ async fn carry_out(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Sink(sink) => sink_until_stopped(sink).await?,
         Command::Sidecar(sidecar) => beside_an_application(sidecar).await?,
+        Command::AwaitSidecar(AwaitSidecar { http }) => {
+            // A hook that fails has its container killed, and a pod starts without its sidecar, too.
+            if !sidecar::await_started(http, sidecar::PATIENCE) {
+                eprintln!("mailsluice-relay: no sidecar has opened its ports yet");
+            }
+        }
         Command::HashPassword(asked) => hash_password(&asked)?,
         Command::DkimRecord(command) => command.run(&mut io::stdout())?,
         Command::DkimKey(command) => command.run(&mut io::stdout())?,

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::{NAME, wanted::Wanted};
 use crate::names;
 
+/// The program in its image, from where nothing looks for it: there is no PATH to go by.
+const PROGRAM: &str = "/mailsluice-relay";
 /// Where the volume is mounted.
 const FOLDER: &str = "/var/run/mailsluice";
 /// The audience of the token, which the relay asks for.
@@ -25,13 +27,9 @@ pub(super) fn container(wanted: &Wanted, image: &str) -> Value {
         "args": arguments(wanted),
         // Templates need not know the namespace of their pods.
         "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
-        // Good as soon as the process listens, whether the relay is there or not: it must not hold the pod back. A minute is for busy nodes.
-        "startupProbe": {
-            "httpGet": {"path": "/readyz", "port": HTTP_PORT},
-            "periodSeconds": 1,
-            "timeoutSeconds": 5,
-            "failureThreshold": 60,
-        },
+        // The next container starts behind this hook, which ends as soon as the process listens, whether the relay is there or not, and in any
+        // case within seconds. A startup probe would do the same a second or two later.
+        "lifecycle": {"postStart": {"exec": {"command": [PROGRAM, "await-sidecar"]}}},
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
         "securityContext": {
             "runAsNonRoot": true,

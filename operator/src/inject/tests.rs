@@ -66,6 +66,18 @@ fn a_sidecar_comes_first_and_nothing_else_changes() {
 }
 
 #[test]
+fn the_next_container_waits_for_a_hook_and_for_no_probe() {
+    let injected = inject(&pod(&json!({}), &plain())).unwrap();
+    let container = &injected["spec"]["initContainers"][0];
+    assert_eq!(container["restartPolicy"], "Always");
+    let hook = &container["lifecycle"]["postStart"]["exec"]["command"];
+    assert_eq!(hook, &json!(["/mailsluice-relay", "await-sidecar"]));
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        assert_eq!(container.get(probe), None, "{probe}: the kubelet would look at it seconds later");
+    }
+}
+
+#[test]
 fn what_is_not_labelled_stays_as_it_is() {
     let mut pod = pod(&json!({"mailsluice.dev/relay-port": "nonsense"}), &plain());
     pod["metadata"]["labels"] = json!({"app": "checkout"});

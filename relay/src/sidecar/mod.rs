@@ -6,7 +6,8 @@
 //!
 //! - [`offers`]: what the application is offered; [`journal`]: what begins a transaction again over another connection;
 //! - [`away`]: what the application is told while the gateway is away; [`addresses`]: which replica is tried first;
-//! - [`reread`]: the token and the authorities; [`metrics`], [`http`]: how it is seen; [`options`]: how it is told.
+//! - [`reread`]: the token and the authorities; [`metrics`], [`http`]: how it is seen; [`options`]: how it is told; [`started`]: how it is
+//!   waited for.
 
 mod addresses;
 mod away;
@@ -20,6 +21,7 @@ mod options;
 mod pool;
 mod reread;
 mod session;
+mod started;
 mod watcher;
 
 use std::{
@@ -55,6 +57,7 @@ use session::Reception;
 
 pub use options::{GatewayAddress, LoopbackAddress, OptionError, Options};
 pub use reread::FileError;
+pub use started::{PATIENCE, await_started};
 
 /// How long a stop waits for messages that are under way. Kubernetes gives 30 seconds, and 10 are promised.
 const STOP_TIME: Duration = Duration::from_secs(8);
@@ -125,6 +128,7 @@ pub async fn run(options: Options, log: Log) -> Result<(), SidecarError> {
     let listen_error = |source| SidecarError::Listen { address: options.http, source };
     let endpoints = Endpoints { metrics: metrics.clone(), ready: Arc::new(AtomicBool::new(true)), stop: stop.clone() };
     let ready = endpoints.ready.clone();
+    // The last port: who waits for the sidecar looks whether it is open.
     tokio::spawn(http::serve(socket::listen(options.http).map_err(listen_error)?, endpoints));
     tokio::spawn(pool.clone().keep());
 

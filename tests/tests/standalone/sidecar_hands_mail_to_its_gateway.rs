@@ -3,9 +3,9 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -18,8 +18,9 @@ use mailsluice_tests::{
     load::{Load, tally},
     mail,
     manifest::Manifest,
-    namespace, process,
-    relay::{PATIENCE, Relay},
+    namespace,
+    process::{self, Process},
+    relay::{PATIENCE, Relay, program},
     sidecar::Sidecar,
     sink::Sink,
     token::Issuer,
@@ -435,6 +436,37 @@ fn a_stop_finishes_the_message_under_way_and_is_told_to_the_others() {
 }
 
 #[test]
+fn its_hook_ends_when_applications_are_served_and_fails_in_no_case() {
+    let gateway = Gateway::start();
+    let place = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let (smtp, http) = (place(process::free_port()), place(process::free_port()));
+    let hook = move || {
+        let ended = process::output(Command::new(program()).args(["await-sidecar", "--http", &http.to_string()]));
+        assert!(ended.status.success(), "{ended:?}");
+        String::from_utf8_lossy(&ended.stderr).into_owned()
+    };
+    let said = hook();
+    assert!(said.contains("no sidecar has opened its ports yet"), "{said}");
+    let waiting = thread::spawn(move || {
+        // On a slow machine it may have given up before.
+        wait::until_some(PATIENCE, "the hook finds the sidecar", || hook().is_empty().then_some(()));
+        TcpStream::connect(smtp).map(|_| ())
+    });
+    let token = gateway.relay.folder().join("token");
+    fs::write(&token, gateway.token()).expect("write a token");
+    let _sidecar = Process::start(
+        Command::new(program())
+            .args(["sidecar", "--gateway", &gateway.relay.smtp.to_string(), "--authorities"])
+            .arg(gateway.authorities())
+            .arg("--token")
+            .arg(&token)
+            .args(["--listen", &smtp.to_string(), "--http", &http.to_string()])
+            .stdout(Stdio::null()),
+    );
+    waiting.join().expect("the hook").expect("the application's port is open");
+}
+
+#[test]
 fn a_large_text_waits_at_the_application_while_the_gateway_reads_nothing() {
     let gateway = Gateway::start();
     let sidecar = gateway.sidecar(&[]);
@@ -494,7 +526,7 @@ fn a_gateway_that_cannot_be_verified_is_shown_no_token() {
     let more = ["--tls-name", "other.test"];
     let place = gateway.relay.smtp.to_string();
     let failed = process::output(
-        Command::new(mailsluice_tests::relay::program())
+        Command::new(program())
             .args(["sidecar", "--gateway", &place, "--listen", "0.0.0.0:2525", "--authorities"])
             .arg(gateway.authorities())
             .arg("--token")
