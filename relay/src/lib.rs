@@ -17,7 +17,7 @@
 //! A relay that is scaled away hands its mail to its siblings ([`handover`]), and of limits that hold for all of them each has its
 //! [`portion`].
 //!
-//! [`sidecar`] is another program in the same binary: it takes an application's mail on loopback and brings it to a relay.
+//! [`sidecar`] is another program, `mailsluice-sidecar`: it takes an application's mail on loopback and brings it to a relay.
 
 pub mod access;
 pub mod border;

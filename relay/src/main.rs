@@ -7,14 +7,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use mailsluice_crds::{
-    LogLevel,
-    relay::{LogFormat, TlsMode},
-};
 use mailsluice_ctl::{completion::Completion, with_examples};
 use mailsluice_relay::{
     access::{HashKind, user_line},
@@ -26,12 +21,11 @@ use mailsluice_relay::{
     log::Log,
     route::TrustAnchors,
     run::{self, RunError},
-    sidecar::{self, GatewayAddress, LoopbackAddress, SidecarError},
     sink,
     spool_tool::{self, SpoolCommand},
     tls,
 };
-use rustls::{RootCertStore, pki_types::ServerName};
+use rustls::RootCertStore;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -53,10 +47,6 @@ enum Command {
     Ctl(Ctl),
     /// Run an SMTP server that accepts everything: where a first try and benchmarks deliver to.
     Sink(Sink),
-    /// Take an application's mail on loopback, and hand it to a relay elsewhere while the application waits; keep nothing.
-    Sidecar(Sidecar),
-    /// Wait until the sidecar on this machine takes mail, for 5 seconds at most: the hook behind the start of its container.
-    AwaitSidecar(AwaitSidecar),
     /// Make a line for a Secret of users: reads the password from standard input, and prints name:hash.
     HashPassword(HashPassword),
     /// Read a spool that no relay has open: check it, list or show what waits, export messages.
@@ -116,68 +106,6 @@ struct Run {
 }
 
 #[derive(clap::Args)]
-struct Sidecar {
-    /// The relay that the mail goes to; all addresses of its name are its replicas.
-    #[arg(long, value_name = "HOST:PORT")]
-    gateway: GatewayAddress,
-    /// A file with the certificates, in PEM, of the authorities that vouch for the gateway; it is read again when it changes. While
-    /// there is none, they are those of public hosts, by Mozilla's list.
-    #[arg(long, value_name = "FILE")]
-    authorities: PathBuf,
-    /// A file with the token of the pod's service account, made for the gateway; it is read again when it changes.
-    #[arg(long, value_name = "FILE")]
-    token: PathBuf,
-    /// Where the application's mail is taken: addresses of loopback, more of them by commas.
-    #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',', default_value = "127.0.0.1:2525,[::1]:2525")]
-    listen: Vec<LoopbackAddress>,
-    /// When TLS with the gateway begins [default: implicit on port 465, start-tls on others].
-    #[arg(long, value_enum)]
-    tls: Option<TlsBegins>,
-    /// The name that the gateway's certificate must have [default: the gateway's host].
-    #[arg(long, value_name = "NAME", value_parser = server_name)]
-    tls_name: Option<ServerName<'static>>,
-    /// Where health and metrics are served.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)))]
-    http: SocketAddr,
-    /// How many seconds an application waits for a gateway that is away, before it is told to try again.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    wait: u16,
-    /// How many messages are handed over at once, each by a connection of its own.
-    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
-    connections: u16,
-    /// How many connections to the gateway are kept ready.
-    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
-    warm: u16,
-    /// How much is logged: CrashesOnly, Failures, Major, Problems, LowLevel or AllInfo.
-    #[arg(long, value_name = "LEVEL", default_value = "Problems")]
-    log_level: LogLevel,
-    /// In what form.
-    #[arg(long, value_enum, default_value_t = Format::Json)]
-    log_format: Format,
-}
-
-#[derive(clap::Args)]
-struct AwaitSidecar {
-    /// Where it serves its health.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)))]
-    http: SocketAddr,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum TlsBegins {
-    /// By the command STARTTLS.
-    StartTls,
-    /// At once.
-    Implicit,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Json,
-    Text,
-}
-
-#[derive(clap::Args)]
 struct HashPassword {
     /// The user's name.
     name: String,
@@ -211,7 +139,7 @@ fn main() -> ExitCode {
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
     let mut runtime = match &command {
         // What costs little, and waits most of the time for somebody else: one thread does.
-        Command::Sidecar(_) | Command::AwaitSidecar(_) | Command::Ctl(_) => runtime::Builder::new_current_thread(),
+        Command::Ctl(_) => runtime::Builder::new_current_thread(),
         _ => runtime::Builder::new_multi_thread(),
     };
     let result = match runtime.enable_all().build() {
@@ -239,13 +167,6 @@ async fn carry_out(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             return Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Sink(sink) => sink_until_stopped(sink).await?,
-        Command::Sidecar(sidecar) => beside_an_application(sidecar).await?,
-        Command::AwaitSidecar(AwaitSidecar { http }) => {
-            // A hook that fails has its container killed, and a pod starts without its sidecar, too.
-            if !sidecar::await_started(http, sidecar::PATIENCE) {
-                eprintln!("mailsluice-relay: no sidecar has opened its ports yet");
-            }
-        }
         Command::HashPassword(asked) => hash_password(&asked)?,
         Command::DkimRecord(command) => command.run(&mut io::stdout())?,
         Command::DkimKey(command) => command.run(&mut io::stdout())?,
@@ -315,51 +236,6 @@ fn trust_anchors(file: &str) -> Result<TrustAnchors, String> {
 fn authorities(file: &str) -> Result<RootCertStore, String> {
     let text = fs::read(file).map_err(|error| error.to_string())?;
     tls::read_authorities(&text).map_err(|error| error.to_string())
-}
-
-fn server_name(name: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())
-}
-
-async fn beside_an_application(sidecar: Sidecar) -> Result<(), SidecarError> {
-    let Sidecar {
-        gateway,
-        authorities,
-        token,
-        listen,
-        tls,
-        tls_name,
-        http,
-        wait,
-        connections,
-        warm,
-        log_level,
-        log_format,
-    } = sidecar;
-    let tls = tls.map(|tls| match tls {
-        TlsBegins::StartTls => TlsMode::StartTls,
-        TlsBegins::Implicit => TlsMode::Implicit,
-    });
-    let log_format = match log_format {
-        Format::Json => LogFormat::Json,
-        Format::Text => LogFormat::Text,
-    };
-    let (wait, connections) = (Duration::from_secs(wait.into()), connections.into());
-    let options = sidecar::Options {
-        gateway,
-        tls,
-        tls_name,
-        authorities,
-        token,
-        listen,
-        http,
-        wait,
-        connections,
-        warm: warm.into(),
-        log_level,
-        log_format,
-    };
-    sidecar::run(options, Log::new(io::stdout())?).await
 }
 
 async fn sink_until_stopped(sink: Sink) -> Result<(), RunError> {

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use crate::{
     http,
     process::{self, Process},
     record::{self, Record},
-    relay::{PATIENCE, program},
+    relay::PATIENCE,
     wait,
 };
 
@@ -47,7 +48,7 @@ impl Sidecar {
             |path: &Path| -> File { OpenOptions::new().create(true).append(true).open(path).expect("open a log") };
         let process = Process::start(
             Command::new(program())
-                .args(["sidecar", "--gateway", gateway, "--tls-name", "mail.test"])
+                .args(["run", "--gateway", gateway, "--tls-name", "mail.test"])
                 .args(if more.contains(&"--log-level") { &[][..] } else { &["--log-level", "AllInfo"] })
                 .arg("--authorities")
                 .arg(authorities)
@@ -119,6 +120,13 @@ impl Sidecar {
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
+}
+
+/// The sidecar's program: `MAILSLUICE_SIDECAR`, or built now, for release where this is.
+#[must_use]
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| process::program("mailsluice-relay", "mailsluice-sidecar", "MAILSLUICE_SIDECAR"))
 }
 
 fn put_token(folder: &Path, token: &str) {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{NAME, wanted::Wanted};
 use crate::names;
 
-/// The program in its image, from where nothing looks for it: there is no PATH to go by.
-const PROGRAM: &str = "/mailsluice-relay";
+/// The program in the relay's image, beside the relay's own.
+const PROGRAM: &str = "/mailsluice-sidecar";
 /// Where the volume is mounted.
 const FOLDER: &str = "/var/run/mailsluice";
 /// The audience of the token, which the relay asks for.
@@ -24,12 +24,13 @@ pub(super) fn container(wanted: &Wanted, image: &str) -> Value {
         "name": NAME,
         "image": image,
         "restartPolicy": "Always",
+        "command": [PROGRAM],
         "args": arguments(wanted),
         // Templates need not know the namespace of their pods.
         "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
         // The next container starts behind this hook, which ends as soon as the process listens, whether the relay is there or not, and in any
         // case within seconds. A startup probe would do the same a second or two later.
-        "lifecycle": {"postStart": {"exec": {"command": [PROGRAM, "await-sidecar"]}}},
+        "lifecycle": {"postStart": {"exec": {"command": [PROGRAM, "await"]}}},
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
         "securityContext": {
             "runAsNonRoot": true,
@@ -47,7 +48,7 @@ pub(super) fn container(wanted: &Wanted, image: &str) -> Value {
 fn arguments(wanted: &Wanted) -> Vec<String> {
     let namespace = wanted.namespace.as_deref().unwrap_or("$(POD_NAMESPACE)");
     let mut arguments = vec![
-        "sidecar".to_owned(),
+        "run".to_owned(),
         format!("--gateway={}.{namespace}.svc:{}", wanted.relay, wanted.port),
         format!("--authorities={FOLDER}/ca.crt"),
         format!("--token={FOLDER}/token"),

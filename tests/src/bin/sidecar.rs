@@ -29,7 +29,7 @@ use mailsluice_tests::{
     mail,
     manifest::Manifest,
     relay::{self, Relay},
-    sidecar::Sidecar,
+    sidecar::{self, Sidecar},
     token::Issuer,
 };
 use tempfile::TempDir;
@@ -66,7 +66,7 @@ impl Way {
 }
 
 fn main() {
-    println!("{}", relay::program().display());
+    println!("{}\n{}", relay::program().display(), sidecar::program().display());
     let cluster = Issuer::new("one");
     // What is taken stays: to send it on would take its share of the machine.
     let mut manifest = Manifest::to(SocketAddr::from(([127, 0, 0, 1], 1))).scheduled(LinkState::Closed, Vec::new());
@@ -88,6 +88,8 @@ fn main() {
     // So that its warm connections are there.
     sidecar.await_metric("mailsluice_smtp_client_sessions", 2.0);
     tell_memory("at idle", sidecar.id());
+    Dialogue::open(sidecar.smtp).message("shop@example.org", &["a@one.test"], &mail::text("one"));
+    tell_memory("at idle, after a message", sidecar.id());
 
     let ways = [Way::Direct { gateway: gateway.smtp, certificate, token }, Way::Sidecar(sidecar.smtp)];
     let mut latencies: [Vec<Duration>; 2] = Default::default();
@@ -196,16 +198,17 @@ fn median(mut all: Vec<Duration>) -> Duration {
     all[all.len() / 2]
 }
 
-/// Memory of its own, and all that is in memory, pages of its program included.
+/// Memory of its own, and pages of its program.
 fn tell_memory(when: &str, id: u32) {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process");
-    let mebi = |name: &str| {
+    let mega = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("its memory");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1_024.0
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1_024.0 / 1e6
     };
     println!(
-        "memory {when}: {:.1} MiB of its own, {:.1} MiB with the pages of its program",
-        mebi("RssAnon:"),
-        mebi("VmRSS:")
+        "memory {when}: {:.1} MB, of it {:.1} MB its own and {:.1} MB pages of its program",
+        mega("VmRSS:"),
+        mega("RssAnon:"),
+        mega("RssFile:")
     );
 }

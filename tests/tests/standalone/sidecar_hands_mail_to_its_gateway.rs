@@ -20,8 +20,8 @@ use mailsluice_tests::{
     manifest::Manifest,
     namespace,
     process::{self, Process},
-    relay::{PATIENCE, Relay, program},
-    sidecar::Sidecar,
+    relay::{PATIENCE, Relay},
+    sidecar::{Sidecar, program},
     sink::Sink,
     token::Issuer,
     wait,
@@ -441,7 +441,7 @@ fn its_hook_ends_when_applications_are_served_and_fails_in_no_case() {
     let place = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let (smtp, http) = (place(process::free_port()), place(process::free_port()));
     let hook = move || {
-        let ended = process::output(Command::new(program()).args(["await-sidecar", "--http", &http.to_string()]));
+        let ended = process::output(Command::new(program()).args(["await", "--http", &http.to_string()]));
         assert!(ended.status.success(), "{ended:?}");
         String::from_utf8_lossy(&ended.stderr).into_owned()
     };
@@ -456,7 +456,7 @@ fn its_hook_ends_when_applications_are_served_and_fails_in_no_case() {
     fs::write(&token, gateway.token()).expect("write a token");
     let _sidecar = Process::start(
         Command::new(program())
-            .args(["sidecar", "--gateway", &gateway.relay.smtp.to_string(), "--authorities"])
+            .args(["run", "--gateway", &gateway.relay.smtp.to_string(), "--authorities"])
             .arg(gateway.authorities())
             .arg("--token")
             .arg(&token)
@@ -527,7 +527,7 @@ fn a_gateway_that_cannot_be_verified_is_shown_no_token() {
     let place = gateway.relay.smtp.to_string();
     let failed = process::output(
         Command::new(program())
-            .args(["sidecar", "--gateway", &place, "--listen", "0.0.0.0:2525", "--authorities"])
+            .args(["run", "--gateway", &place, "--listen", "0.0.0.0:2525", "--authorities"])
             .arg(gateway.authorities())
             .arg("--token")
             .arg(gateway.authorities())
