@@ -37,6 +37,12 @@ impl Sidecar {
     /// takes commands.
     #[must_use]
     pub fn start(gateway: &str, authorities: &Path, token: &str, more: &[&str]) -> Sidecar {
+        Sidecar::start_build(program(), gateway, authorities, token, more)
+    }
+
+    /// The same of another build of the program.
+    #[must_use]
+    pub fn start_build(build: &Path, gateway: &str, authorities: &Path, token: &str, more: &[&str]) -> Sidecar {
         let folder = TempDir::new().expect("a temporary folder");
         put_token(folder.path(), token);
         let port = process::free_port();
@@ -47,7 +53,7 @@ impl Sidecar {
         let open =
             |path: &Path| -> File { OpenOptions::new().create(true).append(true).open(path).expect("open a log") };
         let process = Process::start(
-            Command::new(program())
+            Command::new(build)
                 .args(["run", "--gateway", gateway, "--tls-name", "mail.test"])
                 .args(if more.contains(&"--log-level") { &[][..] } else { &["--log-level", "AllInfo"] })
                 .arg("--authorities")

@@ -1,14 +1,14 @@
 //! Measures what a sidecar costs: its memory, the time that it adds to the gateway's answers, and the rate through it beside that of
 //! clients which log in at the gateway themselves, under TLS with the same token; and the processor time of each message.
 //!
-//! `cargo run --release -p mailsluice-tests --bin sidecar`. The two ways take turns, and the medians of their rounds are compared. All of
+//! `cargo run --release -p mailsluice-tests --bin sidecar`. The ways take turns, and the medians of their rounds are compared. All of
 //! it, the gateway and the clients included, shares this machine: where its processors are the limit, what the sidecar takes is missing
-//! at the gateway.
+//! at the gateway. `MAILSLUICE_EARLIER` names another build, whose sidecar is measured beside: what a change has come to.
 
 use std::{
-    fs,
+    env, fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -40,6 +40,9 @@ const MESSAGES: usize = 300;
 const CLIENTS: usize = 20;
 const ROUND_TIME: Duration = Duration::from_secs(5);
 const SIZE: usize = 2_000;
+
+/// Names another build to measure beside this one.
+const EARLIER: &str = "MAILSLUICE_EARLIER";
 
 /// One way to the gateway.
 #[derive(Clone)]
@@ -91,42 +94,42 @@ fn main() {
     Dialogue::open(sidecar.smtp).message("shop@example.org", &["a@one.test"], &mail::text("one"));
     tell_memory("at idle, after a message", sidecar.id());
 
-    let ways = [Way::Direct { gateway: gateway.smtp, certificate, token }, Way::Sidecar(sidecar.smtp)];
-    let mut latencies: [Vec<Duration>; 2] = Default::default();
+    let earlier = env::var_os(EARLIER).map(|build| {
+        let place = gateway.smtp.to_string();
+        Sidecar::start_build(Path::new(&build), &place, &authorities, &token, &["--log-level", "Problems"])
+    });
+    let mut ways = vec![
+        ("at the gateway", Way::Direct { gateway: gateway.smtp, certificate, token }, sidecar.id()),
+        ("through the sidecar", Way::Sidecar(sidecar.smtp), sidecar.id()),
+    ];
+    ways.extend(earlier.iter().map(|earlier| ("through the earlier one", Way::Sidecar(earlier.smtp), earlier.id())));
+
+    let mut latencies = vec![Vec::new(); ways.len()];
     for _ in 0..ROUNDS {
-        for (way, all) in ways.iter().zip(&mut latencies) {
+        for ((_, way, _), all) in ways.iter().zip(&mut latencies) {
             all.extend(answers(way));
         }
     }
-    let medians = latencies.map(|all| median(all).as_secs_f64() * 1e3);
-    println!(
-        "answer to a message, p50: {:.2} ms at the gateway, {:.2} ms through the sidecar, {:.2} ms more",
-        medians[0],
-        medians[1],
-        medians[1] - medians[0]
-    );
+    for ((name, ..), all) in ways.iter().zip(latencies) {
+        println!("answer to a message {name}, p50: {:.2} ms", median(all).as_secs_f64() * 1e3);
+    }
 
-    let mut rates: [Vec<Rate>; 2] = Default::default();
+    let mut rates: Vec<Vec<Rate>> = ways.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
-        for (way, all) in ways.iter().zip(&mut rates) {
-            all.push(rate(way, [gateway.id(), sidecar.id()]));
+        for ((_, way, sidecar), all) in ways.iter().zip(&mut rates) {
+            all.push(rate(way, [gateway.id(), *sidecar]));
         }
     }
-    let medians = rates.map(|mut all| {
+    let mut of_gateway = None;
+    for ((name, ..), mut all) in ways.iter().zip(rates) {
         all.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
-        all.swap_remove(all.len() / 2)
-    });
-    for (Rate { per_second, micros: [gateway, sidecar] }, way) in
-        medians.iter().zip(["at the gateway", "through the sidecar"])
-    {
+        let Rate { per_second, micros: [gateway, sidecar] } = all.swap_remove(all.len() / 2);
+        let percent = per_second / *of_gateway.get_or_insert(per_second) * 100.0;
         println!(
-            "{CLIENTS} clients {way}: {per_second:.0} messages a second; processor time of one: gateway {gateway:.0} µs, sidecar {sidecar:.0} µs"
+            "{CLIENTS} clients {name}: {per_second:.0} messages a second, {percent:.0} % of the gateway's; \
+             processor time of one: gateway {gateway:.0} µs, sidecar {sidecar:.0} µs"
         );
     }
-    println!(
-        "the rate through the sidecar is {:.0} % of the gateway's",
-        medians[1].per_second / medians[0].per_second * 100.0
-    );
     tell_memory("after it", sidecar.id());
 }
 
