@@ -82,6 +82,12 @@ pub(super) fn not_resumed(gateway: &str, reply: &Reply) -> Reply {
     Reply::enhanced(451, (4, 2), text)
 }
 
+/// What it is told when the gateway answers DATA by what neither asks for the text nor refuses it.
+pub(super) fn not_asked_for(gateway: &str, reply: &Reply) -> Reply {
+    let reason = shortened(&reply.to_string(), REASON_LENGTH);
+    Reply::enhanced(451, (4, 2), format!("The mail gateway {gateway} has not asked for the text: it says {reason}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,12 +9,13 @@
 //!   two minds about where a line ends.
 //! - A bare CR or LF ends the session with 521, as in the relay.
 //! - Commands of a transaction are passed on while there may be one at the gateway, which knows best whether they are in order.
-//! - When a transaction is lost with its connection, what belongs to it gets the reply that says so, until the application
-//!   begins another.
+//! - When a transaction is lost with its connection, or its MAIL refused after it was answered, what belongs to it gets the reply that
+//!   says so, until the application begins another.
 //! - MAIL with AUTH= or REQUIRETLS gets 555, since neither is offered.
 
 use bytes::{Bytes, BytesMut};
 
+use super::needs::Needs;
 use crate::smtp::{
     Reply,
     client::BATCH_COMMANDS,
@@ -66,15 +67,35 @@ pub(super) struct Group {
     pub(super) then: Then,
 }
 
+impl Group {
+    /// Whether all that the gateway is asked by it is a MAIL, and the application waits for the reply.
+    pub(super) fn is_mail_alone(&self) -> bool {
+        let mut passed = self.steps.iter().filter_map(|step| match step {
+            Step::Pass(verb, _) => Some(*verb),
+            Step::Say(_) => None,
+        });
+        self.then == Then::Read && passed.next() == Some(Verb::Mail) && passed.next().is_none()
+    }
+}
+
+/// The lines that are passed on of these steps.
+pub(super) fn passed(steps: &[Step]) -> Vec<&[u8]> {
+    let lines = steps.iter().filter_map(|step| match step {
+        Step::Pass(_, line) => Some(line.as_ref()),
+        Step::Say(_) => None,
+    });
+    lines.collect()
+}
+
 /// Whether the gateway may have a transaction open for the application.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Transaction {
     /// It has none.
     #[default]
     None,
-    /// MAIL was accepted.
+    /// MAIL was answered 250.
     Open,
-    /// It was lost, and this is why.
+    /// It was lost, or its MAIL refused behind the 250, and this is why.
     Lost(Reply),
 }
 
@@ -86,6 +107,8 @@ pub(super) struct Dialog {
     transaction: Transaction,
     /// Whether the last MAIL said SMTPUTF8.
     smtp_utf8: bool,
+    /// What the last MAIL that began a transaction needs.
+    needs: Needs,
     errors: u32,
     transcript: Transcript,
 }
@@ -145,6 +168,9 @@ impl Dialog {
                         steps.push(Step::Say(CommandError::ParameterUnknown.reply()));
                     } else {
                         self.smtp_utf8 = asked.is_some_and(|asked| asked.smtp_utf8);
+                        if ahead != Transaction::Open {
+                            self.needs = Needs::of(&parameters);
+                        }
                         ahead = Transaction::Open;
                         steps.push(Step::Pass(Verb::Mail, line));
                     }
@@ -194,6 +220,11 @@ impl Dialog {
         Group { steps, then }
     }
 
+    /// What the MAIL of the transaction needs.
+    pub(super) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
     /// Where the application stands.
     pub(super) fn transaction(&self) -> &Transaction {
         &self.transaction
@@ -205,7 +236,7 @@ impl Dialog {
         self.ended();
     }
 
-    /// The gateway has answered a command.
+    /// A command was answered, by the gateway or ahead of it.
     pub(super) fn answered(&mut self, verb: Verb, reply: &Reply) {
         match verb {
             Verb::Mail if reply.is_success() => self.transaction = Transaction::Open,
@@ -216,7 +247,7 @@ impl Dialog {
         }
     }
 
-    /// The gateway cannot answer a command; what the application is told.
+    /// The gateway cannot answer a command, or refused one after it was answered; what the application is told.
     pub(super) fn lost(&mut self, verb: Verb, why: &Reply) -> Reply {
         if verb == Verb::Rset {
             self.ended();

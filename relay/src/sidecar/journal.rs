@@ -17,6 +17,8 @@ pub(super) struct Journal {
     octets: usize,
     /// Whether it cannot be begun again.
     sealed: bool,
+    /// Whether a chunk of the text went to the gateway.
+    chunked: bool,
     /// Octets of the chunks.
     text: u64,
     sender: String,
@@ -24,12 +26,17 @@ pub(super) struct Journal {
 }
 
 impl Journal {
+    /// That of a transaction of whose MAIL the gateway knows nothing yet.
+    pub(super) fn ahead(mail: &[u8]) -> Journal {
+        Journal { sender: address(mail), ..Journal::default() }
+    }
+
     /// Notes the gateway's reply to a command.
     pub(super) fn note(&mut self, verb: Verb, line: &[u8], reply: &Reply) {
         match verb {
             Verb::Mail | Verb::Rcpt if !reply.is_success() => {}
             Verb::Mail => {
-                *self = Journal { sender: address(line), ..Journal::default() };
+                *self = Journal::ahead(line);
                 self.keep(line);
             }
             Verb::Rcpt => {
@@ -44,7 +51,13 @@ impl Journal {
     /// A chunk of the text goes to the gateway, so that commands alone do not begin the transaction again.
     pub(super) fn chunk(&mut self, size: u64) {
         self.sealed = true;
+        self.chunked = true;
         self.text = self.text.saturating_add(size);
+    }
+
+    /// Whether the text has begun by chunks, and can go on by nothing else.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.chunked
     }
 
     /// Octets of the chunks.
@@ -111,19 +124,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_that_the_gateway_has_not_seen_is_none_of_what_is_repeated() {
+        let mut journal = Journal::ahead(b"MAIL FROM:<a@one.test> SIZE=10");
+        assert_eq!((journal.sender(), journal.repeated()), ("a@one.test", Some(&[][..])));
+        journal.note(Verb::Mail, b"MAIL FROM:<a@one.test> SIZE=10", &yes());
+        assert_eq!(journal.repeated().map(<[Bytes]>::len), Some(1));
+    }
+
+    #[test]
     fn a_transaction_with_a_part_of_its_text_or_too_many_recipients_is_not_repeated() {
         let mut journal = Journal::default();
         journal.note(Verb::Mail, b"MAIL FROM:<>", &yes());
-        assert_eq!(journal.sender(), "");
+        assert_eq!((journal.sender(), journal.is_chunked()), ("", false));
         journal.chunk(10);
         journal.chunk(5);
-        assert_eq!((journal.repeated(), journal.octets()), (None, 15));
+        assert_eq!((journal.repeated(), journal.octets(), journal.is_chunked()), (None, 15, true));
         journal.note(Verb::Mail, b"MAIL FROM:<>", &yes());
         let line = [b'x'; 1000];
         for _ in 0..66 {
             assert!(journal.repeated().is_some() || journal.recipients() >= 65);
             journal.note(Verb::Rcpt, &line, &yes());
         }
-        assert_eq!((journal.repeated(), journal.recipients()), (None, 66));
+        assert_eq!((journal.repeated(), journal.recipients(), journal.is_chunked()), (None, 66, false));
     }
 }

@@ -1,9 +1,10 @@
 //! The sidecar: takes mail on its pod's loopback from an application that speaks plain SMTP, and hands it to the gateway while the
 //! application waits. It keeps nothing: what is not answered by the gateway is not answered.
 //!
-//! The way of a message: [`session`] → [`dialog`] (what can be passed on at once) → [`pool`] (a connection that is ready, or a new one by
-//! [`gateway`]) → the gateway's replies → [`session`] → the text, piece by piece → the gateway's reply.
+//! The way of a message: [`session`] → [`dialog`] (what can be passed on at once) → [`commands`] (what may be answered ahead of the gateway) →
+//! [`pool`] (a connection that is ready, or a new one by [`gateway`]) → the gateway's replies → [`session`] → [`text`] → the gateway's reply.
 //!
+//! - [`needs`]: whether a MAIL may be answered ahead;
 //! - [`offers`]: what the application is offered; [`journal`]: what begins a transaction again over another connection;
 //! - [`away`]: what the application is told while the gateway is away; [`addresses`]: which replica is tried first;
 //! - [`reread`]: the token and the authorities; [`metrics`], [`http`]: how it is seen; [`options`]: how it is told; [`started`]: how it is
@@ -11,17 +12,20 @@
 
 mod addresses;
 mod away;
+mod commands;
 mod dialog;
 mod gateway;
 mod http;
 mod journal;
 mod metrics;
+mod needs;
 mod offers;
 mod options;
 mod pool;
 mod reread;
 mod session;
 mod started;
+mod text;
 mod watcher;
 
 use std::{

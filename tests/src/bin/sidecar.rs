@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p mailsluice-tests --bin sidecar`. The ways take turns, and the medians of their rounds are compared. All of
 //! it, the gateway and the clients included, shares this machine: where its processors are the limit, what the sidecar takes is missing
-//! at the gateway. `MAILSLUICE_EARLIER` names another build, whose sidecar is measured beside: what a change has come to.
+//! at the gateway. `MAILSLUICE_EARLIER` names another build of `mailsluice-sidecar`, which is measured beside: what a change has come to.
 
 use std::{
     env, fs,

@@ -53,6 +53,7 @@ mod scaled_away;
 mod senders_are_bound_in_the_header_too;
 mod service_accounts_send_with_their_tokens;
 mod short_writes;
+mod sidecar_asks_its_gateway_little;
 mod sidecar_hands_mail_to_its_gateway;
 mod sigterm_is_quick;
 mod smarthosts_that_ask_for_a_login;

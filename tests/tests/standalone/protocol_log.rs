@@ -240,7 +240,7 @@ fn a_sidecar_writes_both_conversations_down_under_one_id_and_no_token() {
         ("SMTPI", "> EHLO client.test"),
         ("SMTPI", "> RCPT TO:<a@one.test>"),
         ("SMTP", "> RCPT TO:<a@one.test>"),
-        ("SMTP", "< 354 "),
+        ("SMTP", "> BDAT "),
         ("SMTPI", "< 354 "),
         ("SMTPI", "> QUIT"),
     ] {

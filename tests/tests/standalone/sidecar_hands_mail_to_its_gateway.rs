@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mailsluice_crds::relay::{Client as Entry, ListenerTls, ServiceAccount, TlsMode};
 use mailsluice_tests::{
     certificate::Certificate,
@@ -29,21 +30,26 @@ use mailsluice_tests::{
 use tempfile::TempDir;
 
 const TLS: &str = "outbound-tls";
-const FROM: &str = "shop@example.org";
+pub(crate) const FROM: &str = "shop@example.org";
 
 /// A relay as gateway, and what a sidecar is let in by.
-struct Gateway {
-    relay: Relay,
-    sink: Sink,
+pub(crate) struct Gateway {
+    pub(crate) relay: Relay,
+    pub(crate) sink: Sink,
+    certificate: Certificate,
     cluster: Issuer,
 }
 
 impl Gateway {
-    fn start() -> Gateway {
+    pub(crate) fn start() -> Gateway {
         Gateway::start_by(TlsMode::StartTls)
     }
 
     fn start_by(mode: TlsMode) -> Gateway {
+        Gateway::start_with(mode, |_| {})
+    }
+
+    pub(crate) fn start_with(mode: TlsMode, change: impl FnOnce(&mut Manifest)) -> Gateway {
         let (sink, cluster) = (Sink::start(), Issuer::new("one"));
         let mut manifest = Manifest::to(sink.address);
         manifest.relay.clients = vec![Entry {
@@ -52,11 +58,24 @@ impl Gateway {
             ..Entry::default()
         }];
         manifest.tls = Some(ListenerTls { secret_name: TLS.into(), mode });
+        change(&mut manifest);
         let folder = TempDir::new().expect("a temporary folder");
-        let _ = Certificate::of("mail.test").put(folder.path(), TLS);
+        let certificate = Certificate::of("mail.test");
+        let _ = certificate.put(folder.path(), TLS);
         fs::write(folder.path().join("service-account-keys.json"), cluster.keys_file()).expect("write the keys");
         let file = folder.path().join("relay.yaml");
-        Gateway { relay: Relay::start_on(folder, &file, &manifest, &[]), sink, cluster }
+        Gateway { relay: Relay::start_on(folder, &file, &manifest, &[]), sink, certificate, cluster }
+    }
+
+    /// A session with it without a sidecar, by STARTTLS and the same token.
+    pub(crate) fn direct(&self) -> Dialogue {
+        let mut client = Dialogue::open(self.relay.smtp);
+        client.expect("STARTTLS", "220");
+        client.secure(&self.certificate);
+        client.expect("EHLO client.test", "250");
+        let shown = BASE64_STANDARD.encode(format!("n,,\x01auth=Bearer {}\x01\x01", self.token()));
+        client.expect(&format!("AUTH OAUTHBEARER {shown}"), "235");
+        client
     }
 
     fn authorities(&self) -> PathBuf {
@@ -67,12 +86,12 @@ impl Gateway {
         self.cluster.token("shop", "checkout", "mailsluice", 3600)
     }
 
-    fn sidecar(&self, more: &[&str]) -> Sidecar {
+    pub(crate) fn sidecar(&self, more: &[&str]) -> Sidecar {
         Sidecar::start(&self.relay.smtp.to_string(), &self.authorities(), &self.token(), more)
     }
 
     /// How many messages it has taken.
-    fn taken(&self) -> f64 {
+    pub(crate) fn taken(&self) -> f64 {
         self.relay.metric("mailsluice_messages_accepted_total")
     }
 
@@ -382,14 +401,16 @@ fn an_application_that_goes_in_the_middle_of_a_text_has_nothing_delivered() {
     let gateway = Gateway::start();
     let sidecar = gateway.sidecar(&["--warm", "0"]);
     drop(half_a_message(sidecar.smtp, "gone"));
+    // The gateway was within the text, and the connection is dropped as it is.
+    sidecar.await_metric("mailsluice_smtp_server_sessions", 0.0);
+    gateway.await_no_sessions();
     let mut client = Dialogue::open(sidecar.smtp);
     client.expect(&format!("MAIL FROM:<{FROM}>"), "250");
     client.expect("RCPT TO:<a@one.test>", "250");
-    // The gateway has asked for the text, of which nothing comes.
     client.expect("DATA", "354");
+    client.send(b"Subject: gone, too\r\n\r\nHi\r\n");
     drop(client);
     sidecar.await_metric("mailsluice_smtp_server_sessions", 0.0);
-    gateway.await_no_sessions();
     assert_eq!((gateway.taken(), gateway.sink.count()), (0.0, 0));
     // What follows is no part of what was left.
     Dialogue::open(sidecar.smtp).message(FROM, &["a@one.test"], &mail::text("whole"));

@@ -90,6 +90,29 @@ fn the_gateway_is_asked_while_it_may_have_a_transaction() {
 }
 
 #[test]
+fn a_mail_for_which_the_application_waits_may_be_answered_ahead() {
+    for (input, alone) in [
+        ("MAIL FROM:<a@one.test>\r\n", true),
+        ("NOOP\r\nMAIL FROM:<a@one.test>\r\nNOOP\r\nRCP", true),
+        ("MAIL FROM:<a@one.test>\r\nRCPT TO:<b@one.test>\r\n", false),
+        ("MAIL FROM:<a@one.test>\r\nMAIL FROM:<a@one.test>\r\n", false),
+        ("MAIL FROM:<a@one.test>\r\nBDAT 1\r\nx", false),
+        ("MAIL FROM:<a@one.test>\r\nQUIT\r\n", false),
+        ("MAIL FROM:a@one.test\r\n", false),
+        ("NOOP\r\n", false),
+    ] {
+        assert_eq!(greeted().take(&mut input.as_bytes().into()).is_mail_alone(), alone, "{input:?}");
+    }
+    let mut dialog = greeted();
+    take(&mut dialog, "MAIL FROM:<a@one.test> BODY=BINARYMIME\r\n");
+    assert!(dialog.needs().are_binary());
+    dialog.answered(Verb::Mail, &ok());
+    // Another one within the transaction is out of order.
+    take(&mut dialog, "MAIL FROM:<a@one.test>\r\n");
+    assert!(dialog.needs().are_binary());
+}
+
+#[test]
 fn a_lost_transaction_is_refused_until_another_begins() {
     let lost = Reply::enhanced(451, (4, 2), "Lost");
     let mut dialog = greeted();
