@@ -90,22 +90,17 @@ class Site:
     def __init__(self, relay, operator, stack):
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.stack = stack
-        ports = {name: free_port() for name in ("smtp", "sink", "relay", "operator", "api", "prometheus")}
+        ports = {name: free_port() for name in ("smtp", "sink", "relay", "operator", "prometheus")}
         self.prometheus = f"http://127.0.0.1:{ports['prometheus']}"
         self.relay, self.operator = (f"http://127.0.0.1:{ports[name]}/metrics" for name in ("relay", "operator"))
         manifests = self.write("relay.yaml", MANIFESTS.format(**ports))
         self.certificate(self.folder / "outbound-tls")
         self.start("sink", relay, "sink", f"127.0.0.1:{ports['sink']}")
         self.start("relay", relay, "run", manifests, "--spool", self.folder / "spool", "--http", f"127.0.0.1:{ports['relay']}")
-        stack.callback(fake_api.start(ports["api"]).shutdown)
-        kubeconfig = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
-            "clusters": [{"name": "fake", "cluster": {"server": f"http://127.0.0.1:{ports['api']}"}}],
-            "users": [{"name": "fake", "user": {}}],
-            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
-        }
+        api = fake_api.start()
+        stack.callback(api.shutdown)
         self.start("operator", operator, "--relay-image=relay", "--monitor-key-file", self.write("key", "k" * 64), "--http",
-                   f"127.0.0.1:{ports['operator']}", KUBECONFIG=str(self.write("kubeconfig", yaml.safe_dump(kubeconfig))))
+                   f"127.0.0.1:{ports['operator']}", KUBECONFIG=str(self.write("kubeconfig", yaml.safe_dump(fake_api.kubeconfig(api)))))
         scrape = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [

@@ -1,4 +1,4 @@
-"""As much of a Kubernetes API server as the operator wants in order to reconcile an SMTPRelay and leave one alone: what it applies is taken and forgotten."""
+"""As much of a Kubernetes API server as the operator wants in order to reconcile SMTPRelays and leave one alone: what it applies is taken, and what came last is kept."""
 
 import json
 import threading
@@ -14,13 +14,18 @@ RELAY = {
     "status": {"queue": {"messages": 0, "bytes": 0, "hosts": 0, "suspendedHosts": 0, "stranded": [{"claim": "spool-outbound-1", "messages": 2}]}},
     "spec": {"clients": [{"networks": ["198.18.0.0/16"]}], "routes": [{"domains": ["*"], "mx": {}}]},
 }
+# Another one, with several pods and a NetworkPolicy.
+FENCED = RELAY | {
+    "metadata": RELAY["metadata"] | {"name": "fenced", "uid": "44444444-4444-4444-8444-444444444444"},
+    "spec": RELAY["spec"] | {"replicas": 3, "networkPolicy": {}},
+}
 # Another one, which somebody has paused.
 PAUSED = RELAY | {
     "metadata": RELAY["metadata"] | {
         "name": "paused", "uid": "33333333-3333-4333-8333-333333333333", "annotations": {"mailsluice.dev/paused": "true"},
     },
 }
-RELAYS = {relay["metadata"]["name"]: relay for relay in (RELAY, PAUSED)}
+RELAYS = {relay["metadata"]["name"]: relay for relay in (RELAY, FENCED, PAUSED)}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -60,6 +65,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def take(self, status):
         value = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "kind" in value:
+            self.server.applied[value["kind"], value["metadata"].get("name")] = value
         own = {"uid": "22222222-2222-4222-8222-222222222222", "resourceVersion": "3", "generation": 1, "namespace": "shop"}
         value["metadata"] = own | value.get("metadata", {})
         if value.get("kind") == "SMTPRelay":
@@ -76,9 +83,20 @@ class Handler(BaseHTTPRequestHandler):
         self.take(201)
 
 
-def start(port):
-    """Serves on loopback until the program ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+def kubeconfig(server):
+    """What leads a program to it."""
+    return {
+        "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+        "clusters": [{"name": "fake", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+        "users": [{"name": "fake", "user": {}}],
+        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+    }
+
+
+def start():
+    """Serves on a free port of loopback until the program ends; `applied` has what came last of each kind and name."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.applied = {}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
