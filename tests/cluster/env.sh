@@ -7,7 +7,12 @@ bin=$home/bin
 run=$home/run
 images=$home/images
 netns=${MAILSLUICE_NETNS:-mailsluice}
+# Of each family, the first of them IPv4.
 node_address=198.18.255.1
+node_address6=fd00:198:18:ff::1
+pods=198.18.0.0/24
+pods6=fd00:198:18::/64
+services=198.19.0.0/16,fd00:198:19::/108
 kubeconfig=$run/admin.kubeconfig
 inside="nsenter --net=/run/netns/$netns"
 ctr="ctr --address $run/containerd.sock --namespace k8s.io"

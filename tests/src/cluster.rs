@@ -24,6 +24,9 @@ pub const RELEASE: &str = "mailsluice";
 /// The service account of the operator, as the audit log names it.
 pub const OPERATOR: &str = "system:serviceaccount:mailsluice:mailsluice";
 
+/// The networks of its pods, one of each family.
+pub const PODS: [&str; 2] = ["198.18.0.0/24", "fd00:198:18::/64"];
+
 /// The folder of the cluster that runs.
 #[must_use]
 pub fn run() -> PathBuf {

@@ -32,7 +32,7 @@ kind: SMTPRelay
 metadata: {name: outbound}
 spec:
   scheduleRef: {name: office-hours}
-  clients: [{networks: [198.18.0.0/24]}]
+  clients: [{networks: [198.18.0.0/24, 'fd00:198:18::/64']}]
   routes: [{domains: ['*'], mx: {privateAddresses: Allow}}]
   retry: {first: 10s, longest: 5m}
   storage: {size: 1Gi}

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use mailsluice_tests::{
-    cluster::{self, Namespace, PATIENCE},
+    cluster::{self, Namespace, PATIENCE, PODS},
     record::{self, Record},
     wait,
 };
@@ -37,7 +37,7 @@ kind: SMTPRelay
 metadata: {{name: {name}}}
 spec:
   scheduleRef: {{name: {schedule}}}
-  clients: [{{networks: [198.18.0.0/24]}}]
+  clients: [{{networks: {PODS:?}}}]
   routes: [{{domains: ['*'], mx: {{privateAddresses: Allow}}}}]
   retry: {{first: 2s, longest: 10s}}
   storage: {{size: 1Gi}}

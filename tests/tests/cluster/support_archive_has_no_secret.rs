@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::{SignedDuration, Timestamp, Unit};
 use mailsluice_tests::{
     certificate::Certificate,
-    cluster::{self, Namespace, PATIENCE},
+    cluster::{self, Namespace, PATIENCE, PODS},
     plugin::Person,
     pod::{CONNECT, SinkPod},
     process, wait,
@@ -107,7 +107,7 @@ spec:
   scheduleRef: {{name: night}}
   log: {{level: AllInfo}}
   listeners: [{{name: smtp, port: 25, tls: {{secretName: door}}}}]
-  clients: [{{networks: [198.18.0.0/24]}}, {{users: {{secretName: users}}}}]
+  clients: [{{networks: {PODS:?}}}, {{users: {{secretName: users}}}}]
   routes:
   - {{domains: ['*'], smarthost: {{host: north.{namespace}.svc, port: 25, credentials: {{secretName: login}}}}}}
   storage: {{size: 1Gi}}
