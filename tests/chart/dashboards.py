@@ -25,6 +25,7 @@ from pathlib import Path
 
 import yaml
 
+import autoscaler
 import fake_api
 from chart import CHART, ROOT, Failed, check, main
 from rules import GROUPS
@@ -275,6 +276,12 @@ def docs_name_all():
     return f"{len(said)} metrics"
 
 
+def an_autoscaler_has_its_metric():
+    """Prometheus has what its adapter looks for, and what an autoscaler asks of it."""
+    queries = [autoscaler.RULE["seriesQuery"], autoscaler.filled(autoscaler.RULE["metricsQuery"])]
+    until_empty(lambda: [("the adapter's rule", query) for query in queries if not site().query(query)])
+
+
 def runbooks_name_what_exists():
     """Runbooks name only metrics that relay and operator export."""
     names = 0
@@ -299,6 +306,7 @@ if __name__ == "__main__":
             expressions_bring_data,
             rules_name_what_exists,
             docs_name_all,
+            an_autoscaler_has_its_metric,
             runbooks_name_what_exists,
             metrics_are_as_they_should_be,
         )
