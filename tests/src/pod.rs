@@ -120,12 +120,14 @@ pub struct Sender {
 /// What it runs; it prints the subject of each message that was answered 250.
 const SENDER: &str = r#"
 import os, smtplib, sys, time
-name, domain, pause = sys.argv[1:]
+name, domain, pause, most = sys.argv[1:]
 number = 0
 while not os.path.exists("/control/stop"):
     try:
         with smtplib.SMTP("outbound", 25, timeout=5) as smtp:
-            while not os.path.exists("/control/stop"):
+            for _ in range(int(most)):
+                if os.path.exists("/control/stop"):
+                    break
                 number += 1
                 text = f"Subject: {name}-{number}\r\n\r\ntext\r\n"
                 smtp.sendmail("shop@example.org", [f"a@{domain}"], text)
@@ -136,9 +138,15 @@ while not os.path.exists("/control/stop"):
 "#;
 
 impl Sender {
-    /// Starts one that sends to this domain by the relay `outbound`, with a pause after each message.
+    /// Starts one that sends to this domain by the relay `outbound`, with a pause after each message, over one connection while it lasts.
     #[must_use]
     pub fn start(namespace: &Namespace, name: &str, domain: &str, pause: Duration) -> Sender {
+        Sender::start_anew_after(u32::MAX, namespace, name, domain, pause)
+    }
+
+    /// The same, over a new connection after so many messages: pods that come have their share.
+    #[must_use]
+    pub fn start_anew_after(most: u32, namespace: &Namespace, name: &str, domain: &str, pause: Duration) -> Sender {
         let script: String = SENDER.lines().map(|line| format!("      {line}\n")).collect();
         namespace.apply(&format!(
             "
@@ -160,6 +168,7 @@ spec:
 {script}    - {name}
     - {domain}
     - \"{}\"
+    - \"{most}\"
   volumes: [{{name: control, emptyDir: {{}}}}]
 ",
             pause.as_secs_f64()
