@@ -17,8 +17,8 @@ use crate::{
     wait,
 };
 
-/// What every pod here says, so that a namespace that enforces `restricted` takes it.
-const SECURITY: &str = "securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}";
+/// What every pod here says, so that a namespace that enforces `restricted` takes it, and its user may have port 25.
+const SECURITY: &str = "securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}, sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: '0'}]}";
 const CONTAINER_SECURITY: &str =
     "securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}";
 
@@ -34,6 +34,12 @@ impl SinkPod {
     /// Starts one, and waits until it is ready.
     #[must_use]
     pub fn start(namespace: &Namespace, name: &str) -> SinkPod {
+        SinkPod::start_at(namespace, name, 2525, "IPv4")
+    }
+
+    /// Starts one whose pod listens on that port, and whose Service is of that family.
+    #[must_use]
+    pub fn start_at(namespace: &Namespace, name: &str, port: u16, family: &str) -> SinkPod {
         namespace.apply(&format!(
             "
 apiVersion: v1
@@ -45,16 +51,16 @@ spec:
   containers:
   - name: sink
     image: localhost/mailsluice-relay:test
-    args: [sink, '0.0.0.0:2525', --save, /mail]
+    args: [sink, '[::]:{port}', --save, /mail]
     {CONTAINER_SECURITY}
-    readinessProbe: {{tcpSocket: {{port: 2525}}, periodSeconds: 1}}
+    readinessProbe: {{tcpSocket: {{port: {port}}}, periodSeconds: 1}}
     volumeMounts: [{{name: mail, mountPath: /mail}}]
   volumes: [{{name: mail, emptyDir: {{}}}}]
 ---
 apiVersion: v1
 kind: Service
 metadata: {{name: {name}}}
-spec: {{selector: {{sink: {name}}}, ports: [{{name: smtp, port: 25, targetPort: 2525}}]}}
+spec: {{selector: {{sink: {name}}}, ipFamilies: [{family}], ports: [{{name: smtp, port: 25, targetPort: {port}}}]}}
 "
         ));
         namespace.kubectl(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]);
@@ -185,6 +191,89 @@ spec:
         fs::write(&stop, "").unwrap_or_else(|error| panic!("{}: {error}", stop.display()));
         namespace.await_at("pod", &self.name, "/status/phase", "Succeeded");
         namespace.kubectl(&["logs", &self.name]).lines().map(str::to_owned).collect()
+    }
+}
+
+/// A pod that runs what it is told, in Python, until its namespace goes.
+#[derive(Debug)]
+pub struct Visitor<'a> {
+    namespace: &'a Namespace,
+}
+
+/// Of each address and port, whether a connection came about.
+const REACH: &str = r#"
+import socket, sys
+for address, port in zip(sys.argv[1::2], sys.argv[2::2]):
+    try:
+        socket.create_connection((address, int(port)), timeout=5).close()
+        print("reached")
+    except OSError:
+        print("not")
+"#;
+
+/// Prints the reply to a message for that recipient, or to what was refused before.
+const SEND: &str = r#"
+import smtplib, sys
+host, to = sys.argv[1:]
+with connect(host, 25) as smtp:
+    smtp.ehlo()
+    smtp.mail("shop@example.org")
+    code, said = smtp.rcpt(to)
+    if code == 250:
+        code, said = smtp.data("From: <shop@example.org>\r\nSubject: by a visitor\r\n\r\nHello.\r\n")
+    print(code, said.decode())
+"#;
+
+impl<'a> Visitor<'a> {
+    /// Starts one in a namespace, and waits until it runs.
+    #[must_use]
+    pub fn start(namespace: &'a Namespace) -> Visitor<'a> {
+        namespace.apply(&format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata: {{name: visitor}}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 1
+  {SECURITY}
+  containers:
+  - name: visitor
+    image: localhost/python:test
+    {CONTAINER_SECURITY}
+    args: [-c, 'import time; time.sleep(3600)']
+"
+        ));
+        namespace.kubectl(&["wait", "--for=condition=Ready", "pod/visitor", "--timeout=60s"]);
+        Visitor { namespace }
+    }
+
+    /// Its addresses, of both families, the IPv4 one first.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let pod = self.namespace.object("pod", "visitor").expect("the pod");
+        let addresses = pod["status"]["podIPs"].as_array().into_iter().flatten();
+        addresses.filter_map(|address| address["ip"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// To which of these addresses and ports a connection comes about.
+    #[must_use]
+    pub fn reaches(&self, targets: &[(&str, u16)]) -> Vec<bool> {
+        let words: Vec<String> =
+            targets.iter().flat_map(|(address, port)| [(*address).to_owned(), port.to_string()]).collect();
+        self.run(REACH, &words).lines().map(|line| line == "reached").collect()
+    }
+
+    /// Sends a message by the relay at this address or name; what the relay answered last.
+    #[must_use]
+    pub fn sends(&self, relay: &str, to: &str) -> String {
+        self.run(&[CONNECT, SEND].concat(), &[relay.to_owned(), to.to_owned()])
+    }
+
+    fn run(&self, script: &str, arguments: &[String]) -> String {
+        let mut typed = vec!["exec", "visitor", "--", "/usr/bin/python3", "-c", script];
+        typed.extend(arguments.iter().map(String::as_str));
+        self.namespace.kubectl(&typed)
     }
 }
 

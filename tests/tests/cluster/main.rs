@@ -5,6 +5,7 @@
 mod a_pod_and_its_sidecar;
 mod applications;
 mod applications_send_by_injected_sidecars;
+mod both_families;
 mod chaos_loses_nothing;
 mod dangling_schedule_is_named;
 mod gateway;
