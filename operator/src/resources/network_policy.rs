@@ -19,6 +19,8 @@ use crate::names;
 
 const SMTP: u16 = 25;
 const DNS: u16 = 53;
+/// Where the pods of a cluster's DNS listen whose user may not have port 53, as OpenShift's. A policy sees a pod's port, and not its Service's.
+const DNS_OF_PODS: u16 = 5353;
 /// Where policies of MTA-STS are (RFC 8461 section 3.3).
 const HTTPS: u16 = 443;
 
@@ -80,13 +82,15 @@ fn egress(plan: &Plan, asked: &relay::NetworkPolicy) -> Vec<NetworkPolicyEgressR
         to: to.map(|to| vec![to]),
     };
     let dns = rule(None, vec![port("UDP", DNS), port("TCP", DNS)]);
+    let dns_of_pods = rule(Some(pods()), vec![port("UDP", DNS_OF_PODS), port("TCP", DNS_OF_PODS)]);
     let handover = rule(Some(siblings(plan)), vec![port("TCP", names::MONITOR_PORT)]);
     let (anywhere, addresses) = ways(&plan.spec);
     let by_name =
         (!anywhere.is_empty()).then(|| rule(None, anywhere.into_iter().map(|number| port("TCP", number)).collect()));
     let by_address =
         addresses.into_iter().map(|(network, number)| rule(Some(block(network)), vec![port("TCP", number)]));
-    [dns, handover].into_iter().chain(by_name).chain(by_address).chain(asked.egress.iter().cloned()).collect()
+    let always = [dns, dns_of_pods, handover];
+    always.into_iter().chain(by_name).chain(by_address).chain(asked.egress.iter().cloned()).collect()
 }
 
 /// The ports at which mail leaves: at any address, and at those that routes name.
@@ -133,6 +137,11 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
         namespace_selector: Some(labelled("kubernetes.io/metadata.name", name)),
         ..NetworkPolicyPeer::default()
     }
+}
+
+/// Those of all namespaces.
+fn pods() -> NetworkPolicyPeer {
+    NetworkPolicyPeer { namespace_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() }
 }
 
 /// An operator can be in any namespace. The Monitor asks it for its credential.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The program: it sends a message, and ends with an error where no server is there.
-const PROGRAM: &str = r#"
+pub(crate) const PROGRAM: &str = r#"
 import smtplib, sys
 with smtplib.SMTP("localhost", 2525, timeout=60) as smtp:
     smtp.sendmail("shop@example.org", [sys.argv[1]], f"From: <shop@example.org>\r\nSubject: {sys.argv[2]}\r\n\r\nHello.\r\n")
@@ -54,23 +54,12 @@ fn program(relay_namespace: &str, to: &str, way: &str) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": [pod, job]}).to_string()
 }
 
-/// Puts the chart back as other scenarios have it.
-struct Restore;
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            cluster::install();
-        }
-    }
-}
-
 #[test]
 fn an_unmodified_program_sends_whoever_injects_its_sidecar() {
     let _turn = support::cluster();
     let shop = Namespace::new("injected-shop");
     let gateway = Gateway::start("injected-mail", 1, &shop, &["checkout"]);
-    let _restore = Restore;
+    let _restore = support::Restore;
     let to = gateway.recipient();
     let mut sidecars = Vec::new();
     for (count, (way, values)) in
@@ -83,7 +72,7 @@ fn an_unmodified_program_sends_whoever_injects_its_sidecar() {
             shop.apply(&plugin::inject(&manifests, IMAGE).expect("the plugin injects"));
         } else {
             cluster::install_with(values);
-            await_injection(&shop);
+            support::await_injection(&shop);
             shop.apply(&manifests);
         }
         for (kind, name, pointer) in
@@ -101,25 +90,6 @@ fn an_unmodified_program_sends_whoever_injects_its_sidecar() {
         sidecars.push(without_token(&pod["spec"]["initContainers"][0]));
     }
     assert!(sidecars.iter().all(|sidecar| *sidecar == sidecars[0]), "the same sidecar three times: {sidecars:#?}");
-}
-
-/// Waits until a pod that is made gets a sidecar.
-fn await_injection(shop: &Namespace) {
-    let probe = "
-apiVersion: v1
-kind: Pod
-metadata: {name: probe, labels: {mailsluice.dev/inject: outbound}}
-spec:
-  serviceAccountName: checkout
-  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
-  containers: [{name: app, image: app, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]
-";
-    wait::until_some(PATIENCE, "a sidecar is injected", || {
-        let arguments = ["-n", shop.name(), "create", "--dry-run=server", "-o", "json", "-f", "-"];
-        let output = cluster::try_kubectl(&arguments, probe);
-        let pod: Value = serde_json::from_slice(&output.stdout).ok()?;
-        pod["spec"].get("initContainers").map(|_| ())
-    });
 }
 
 /// A container without the volumes that the cluster adds by itself.

@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -11,6 +12,7 @@ use mailsluice_tests::{
     record::{self, Record},
     wait,
 };
+use serde_json::Value;
 
 /// The time zone of every schedule here.
 pub(crate) const ZONE: &str = "Europe/Rome";
@@ -26,6 +28,36 @@ pub(crate) fn cluster() -> MutexGuard<'static, ()> {
 pub(crate) fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts the chart back, when it is dropped, as other scenarios have it.
+pub(crate) struct Restore;
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            cluster::install();
+        }
+    }
+}
+
+/// Waits until a pod that is made gets a sidecar.
+pub(crate) fn await_injection(shop: &Namespace) {
+    let probe = "
+apiVersion: v1
+kind: Pod
+metadata: {name: probe, labels: {mailsluice.dev/inject: outbound}}
+spec:
+  serviceAccountName: checkout
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers: [{name: app, image: app, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]
+";
+    wait::until_some(PATIENCE, "a sidecar is injected", || {
+        let arguments = ["-n", shop.name(), "create", "--dry-run=server", "-o", "json", "-f", "-"];
+        let output = cluster::try_kubectl(&arguments, probe);
+        let pod: Value = serde_json::from_slice(&output.stdout).ok()?;
+        pod["spec"].get("initContainers").map(|_| ())
+    });
 }
 
 /// A relay for the cluster's pods that sends mail to each domain's own hosts, and obeys the schedule of this name.

@@ -1,7 +1,7 @@
 //! Who reaches a relay's pods, and what they reach.
 
 use k8s_openapi::api::networking::v1::NetworkPolicySpec;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 
@@ -16,9 +16,10 @@ fn policy(spec: Value) -> Option<NetworkPolicySpec> {
 fn lines(rules: &Value, peers: &str) -> Vec<String> {
     let peer = |peer: &Value| {
         let labels = |selector: &str| {
-            peer[selector]["matchLabels"]
-                .as_object()
-                .map(|labels| labels.iter().map(|(_, value)| value.as_str().unwrap()).collect::<Vec<_>>().join("+"))
+            let labels = peer[selector].as_object()?.get("matchLabels").and_then(Value::as_object);
+            let join =
+                |labels: &Map<String, Value>| labels.values().filter_map(Value::as_str).collect::<Vec<_>>().join("+");
+            Some(labels.map_or("any".into(), join))
         };
         let pods = labels("podSelector").map(|pods| format!("pods {pods}"));
         let namespace = labels("namespaceSelector").map(|name| format!("namespace {name}"));
@@ -53,7 +54,7 @@ fn there_is_no_policy_unless_one_is_asked_for() {
 
 #[test]
 fn in_come_those_who_may_relay_and_who_reads_the_monitor() {
-    let monitor = format!("TCP/8025: pods mailsluice-operator, {OWN}");
+    let monitor = format!("TCP/8025: namespace any pods mailsluice-operator, {OWN}");
     let tls = json!({"secretName": "t"});
     for (name, spec, expected) in [
         ("nobody", json!({}), vec![monitor.clone()]),
@@ -100,7 +101,7 @@ fn in_come_those_who_may_relay_and_who_reads_the_monitor() {
 
 #[test]
 fn out_goes_mail_where_routes_lead_it_and_what_has_to_be_asked_first() {
-    let dns = "UDP/53, TCP/53: anywhere".to_owned();
+    let dns = ["UDP/53, TCP/53: anywhere".to_owned(), "UDP/5353, TCP/5353: namespace any".to_owned()];
     let handover = format!("TCP/8025: {OWN}");
     let smarthost = |host: &str, port: u16| json!({"domains": ["*"], "smarthost": {"host": host, "port": port}});
     for (name, spec, expected) in [
@@ -125,6 +126,6 @@ fn out_goes_mail_where_routes_lead_it_and_what_has_to_be_asked_first() {
     ] {
         let mut spec = spec;
         spec.as_object_mut().unwrap().entry("networkPolicy").or_insert(json!({}));
-        assert_eq!(egress(spec), [vec![dns.clone(), handover.clone()], expected].concat(), "{name}");
+        assert_eq!(egress(spec), [dns.as_slice(), std::slice::from_ref(&handover), &expected].concat(), "{name}");
     }
 }
