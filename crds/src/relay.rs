@@ -391,7 +391,7 @@ pub struct Retry {
 #[schemars(extend("x-kubernetes-validations" = [rules::storage_grows(), rules::storage_class_stays()]))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Storage {
-    /// Its size; it can grow, and cannot shrink.
+    /// Its size. A larger one makes the claims grow, without a restart, where their storage class allows that; a smaller one is refused.
     pub size: ByteSize,
     /// Its storage class, for good; the cluster's default, where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 //! - [`resources`]: one pure builder for each object that a relay is made of;
 //! - [`monitor`]: collects the pods' Monitors, merges and bounds them;
 //! - [`scale`]: how many pods there are while some hand their mail over;
+//! - [`growth`]: how claims become larger;
 //! - [`shares`]: how the limits of a relay are divided among its pods;
 //! - [`status`]: conditions and all else that a status says, each a small pure function;
 //! - [`schedule`]: a TCP Schedule's own status;
@@ -25,6 +26,7 @@ pub mod client_pods;
 pub mod controller;
 pub mod credential;
 pub mod events;
+pub mod growth;
 pub mod http;
 pub mod inject;
 pub mod lease;

@@ -79,6 +79,13 @@ pub fn present(stateful_set: &StatefulSet) -> Option<u32> {
     stateful_set.spec.as_ref()?.replicas.and_then(|replicas| u32::try_from(replicas).ok())
 }
 
+/// How many pods there are to be where their StatefulSet is gone, as it is for a moment while it is made anew: as many as it had, or those that
+/// leave would go with their mail.
+#[must_use]
+pub fn left<'a>(relay: &str, pods: impl Iterator<Item = &'a str>) -> Option<u32> {
+    pods.filter_map(|pod| names::pod_number(relay, pod)).max().map(|last| last + 1)
+}
+
 fn scale(
     relay: &str,
     (wanted, present): (u32, u32),
@@ -163,6 +170,18 @@ mod tests {
             let scale = scale("outbound", scaled, &pods, &before, |_| waited);
             assert_eq!((scale.replicas, scale.stranded), (replicas, stranded), "{name}");
             assert_eq!(scale.leaving, replicas - scaled.0, "{name}");
+        }
+    }
+
+    #[test]
+    fn pods_without_a_stateful_set_are_as_many_as_it_had() {
+        for (pods, many) in [
+            (vec![], None),
+            (vec!["outbound-0"], Some(1)),
+            (vec!["outbound-2", "outbound-0"], Some(3)),
+            (vec!["other-7", "outbound-x"], None),
+        ] {
+            assert_eq!(left("outbound", pods.iter().copied()), many, "{pods:?}");
         }
     }
 

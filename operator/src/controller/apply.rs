@@ -234,7 +234,7 @@ where
 }
 
 /// Refused for what it is, and not for a moment's reason: a conflict, a timeout, too many requests.
-fn is_refusal(code: u16) -> bool {
+pub(super) fn is_refusal(code: u16) -> bool {
     matches!(code, 400 | 403 | 413 | 422)
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Found {
     pub(super) schedule: Reference,
     /// What it grants.
     pub(super) granted: Vec<Granted>,
-    /// Its StatefulSet, whose claims cannot be changed any more.
+    /// Its StatefulSet.
     pub(super) stateful_set: Option<Arc<StatefulSet>>,
     /// Its ConfigMap, with what its pods run now.
     pub(super) config_map: Option<Arc<ConfigMap>>,

@@ -4,7 +4,7 @@
 //! 2. [`crate::scale`]: how many pods there are to be now, while some hand their mail over; [`crate::shares`]: how limits are divided among them;
 //!    [`validate`]: whether it can be carried out, and as what (pure);
 //! 3. [`crate::resources::build`]: the objects that it is made of (pure);
-//! 4. [`apply`]: those that differ are applied;
+//! 4. [`apply`]: those that differ are applied; [`mod@grow`]: claims that are too small are asked to grow;
 //! 5. [`report`]: its status is drawn (pure), and written where it differs; transitions become Events.
 //!
 //! Of one that somebody has paused only the status is drawn.
@@ -20,6 +20,7 @@ mod apply;
 mod attempts;
 mod dereference;
 mod divide;
+mod grow;
 mod injected;
 mod memory;
 mod report;
@@ -55,6 +56,7 @@ use crate::{
     client_pods::PodBook,
     credential::MonitorKey,
     events::Publisher,
+    growth::Growths,
     metrics::Metrics,
     monitor::Monitors,
     resources,
@@ -100,6 +102,7 @@ pub struct Context {
     attempts: Attempts,
     departures: Departures,
     divisions: Divisions,
+    growths: Growths,
     told: Told,
     relay_statuses: Memory<SMTPRelay, SMTPRelayStatus>,
     schedule_statuses: Memory<TCPSchedule, TCPScheduleStatus>,
@@ -164,6 +167,7 @@ impl Context {
             attempts: Attempts::default(),
             departures: Departures::default(),
             divisions: Divisions::default(),
+            growths: Growths::default(),
             told: Told::default(),
             relay_statuses,
             schedule_statuses,
@@ -185,6 +189,7 @@ impl Context {
         self.attempts.retain(|relay| self.stores.relays.get(relay).is_some());
         self.departures.retain(|relay| self.stores.relays.get(relay).is_some());
         self.divisions.retain(|relay| self.stores.relays.get(relay).is_some());
+        self.growths.retain(|relay| self.stores.relays.get(relay).is_some());
         self.told.retain(|pod| self.stores.injected.get(pod).is_some());
         self.relay_statuses.retain(|relay| self.stores.relays.get(relay).is_some());
         self.access_statuses.retain(|access| self.stores.accesses.get(access).is_some());
@@ -235,23 +240,29 @@ async fn reconcile(relay: Arc<SMTPRelay>, context: Arc<Context>) -> Result<Actio
     let found = dereference::dereference(&context, relay).await?;
     if found.is_paused() {
         let scale = as_it_is(&context, &found);
-        return report::report(&context, &found, None, &apply::untouched(&found), (scale, None)).await;
+        return report::report(&context, &found, None, (&apply::untouched(&found), &grow::nothing()), (scale, None))
+            .await;
     }
     let scale = scale(&context, &found);
     let divided = divide::divide(&context, &found).await?;
     let plan =
         validate::validate(&found, (scale.replicas, divided.shares), &context.relay_image, &context.monitor_key)?;
-    let applied = match &plan {
-        Ok(plan) => apply::apply(&context, &found, resources::build(plan)).await?,
-        Err(obstacle) => apply::nothing(&found, obstacle.clone()),
+    let (applied, grown) = match &plan {
+        Ok(plan) => {
+            let applied = apply::apply(&context, &found, resources::build(plan)).await?;
+            let grown = grow::grow(&context, &found, &applied, &scale).await?;
+            (applied, grown)
+        }
+        Err(obstacle) => (apply::nothing(&found, obstacle.clone()), grow::nothing()),
     };
-    report::report(&context, &found, plan.as_ref().ok(), &applied, (scale, divided.again)).await
+    report::report(&context, &found, plan.as_ref().ok(), (&applied, &grown), (scale, divided.again)).await
 }
 
 /// How many pods there are to be now.
 fn scale(context: &Context, found: &Found) -> Scale {
     let now = Instant::now();
-    let present = found.stateful_set.as_deref().and_then(scale::present);
+    let staying = found.pods.iter().filter(|pod| !pod.leaving && !pod.ended).map(|pod| pod.name());
+    let present = found.stateful_set.as_deref().and_then(scale::present).or_else(|| scale::left(found.name(), staying));
     let (before, _) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), now);
     let stranded = before.queue.as_ref().map_or(&[][..], |queue| &queue.stranded);
     let seen = context.monitors.seen(&found.key, now);

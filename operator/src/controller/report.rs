@@ -16,7 +16,7 @@ use mailsluice_crds::{SMTPRelay, SMTPRelayStatus, monitor::StrandedMail};
 use serde_json::json;
 use tracing::warn;
 
-use super::{Context, ReconcileError, access, apply::Applied, dereference::Found, injected, validate};
+use super::{Context, ReconcileError, access, apply::Applied, dereference::Found, grow::Grown, injected, validate};
 use crate::{
     events,
     inject::fault::Place,
@@ -41,14 +41,13 @@ pub(super) async fn report(
     context: &Context,
     found: &Found,
     plan: Option<&Plan>,
-    applied: &Applied,
+    (applied, grown): (&Applied, &Grown),
     (scale, shares_change): (Scale, Option<Duration>),
 ) -> Result<Action, ReconcileError> {
     let now = (Timestamp::now(), Instant::now());
     context.monitors.follow(&found.key, &validate::token(found, &context.monitor_key), &targets(&found.pods), now.1);
     let (picture, unreadable, picture_changes) = context.monitors.picture(&found.key, now.1);
     let (before, since) = context.relay_statuses.stored(&found.key, found.relay.status.as_ref(), now.1);
-    let (claim, claim_wanted) = validate::claims(found);
     let wanted = found.relay.spec.replicas;
     let ready = count(found.pods.iter().filter(|pod| pod.ready));
     context.metrics.replicas(found.namespace(), found.name(), wanted, ready);
@@ -68,7 +67,7 @@ pub(super) async fn report(
             pods => Rollout::Leaving { pods },
         },
         obstacles: applied.obstacle.as_slice(),
-        claims: claim_wanted.as_ref().map(|wanted| (&claim, wanted)),
+        growth: &grown.growth,
         schedule: &schedule,
         picture: &picture,
         unreadable: &unreadable,
@@ -94,6 +93,7 @@ pub(super) async fn report(
         context.relay_statuses.wrote(&found.key, drawn.clone(), Instant::now());
         let mut notices = events::transitions(&before.conditions, &drawn.conditions, waiting(&drawn));
         notices.extend(events::stranding(stranded(&before), stranded(&drawn)));
+        notices.extend(events::growth(&before.conditions, &drawn.conditions));
         context.events.publish(&found.relay.object_ref(&()), notices).await;
     }
     let again = [
@@ -103,6 +103,7 @@ pub(super) async fn report(
         },
         picture_changes,
         scale.again,
+        grown.again,
         shares_change,
         applied.obstacle.as_ref().map(|_| OBSTACLE_WAIT),
         link_changes(&picture, &schedule, now.0),

@@ -35,14 +35,10 @@ pub(super) fn token(found: &Found, key: &MonitorKey) -> Token {
     key.token(found.namespace(), found.name(), found.uid())
 }
 
-/// The claim that the StatefulSet has, which stays, and the one that is asked for, where they differ.
-pub(super) fn claims(found: &Found) -> (Claim, Option<Claim>) {
-    let wanted = Claim::wanted(&found.relay.spec.storage);
-    match found.stateful_set.as_deref().and_then(Claim::of) {
-        Some(present) if present.same_as(&wanted) => (present, None),
-        Some(present) => (present, Some(wanted)),
-        None => (wanted, None),
-    }
+/// The claim of the StatefulSet's template: what it has it keeps, so another one takes another StatefulSet.
+fn claim(found: &Found) -> Claim {
+    let present = found.stateful_set.as_deref().and_then(Claim::of);
+    present.unwrap_or_else(|| Claim::wanted(&found.relay.spec.storage))
 }
 
 /// Plans the relay's objects, with so many pods and its limits divided so now; or says what makes that impossible.
@@ -70,7 +66,7 @@ pub(super) fn validate(
         credential: token(found, key).hash(),
         token_keys: token_keys(found),
         client_pods: found.client_pods.clone(),
-        claim: claims(found).0,
+        claim: claim(found),
     }))
 }
 

@@ -12,13 +12,15 @@ use mailsluice_crds::monitor::StrandedMail;
 
 pub use publisher::Publisher;
 
-use crate::status::transition;
+use crate::status::{self, transition};
 
 /// Octets of an Event's note that the API server takes.
 const NOTE: usize = 1_024;
 
 /// What is done when mail is stranded, or taken up again.
 const HANDOVER: &str = "HandOver";
+/// What is done when claims become larger.
+const GROWTH: &str = "Grow";
 
 /// A transition, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,11 +97,28 @@ pub fn stranding(before: &[StrandedMail], after: &[StrandedMail]) -> Vec<Notice>
     stranded.into_iter().chain(taken_up).collect()
 }
 
+/// That claims begin to grow, and that they have grown; that they cannot is a transition.
+#[must_use]
+pub fn growth(before: &[Condition], after: &[Condition]) -> Option<Notice> {
+    let progressing = |conditions: &[Condition]| conditions.iter().find(|one| one.type_ == "Progressing").cloned();
+    let grows = |condition: &Condition| condition.reason == status::GROWING;
+    let after = progressing(after)?;
+    let (reason, note) = match progressing(before).is_some_and(|before| grows(&before)) {
+        false if grows(&after) => (status::GROWING, after.message),
+        true if status::has_its_storage(&after) => {
+            ("StorageGrown", "the claims have what spec.storage asks for".to_owned())
+        }
+        _ => return None,
+    };
+    let (note, subject) = (cut(&note).to_owned(), wording(&note));
+    Some(Notice { warning: false, condition: GROWTH.into(), reason: reason.into(), subject, note })
+}
+
 /// Available follows Ready, and a rollout that goes well is no news.
 fn is_told(condition: &Condition) -> bool {
     match condition.type_.as_str() {
         "Ready" | "Delivering" | "Injected" | "Accepted" | "Paused" => condition.status != "Unknown",
-        "Progressing" => condition.reason == "StorageUnchanged",
+        "Progressing" => condition.reason == status::UNCHANGED,
         _ => false,
     }
 }
@@ -268,6 +287,29 @@ mod tests {
         }
         let many: Vec<_> = (0..100).map(|number| mail(number, 1_000_000)).collect();
         assert!(stranding(&[], &many)[0].note.len() <= NOTE);
+    }
+
+    #[test]
+    fn claims_that_grow_are_told_of_at_the_beginning_and_at_the_end() {
+        let progressing = |status: &str, reason: &str| condition("Progressing", status, reason, "spool-outbound-0 …");
+        let [complete, unchanged, paused] =
+            ["Complete", "StorageUnchanged", "PausedByAnnotation"].map(|reason| progressing("False", reason));
+        let grows = progressing("True", "GrowingStorage");
+        for (name, before, after, told) in [
+            ("they begin", Some(&complete), &grows, Some("GrowingStorage")),
+            ("they begin at once", None, &grows, Some("GrowingStorage")),
+            ("it is allowed at last", Some(&unchanged), &grows, Some("GrowingStorage")),
+            ("they go on", Some(&grows), &grows, None),
+            ("they have grown", Some(&grows), &complete, Some("StorageGrown")),
+            ("it was something else", Some(&unchanged), &complete, None),
+            ("they cannot, which the transition tells", Some(&grows), &unchanged, None),
+            ("it is not known meanwhile", Some(&grows), &paused, None),
+        ] {
+            let before: Vec<_> = before.into_iter().cloned().collect();
+            let notice = growth(&before, std::slice::from_ref(after));
+            assert_eq!(notice.as_ref().map(|notice| notice.reason.as_str()), told, "{name}");
+            assert!(notice.is_none_or(|notice| !notice.warning), "{name}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use mailsluice_crds::{quantity::ByteSize, relay::Storage};
+use mailsluice_crds::relay::Storage;
 
 use super::{Plan, metadata, pod_template};
 use crate::names;
@@ -56,21 +56,13 @@ impl Claim {
         Claim { size: storage.size.to_string(), class: storage.storage_class_name.clone() }
     }
 
-    /// The claim that a StatefulSet makes for its pods, which cannot be changed once it exists.
+    /// The claim that a StatefulSet makes for its pods, which cannot be changed while it exists.
     #[must_use]
     pub fn of(stateful_set: &StatefulSet) -> Option<Claim> {
         let templates = stateful_set.spec.as_ref()?.volume_claim_templates.as_ref()?;
         let spec = templates.first()?.spec.as_ref()?;
         let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
         Some(Claim { size: size.0.clone(), class: spec.storage_class_name.clone() })
-    }
-
-    /// Whether both mean the same, however their sizes are spelled.
-    #[must_use]
-    pub fn same_as(&self, other: &Claim) -> bool {
-        let octets = |claim: &Claim| claim.size.parse::<ByteSize>().ok();
-        let same_size = self.size == other.size || (octets(self).is_some() && octets(self) == octets(other));
-        same_size && self.class == other.class
     }
 }
 

@@ -13,6 +13,7 @@ mod problem;
 mod progressing;
 mod ready;
 pub mod refusal;
+mod storage;
 pub mod transition;
 
 #[cfg(test)]
@@ -26,14 +27,15 @@ use mailsluice_crds::{
 };
 
 use crate::{
+    growth::Growth,
     monitor::{Merged, Picture, Unreadable, bound},
     names,
-    resources::Claim,
     schedule::ScheduleUse,
 };
 use transition::Finding;
 
 pub use injected::Injected;
+pub use storage::{GROWING, UNCHANGED, has_its_storage};
 
 /// All that a status is drawn from.
 #[derive(Debug, Clone)]
@@ -54,8 +56,8 @@ pub struct Facts<'a> {
     pub rollout: Rollout,
     /// What keeps the specification from being carried out, the worst first.
     pub obstacles: &'a [Obstacle],
-    /// The claims that there are and the ones that are asked for, where they differ.
-    pub claims: Option<(&'a Claim, &'a Claim)>,
+    /// How its claims stand to what is asked for.
+    pub growth: &'a Growth,
     /// The TCP Schedule.
     pub schedule: &'a ScheduleUse,
     /// The pods' Monitor.

@@ -1,6 +1,6 @@
 //! Progressing: the cluster is on its way to what was asked for.
 
-use super::{Facts, Rollout, paused, transition::Finding};
+use super::{Facts, Rollout, paused, storage, transition::Finding};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
     if facts.paused {
@@ -9,16 +9,8 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
     if let Some(obstacle) = facts.obstacles.first() {
         return Finding::no(obstacle.reason(), obstacle.to_string());
     }
-    if let Some((present, wanted)) = facts.claims {
-        return Finding::no(
-            "StorageUnchanged",
-            format!(
-                "spec.storage asks for {}, and the claims were made with {}: a StatefulSet's claims cannot be changed, so \
-                 they stay; set spec.storage back to what they are",
-                words(wanted),
-                words(present)
-            ),
-        );
+    if let Some(finding) = storage::find(facts.growth) {
+        return finding;
     }
     match facts.rollout {
         Rollout::Creating => Finding::yes("Creating", "the StatefulSet is being made"),
@@ -31,12 +23,5 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
             Finding::yes("HandingOver", format!("{pods_hand} {their} mail to those that stay"))
         }
         Rollout::Complete => Finding::no("Complete", "everything is as it should be"),
-    }
-}
-
-fn words(claim: &crate::resources::Claim) -> String {
-    match &claim.class {
-        Some(class) => format!("{} of storage class {class}", claim.size),
-        None => format!("{} of the default storage class", claim.size),
     }
 }

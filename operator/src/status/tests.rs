@@ -15,6 +15,7 @@ use mailsluice_crds::{
 
 use super::{Facts, Injected, Obstacle, Rollout, draw};
 use crate::{
+    growth::{Growth, Smaller},
     monitor::{Merged, Picture, Unreadable},
     resources::Claim,
     schedule::{Known, ScheduleUse},
@@ -31,7 +32,7 @@ struct Case {
     ready: u32,
     rollout: Rollout,
     obstacles: Vec<Obstacle>,
-    claims: Option<(Claim, Claim)>,
+    growth: Growth,
     schedule: ScheduleUse,
     picture: Picture,
     unreadable: Vec<Unreadable>,
@@ -50,7 +51,7 @@ impl Case {
             ready: 2,
             rollout: Rollout::Complete,
             obstacles: Vec::new(),
-            claims: None,
+            growth: Growth::Done,
             schedule: ScheduleUse::None,
             picture: monitor(vec![]),
             unreadable: Vec::new(),
@@ -71,7 +72,7 @@ impl Case {
             ready: self.ready,
             rollout: self.rollout,
             obstacles: &self.obstacles,
-            claims: self.claims.as_ref().map(|(present, wanted)| (present, wanted)),
+            growth: &self.growth,
             schedule: &self.schedule,
             picture: &self.picture,
             unreadable: &self.unreadable,
@@ -187,6 +188,23 @@ fn name_taken() -> Obstacle {
 
 fn claim(size: &str) -> Claim {
     Claim { size: size.into(), class: None }
+}
+
+/// The claims of these pods grow, and of the last one something is said.
+fn growing(pods: &[&str]) -> Growth {
+    let mut claims: Vec<_> = pods.iter().map(|pod| smaller(pod)).collect();
+    if let Some(last) = claims.last_mut() {
+        last.says = Some("FileSystemResizePending".into());
+    }
+    Growth::Growing { wanted: "20Gi".into(), claims }
+}
+
+fn smaller(pod: &str) -> Smaller {
+    Smaller { name: format!("spool-{pod}"), size: Some("10Gi".into()), says: None }
+}
+
+fn refused_to_grow() -> Growth {
+    Growth::Refused { claim: smaller("outbound-0"), wanted: "20Gi".into(), message: "it is forbidden".into() }
 }
 
 /// Checks a condition in each case: its status, its reason, and words that its message must have.
@@ -318,11 +336,46 @@ fn progressing_says_whether_the_cluster_is_on_its_way() {
             ),
             ("half", Case { rollout: Rollout::UnderWay { updated: 1 }, ..well() }, "True", "RollingOut", "1 of 2 pods"),
             (
-                "claims stay",
-                Case { claims: Some((claim("10Gi"), claim("20Gi"))), ..well() },
+                "a claim grows",
+                Case { growth: growing(&["outbound-0"]), rollout: Rollout::Creating, ..well() },
+                "True",
+                "GrowingStorage",
+                "spool-outbound-0 has 10Gi and is asked for 20Gi: FileSystemResizePending",
+            ),
+            (
+                "three do",
+                Case { growth: growing(&["outbound-0", "outbound-1", "outbound-2"]), ..well() },
+                "True",
+                "GrowingStorage",
+                "; 2 other claims grow too",
+            ),
+            (
+                "their StatefulSet is made anew",
+                Case { growth: growing(&[]), ..well() },
+                "True",
+                "GrowingStorage",
+                "the claims have 20Gi",
+            ),
+            (
+                "a claim may not grow",
+                Case { growth: refused_to_grow(), ..well() },
                 "False",
                 "StorageUnchanged",
-                "asks for 20Gi of the default storage class, and the claims were made with 10Gi",
+                "spool-outbound-0 has 10Gi and is asked for 20Gi, and cannot grow: let its storage class expand volumes",
+            ),
+            (
+                "the StatefulSet may not go",
+                Case { growth: Growth::Kept { wanted: "20Gi".into(), message: "no".into() }, ..well() },
+                "False",
+                "StorageUnchanged",
+                "refuses its deletion",
+            ),
+            (
+                "claims do not shrink",
+                Case { growth: Growth::Impossible { present: claim("20Gi"), wanted: claim("10Gi") }, ..well() },
+                "False",
+                "StorageUnchanged",
+                "asks for 10Gi of the default storage class, and the claims were made with 20Gi",
             ),
             ("a name is taken", Case { obstacles: vec![name_taken()], ..well() }, "False", "NameTaken", "left alone"),
         ],

@@ -21,6 +21,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp, Unit};
 use mailsluice_crds::{LogLevel, SMTPRelayStatus, monitor::Snapshot};
 use mailsluice_operator::{
+    growth::Growth,
     monitor::{Picture, merge},
     schedule::ScheduleUse,
     status::{Facts, Injected, Rollout, draw},
@@ -256,7 +257,7 @@ fn drawn(picture: &Picture) -> SMTPRelayStatus {
         ready: 3,
         rollout: Rollout::Complete,
         obstacles: &[],
-        claims: None,
+        growth: &Growth::Done,
         schedule: &ScheduleUse::None,
         picture,
         unreadable: &[],

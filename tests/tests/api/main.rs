@@ -1,6 +1,7 @@
 //! What a real API server takes and what it refuses, with etcd and nothing else beside it.
 
 mod a_paused_relay_is_left_as_it_is;
+mod claims_grow;
 mod examples_are_accepted;
 mod limits_are_divided_anew;
 mod manifests_are_refused_with_what_to_write_instead;

@@ -7,6 +7,7 @@ mod applications;
 mod applications_send_by_injected_sidecars;
 mod both_families;
 mod chaos_loses_nothing;
+mod claims_grow_while_mail_flows;
 mod dangling_schedule_is_named;
 mod gateway;
 mod held_explained_and_let_out;
