@@ -24,6 +24,11 @@ pub fn mount_small(folder: &Path, octets: u64) {
     process::run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder));
 }
 
+/// Gives it so many octets, whoever has it open.
+pub fn enlarge(folder: &Path, octets: u64) {
+    process::run(Command::new("mount").args(["-o", &format!("remount,size={octets}")]).arg(folder));
+}
+
 /// Takes it away, though a relay may have it open, so that the folder can be removed.
 pub fn unmount(folder: &Path) {
     process::run(Command::new("umount").arg("--lazy").arg(folder));

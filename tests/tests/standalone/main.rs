@@ -2,6 +2,7 @@
 
 mod a_dry_run_tells_how_far_mail_would_come;
 mod a_dry_run_tells_of_tls;
+mod a_larger_disk_takes_mail_again;
 mod a_retry_is_at_once;
 mod access;
 mod bounce_by_dsn;
