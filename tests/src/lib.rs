@@ -56,6 +56,7 @@ pub mod plugin;
 pub mod pod;
 pub mod postfix;
 pub mod process;
+pub mod quota;
 pub mod record;
 pub mod relay;
 pub mod replay;

@@ -3,7 +3,9 @@
 //!
 //! `cargo run --release -p mailsluice-tests --bin sidecar`. The ways take turns, and the medians of their rounds are compared. All of
 //! it, the gateway and the clients included, shares this machine: where its processors are the limit, what the sidecar takes is missing
-//! at the gateway. `MAILSLUICE_EARLIER` names another build of `mailsluice-sidecar`, which is measured beside: what a change has come to.
+//! at the gateway. So the rates are measured a second time with the gateway limited to a part of a processor, as a container with such a
+//! limit is, which takes root: then the gateway is the limit, and the sidecar has processors of its own, as in its application's pod.
+//! `MAILSLUICE_EARLIER` names another build of `mailsluice-sidecar`, which is measured beside: what a change has come to.
 
 use std::{
     env, fs,
@@ -28,6 +30,7 @@ use mailsluice_tests::{
     dialogue::{Dialogue, stuffed},
     mail,
     manifest::Manifest,
+    quota::Quota,
     relay::{self, Relay},
     sidecar::{self, Sidecar},
     token::Issuer,
@@ -40,6 +43,8 @@ const MESSAGES: usize = 300;
 const CLIENTS: usize = 20;
 const ROUND_TIME: Duration = Duration::from_secs(5);
 const SIZE: usize = 2_000;
+/// Of a processor, what the gateway has where it is to be the limit: little enough for the rest to have all that it wants.
+const THOUSANDTHS: u32 = 300;
 
 /// Names another build to measure beside this one.
 const EARLIER: &str = "MAILSLUICE_EARLIER";
@@ -114,10 +119,22 @@ fn main() {
         println!("answer to a message {name}, p50: {:.2} ms", median(all).as_secs_f64() * 1e3);
     }
 
+    tell_rates("", &ways, gateway.id());
+    match Quota::limit(gateway.id(), THOUSANDTHS) {
+        Ok(_limited) => {
+            tell_rates(&format!("a gateway of {THOUSANDTHS} thousandths of a processor, "), &ways, gateway.id());
+        }
+        Err(error) => println!("not measured: the rates with a limited gateway, as it cannot be limited: {error}"),
+    }
+    tell_memory("after it", sidecar.id());
+}
+
+/// Measures the rates of all ways in turns, and prints the median of each.
+fn tell_rates(when: &str, ways: &[(&str, Way, u32)], gateway: u32) {
     let mut rates: Vec<Vec<Rate>> = ways.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for ((_, way, sidecar), all) in ways.iter().zip(&mut rates) {
-            all.push(rate(way, [gateway.id(), *sidecar]));
+            all.push(rate(way, [gateway, *sidecar]));
         }
     }
     let mut of_gateway = None;
@@ -126,11 +143,10 @@ fn main() {
         let Rate { per_second, micros: [gateway, sidecar] } = all.swap_remove(all.len() / 2);
         let percent = per_second / *of_gateway.get_or_insert(per_second) * 100.0;
         println!(
-            "{CLIENTS} clients {name}: {per_second:.0} messages a second, {percent:.0} % of the gateway's; \
+            "{when}{CLIENTS} clients {name}: {per_second:.0} messages a second, {percent:.0} % of the gateway's; \
              processor time of one: gateway {gateway:.0} µs, sidecar {sidecar:.0} µs"
         );
     }
-    tell_memory("after it", sidecar.id());
 }
 
 /// How long each of some messages takes from its end to its answer, on one session.
