@@ -8,6 +8,7 @@ An ITEM is one of
   FOLDER/:PATH everything in FOLDER, below PATH
   @TARGET:PATH a symbolic link to TARGET, as PATH
   +FILE        a program or library with every shared library that it needs, where they are here
+  =NAME=VALUE  a variable of its environment
 """
 import json
 import os
@@ -23,11 +24,18 @@ import oci  # noqa: E402
 
 
 class Items(oci.Layer):
-    """A layer of what the arguments say."""
+    """A layer of what the arguments say, and the environment."""
+
+    def __init__(self):
+        super().__init__()
+        self.environment = ["PATH=/bin:/usr/bin"]
 
     def add(self, item):
         if item.startswith("+"):
             self.add_program(item[1:])
+            return
+        if item.startswith("="):
+            self.environment.append(item[1:])
             return
         source, path = item.rsplit(":", 1)
         if source.startswith("@"):
@@ -62,7 +70,7 @@ def main(folder, tag, entrypoint, *items):
     for item in items:
         layer.add(item)
     layout = oci.Layout(folder)
-    config = {"Entrypoint": json.loads(entrypoint), "Env": ["PATH=/bin:/usr/bin"]}
+    config = {"Entrypoint": json.loads(entrypoint), "Env": layer.environment}
     layout.finish(tag, layout.image(layer, platform.machine(), config))
 
 

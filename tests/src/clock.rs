@@ -30,9 +30,7 @@ impl Clock {
 
     /// Sets it, at once for all that runs under it.
     pub fn set(&self, seconds: i64) {
-        let new = self.folder.path().join("new");
-        fs::write(&new, format!("{seconds:+}\n")).expect("write a file");
-        fs::rename(&new, self.file()).expect("put it in place");
+        set_in(self.folder.path(), seconds);
     }
 
     /// What is set for a program that runs under it.
@@ -55,6 +53,13 @@ impl Clock {
     fn file(&self) -> PathBuf {
         self.folder.path().join("offset")
     }
+}
+
+/// Sets the clock of what runs under the file `offset` of this folder.
+pub fn set_in(folder: &Path, seconds: i64) {
+    let new = folder.join("new");
+    fs::write(&new, format!("{seconds:+}\n")).unwrap_or_else(|error| panic!("{}: {error}", new.display()));
+    fs::rename(&new, folder.join("offset")).expect("put it in place");
 }
 
 /// A relay's program that can be given another clock: `MAILSLUICE_DYNAMIC_RELAY`, or built now.

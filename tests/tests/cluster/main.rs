@@ -8,6 +8,7 @@ mod applications_send_by_injected_sidecars;
 mod both_families;
 mod chaos_loses_nothing;
 mod claims_grow_while_mail_flows;
+mod clocks_of_nodes_are_wrong;
 mod dangling_schedule_is_named;
 mod gateway;
 mod held_explained_and_let_out;
