@@ -95,7 +95,8 @@ impl Taker {
             return Err((StatusCode::SERVICE_UNAVAILABLE, "the spool is still being read".into()));
         }
         // Before the batch is read, which may take a while.
-        let difference = clocks::difference(offer.clock, clock::now());
+        let now = clock::now();
+        let difference = clocks::difference(offer.clock, now);
         let mut batch = wire::Reader::new(batch);
         let holds = batch.holds(offer.content_type.as_deref()).await.map_err(refusal)?;
         let messages = batch.all(&self.spool).await.map_err(refusal)?;
@@ -112,7 +113,7 @@ impl Taker {
             );
         }
         let holds = holds.into_iter().map(|on| clocks::moved(on, difference)).collect();
-        let messages = messages.into_iter().map(|(waiting, body)| (waiting.moved_by(difference), body)).collect();
+        let messages = messages.into_iter().map(|(waiting, body)| (waiting.moved_by(difference, now), body)).collect();
         // A sibling that goes away in the middle must not leave half of them stored and the others not.
         let taker = self.clone();
         task::spawn(async move { taker.store(messages, holds).await })

@@ -2,7 +2,7 @@
 //!
 //! So whatever a spool can keep can be handed over, and what only a later version knows is refused rather than passed over.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     codec::{Malformed, Octets},
@@ -75,16 +75,21 @@ impl Waiting {
 
     /// As it would be, had the clock that its times were taken from shown `difference` more: its age, its due times and what is left to it are
     /// as they were. What a person named as a moment stays.
+    ///
+    /// Where that clock is ahead, what came before `now`, by the clock here, may have come before it was set, and nothing is to go back too
+    /// early: its age and what was counted from its reception stay.
     #[must_use]
-    pub fn moved_by(mut self, difference: SignedDuration) -> Waiting {
+    pub fn moved_by(mut self, difference: SignedDuration, now: Timestamp) -> Waiting {
         if difference.is_zero() {
             return self;
         }
         let received_at = self.envelope.received_at;
-        if let Some(extras) = &mut self.envelope.extras {
-            extras.timing = extras.timing.moved_by(difference, received_at);
+        if difference.is_positive() || received_at > now {
+            if let Some(extras) = &mut self.envelope.extras {
+                extras.timing = extras.timing.moved_by(difference, received_at);
+            }
+            self.envelope.received_at = moved(received_at, difference);
         }
-        self.envelope.received_at = moved(received_at, difference);
         for pending in &mut self.pending {
             pending.due = pending.due.map(|due| moved(due, difference));
             if let Some(error) = &mut pending.error {
@@ -139,7 +144,6 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
@@ -216,13 +220,31 @@ mod tests {
         };
         for hours in [-1, 1, 24] {
             let (difference, millis) = (SignedDuration::from_hours(hours), hours * 3_600_000);
+            // A moment after its reception, by the clock that moves.
+            let now = at(1_000_251 + millis);
             // Counted from the reception, and named.
             for (hold_until, after) in [(1_600_250, 1_600_250 + millis), (1_600_000, 1_600_000)] {
-                let moved = waiting(at(hold_until), 0).moved_by(difference);
+                let moved = waiting(at(hold_until), 0).moved_by(difference, now);
                 assert_eq!(moved, waiting(at(after), millis), "{hours} h, held till {hold_until}");
             }
         }
-        assert_eq!(waiting(at(9), 0).moved_by(SignedDuration::ZERO), waiting(at(9), 0));
+        assert_eq!(waiting(at(9), 0).moved_by(SignedDuration::ZERO, at(0)), waiting(at(9), 0));
+    }
+
+    #[test]
+    fn mail_that_came_before_a_clock_was_set_forward_does_not_grow_old_by_it() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let deliver_by = Some(Deadline { at: at(12_000), late: Late::Return, trace: false });
+        let timing = Timing { hold_until: Some(at(11_000)), deliver_by, priority: None };
+        let mut found = found(Some(Extras { timing, ..Extras::default() }), 3);
+        found.envelope.received_at = at(10_000);
+        for pending in &mut found.pending {
+            pending.due = pending.due.map(|_| at(14_000));
+        }
+        let before = Waiting::of(&found);
+        let moved = before.clone().moved_by(SignedDuration::from_hours(-1), at(10_060));
+        assert_eq!(moved.envelope(), before.envelope(), "its age, and what is counted from it");
+        assert!(moved.pending.iter().all(|pending| pending.due.is_none_or(|due| due == at(10_400))), "its retries");
     }
 
     #[test]
