@@ -23,6 +23,8 @@ use crate::resources::Claim;
 const LOOK: Duration = Duration::from_secs(5);
 /// What was refused is asked for again after so long: a storage class or a quota is changed by a person.
 const REFUSED: Duration = Duration::from_secs(60);
+/// The claims that a new relay may find from one of its name before are looked at after so long: its pods come first.
+const NEW: Duration = Duration::from_secs(60);
 
 /// What a change of `spec.storage` comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +204,8 @@ pub struct Growths(Mutex<HashMap<ObjectRef<SMTPRelay>, Look>>);
 struct Look {
     wanted: String,
     at: Instant,
-    found: Growth,
+    /// Nothing, where it was put off.
+    found: Option<Growth>,
 }
 
 impl Growths {
@@ -212,20 +215,30 @@ impl Growths {
         match looks.get(relay).filter(|look| look.wanted == wanted) {
             None if cause == Cause::None => Known::So(Growth::Done, None),
             None => Known::NotYet,
-            Some(look) if look.found == Growth::Done && cause != Cause::Template => Known::So(Growth::Done, None),
+            Some(Look { found: Some(Growth::Done), .. }) if cause != Cause::Template => Known::So(Growth::Done, None),
             Some(look) => {
-                let left = pace(&look.found).checked_sub(now.saturating_duration_since(look.at));
+                let pace = look.found.as_ref().map_or(NEW, pace);
+                let left = pace.checked_sub(now.saturating_duration_since(look.at));
                 match left.filter(|left| !left.is_zero()) {
-                    Some(left) => Known::So(look.found.clone(), again(&look.found).map(|_| left)),
+                    Some(left) => {
+                        let again = (look.found != Some(Growth::Done)).then_some(left);
+                        Known::So(look.found.clone().unwrap_or(Growth::Done), again)
+                    }
                     None => Known::NotYet,
                 }
             }
         }
     }
 
+    /// Puts off the first look at the claims of a relay that is new; till when.
+    pub fn put_off(&self, relay: &ObjectRef<SMTPRelay>, wanted: &str, now: Instant) -> Duration {
+        self.lock().insert(relay.clone(), Look { wanted: wanted.to_owned(), at: now, found: None });
+        NEW
+    }
+
     /// Notes what was found; when to look again.
     pub fn found(&self, relay: &ObjectRef<SMTPRelay>, wanted: &str, found: &Growth, now: Instant) -> Option<Duration> {
-        let look = Look { wanted: wanted.to_owned(), at: now, found: found.clone() };
+        let look = Look { wanted: wanted.to_owned(), at: now, found: Some(found.clone()) };
         self.lock().insert(relay.clone(), look);
         again(found)
     }
@@ -387,5 +400,9 @@ mod tests {
         );
         growths.retain(|_| false);
         assert_eq!(known(Cause::Status, soon), Known::NotYet);
+
+        assert_eq!(growths.put_off(&relay, "20Gi", start), NEW);
+        assert_eq!(known(Cause::Template, soon), Known::So(Growth::Done, Some(NEW - soon)));
+        assert_eq!(known(Cause::None, NEW), Known::NotYet, "it may have found claims of one of its name before");
     }
 }

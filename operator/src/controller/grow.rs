@@ -62,6 +62,10 @@ pub(super) async fn grow(
     let size = wanted.size;
     let grown = match context.growths.known(&found.key, &size, cause, Instant::now()) {
         Known::So(growth, again) => Grown { growth, again },
+        Known::NotYet if is_new(found) => {
+            let again = context.growths.put_off(&found.key, &size, Instant::now());
+            Grown { growth: Growth::Done, again: Some(again) }
+        }
         Known::NotYet => note(context, found, &size, look(context, found, &size, scale).await?),
     };
     match &grown.growth {
@@ -70,6 +74,11 @@ pub(super) async fn grow(
         }
         _ => Ok(grown),
     }
+}
+
+/// Whether nobody has said anything of it yet. What an operator left in the middle has its conditions.
+fn is_new(found: &Found) -> bool {
+    found.stateful_set.is_none() && found.relay.status.as_ref().is_none_or(|status| status.conditions.is_empty())
 }
 
 /// Whether the status says by itself that the claims are as they should be.
