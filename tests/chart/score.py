@@ -137,7 +137,6 @@ def chart_is_scored():
 def relays_are_scored():
     """kube-score finds nothing in what the operator makes for a relay, closed off or not, that has no excuse."""
     check(len(sys.argv) == 2, __doc__)
-    check(len(sys.argv) == 2, __doc__)
     return judge(OF_RELAYS, made_for_relays(sys.argv[1]))
 
 
