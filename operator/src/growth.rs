@@ -5,7 +5,7 @@
 //! pods that it would make, and takes them over as they are.
 //!
 //! How far that came is told by the StatefulSet, the claims and the relay's status, so an operator that starts in the middle of it goes on with it. Claims
-//! are not watched: they are looked at while they grow, and else nobody asks for them.
+//! are not watched: they are looked at while they grow, and once, a minute after a relay was made. Else nobody asks for them.
 
 use std::{
     collections::{BTreeMap, HashMap},

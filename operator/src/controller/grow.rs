@@ -98,7 +98,7 @@ async fn look(context: &Context, found: &Found, size: &str, scale: &Scale) -> Re
     let stranded = scale.stranded.iter().filter_map(|mail| names::claim_number(found.name(), &mail.claim));
     let known = match &found.stateful_set {
         Some(_) => stranded.map(|number| number + 1).chain([scale.replicas]).max().unwrap_or_default(),
-        // A relay that is new has none, as a rule.
+        // It was let go, so they are looked for up to the first that is missing.
         None => 0,
     };
     let mut claims = Vec::new();
